@@ -1,0 +1,1 @@
+//! A toy IdP, a toy app and the gateway in one process.

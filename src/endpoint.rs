@@ -1,0 +1,1 @@
+//! Our own paths on the hosts of the apps.

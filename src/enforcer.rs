@@ -1,0 +1,1 @@
+//! The owner of the revocation set and of what is in flight.

@@ -1,0 +1,1 @@
+//! What a signal says: security event tokens and logout tokens, parsed.

@@ -1,0 +1,1 @@
+//! An IdP: discovery, authorization request, code exchange.

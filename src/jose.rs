@@ -1,0 +1,1 @@
+//! Signed tokens: one verifier for every use, each with its own expectation.

@@ -1,0 +1,78 @@
+//! **Portcullis**: session enforcement in front of applications nobody can change.
+//!
+//! # The words
+//!
+//! | word | meaning | where |
+//! |---|---|---|
+//! | app | an unmodified application behind the gateway | [`apps`] |
+//! | IdP | an OIDC issuer that signs people in | [`idp`] |
+//! | assertion | what the IdP last said about the person | [`idp`], [`login`] |
+//! | identity | the facts parsed from an assertion; it yields every target it can be revoked by | [`identity`] |
+//! | session | the gateway's own: a sealed cookie, no server-side store | [`session`] |
+//! | signal | any inbound "it is over" | [`event`], [`endpoint`] |
+//! | stream | one configured SSF relation to a transmitter | [`stream`] |
+//! | revocation | the one fact that every signal becomes | [`revocation`] |
+//! | revocation set | the in-memory index of all revocations in force | [`revocation`] |
+//! | ledger | the durable record of revocations | [`ledger`] |
+//! | intake | the only door by which a revocation enters | [`intake`] |
+//! | exchange | a request or stream in flight | [`exchanges`] |
+//!
+//! # The floors
+//!
+//! Modules stand in dependency order; each uses only those above it (`tests/order.rs` checks that).
+//! Floors 0 and 1 decide and are pure; floor 2 acts; floor 3 speaks HTTP; floor 4 puts it together.
+//!
+//! # The walks
+//!
+//! - **request**: [`proxy`] → [`apps`] → [`evidence`] → [`enforcer`] → [`decision`] → upstream, or [`endpoint`]
+//! - **signal**: [`endpoint`] → [`jose`] → [`event`] → [`policy`] → [`intake`] → [`enforcer`], [`ledger`] → answer
+//! - **login**: [`login`] begin → IdP → [`endpoint`] callback → [`idp`] → [`enforcer`] → [`session`]
+//! - **cut**: [`enforcer`] → [`exchanges`] → every stream that the revocation covers ends
+
+// floor 0: words
+pub mod identity;
+pub mod secret;
+pub mod time;
+
+// floor 1: rules
+pub mod jose;
+pub mod revocation;
+pub mod seal;
+
+pub mod event;
+pub mod policy;
+
+pub mod apps;
+pub mod session;
+
+pub mod decision;
+pub mod evidence;
+pub mod login;
+
+// floor 2: engines
+pub mod http;
+
+pub mod idp;
+pub mod keys;
+
+pub mod enforcer;
+pub mod exchanges;
+
+pub mod audit;
+pub mod metrics;
+
+pub mod intake;
+pub mod ledger;
+
+pub mod stream;
+
+// floor 3: surfaces
+pub mod admin;
+pub mod endpoint;
+pub mod proxy;
+
+// floor 4: assembly
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod demo;

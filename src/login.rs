@@ -1,0 +1,1 @@
+//! Beginning and resuming a login.

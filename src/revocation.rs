@@ -1,0 +1,152 @@
+//! The one fact that every signal becomes: *whatever matches this subject and was asserted at or before the
+//! cut-off is over*.
+
+mod record;
+mod rule;
+mod set;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::record::{Unreadable, decode, encode};
+pub use self::set::{Credential, RevocationSet, Standing};
+use crate::identity::{Target, TargetKind};
+use crate::time::Timestamp;
+
+/// What a revocation does to the credentials that it covers (IPSIE SL2 names both).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Nothing goes on until a newer assertion; what the app gave out survives.
+    Reestablish,
+    /// Every credential dies; the way back is a login that the IdP proves to be newer.
+    Terminate,
+}
+
+impl Mode {
+    /// The word that people read and type.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reestablish => "reestablish",
+            Self::Terminate => "terminate",
+        }
+    }
+}
+
+/// Whom a revocation names: all of these targets at once (SSF §3.3, complex subjects). One target is the usual case.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Whom(Vec<Target>);
+
+/// The members of one complex subject, at the most.
+pub const MAX_MEMBERS: usize = 8;
+
+impl Whom {
+    /// Everyone who matches all `targets`. `None` for no target or more than [`MAX_MEMBERS`]: neither names anybody.
+    pub fn all_of(mut targets: Vec<Target>) -> Option<Self> {
+        targets.sort();
+        targets.dedup();
+        (1..=MAX_MEMBERS).contains(&targets.len()).then_some(Self(targets))
+    }
+
+    /// The targets, sorted, each once.
+    pub fn targets(&self) -> &[Target] {
+        &self.0
+    }
+
+    /// The widest reach: the kind that decides what authority is needed. A person named together with a group is
+    /// as narrow as the person.
+    pub fn reach(&self) -> TargetKind {
+        let narrowness = |kind: TargetKind| match kind {
+            TargetKind::Gateway => 0,
+            TargetKind::Session => 1,
+            TargetKind::Device => 2,
+            TargetKind::User => 3,
+            TargetKind::Email => 4,
+            TargetKind::Phone => 5,
+            TargetKind::Group => 6,
+            TargetKind::OrgUnit => 7,
+            TargetKind::Tenant => 8,
+            TargetKind::Everyone => 9,
+        };
+        self.0.iter().map(|t| t.kind).min_by_key(|k| narrowness(*k)).unwrap_or(TargetKind::Everyone)
+    }
+}
+
+impl std::fmt::Display for Whom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, target) in self.0.iter().enumerate() {
+            let joint = if i == 0 { "" } else { " and " };
+            write!(f, "{joint}{target}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Which apps a revocation is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// Every app behind the gateway.
+    All,
+    /// Only the apps of these names.
+    Apps(Vec<String>),
+}
+
+/// Where a revocation came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Origin {
+    /// An event on an SSF stream.
+    Stream {
+        /// The configured name of the stream.
+        stream: String,
+        /// The SET's `jti`.
+        jti: String,
+        /// The SET's `txn`, if it had one: several SETs of one cause share it.
+        txn: Option<String>,
+        /// The event type, as its URI.
+        event: String,
+    },
+    /// An OIDC logout token.
+    BackChannel {
+        /// The configured name of the IdP.
+        idp: String,
+        /// The token's `jti`.
+        jti: String,
+    },
+    /// A person at the admin interface or the command line.
+    Operator,
+    /// The person themselves, by signing out.
+    SignOut,
+}
+
+impl Origin {
+    /// The word for logs and for the `source` label of metrics.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Stream { .. } => "stream",
+            Self::BackChannel { .. } => "backchannel",
+            Self::Operator => "operator",
+            Self::SignOut => "sign_out",
+        }
+    }
+}
+
+/// One revocation, as it enters, is enforced, is written down and is replayed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Whom it names.
+    pub whom: Whom,
+    /// In which apps.
+    pub reach: Reach,
+    /// What it does.
+    pub mode: Mode,
+    /// Assertions at or before this moment are over. Never later than the moment it was received.
+    pub cut_off: Timestamp,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The reason in the sender's words, for operators' eyes.
+    pub reason: Option<String>,
+    /// When it was received here.
+    pub received_at: Timestamp,
+}

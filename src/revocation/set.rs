@@ -1,0 +1,276 @@
+//! All revocations in force, in memory, for questions of well under a microsecond.
+//!
+//! One entry per target, each the maximum of its cut-offs: applying a revocation twice, late or out of order gives the
+//! same set (law 1), and memory is bounded by subjects, not by event rate (law 10). 256 shards, each behind its own
+//! lock, so that an insert (or a shard that grows) never stops the readers of the others.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use hashbrown::HashMap;
+
+use super::rule::{self, Member};
+use super::{Mode, Reach, Revocation};
+use crate::identity::{AppKey, TargetHasher, TargetKey, TargetKind};
+use crate::time::Timestamp;
+
+/// Shards of the set: enough that two writers seldom meet, few enough that an empty set is small.
+const SHARDS: usize = 256;
+
+/// What a credential must show to be judged.
+#[derive(Copy, Clone, Debug)]
+pub struct Credential<'a> {
+    /// Every handle of the person behind it, hashed.
+    pub targets: &'a [(TargetKind, TargetKey)],
+    /// When the IdP made the assertion it grew from.
+    pub asserted_at: Timestamp,
+    /// When the person last proved who they are; `None` proves nothing.
+    pub auth_time: Option<Timestamp>,
+    /// The app it is used in.
+    pub app: AppKey,
+}
+
+/// How a credential stands against every revocation in force.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// It is terminated: the newest cut-off that covers it. A login must be proven newer than this.
+    pub terminated: Option<Timestamp>,
+    /// It must be re-established: the newest cut-off that covers it. A newer assertion is enough.
+    pub reestablish: Option<Timestamp>,
+}
+
+impl Standing {
+    /// True if no revocation covers the credential.
+    pub const fn is_clear(&self) -> bool {
+        self.terminated.is_none() && self.reestablish.is_none()
+    }
+
+    /// What holds for a request that carries both credentials (law 5).
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { terminated: self.terminated.max(other.terminated), reestablish: self.reestablish.max(other.reestablish) }
+    }
+}
+
+/// The cut-offs of one subject. Seconds as `u32` (good until 2106): half the memory of the whole set.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+struct CutOffs {
+    terminate: u32,
+    reestablish: u32,
+}
+
+impl CutOffs {
+    fn raise(&mut self, mode: Mode, cut_off: Timestamp) {
+        let secs = u32::try_from(cut_off.secs()).unwrap_or(u32::MAX);
+        let slot = match mode {
+            Mode::Terminate => &mut self.terminate,
+            Mode::Reestablish => &mut self.reestablish,
+        };
+        *slot = (*slot).max(secs);
+    }
+
+    /// Law 1 and law 6. A termination is passed only by a *proof* that is newer: the person's own authentication, not
+    /// the assertion's date, so that a silent sign-on never launders a killed session. An equal second is older.
+    fn judge(self, credential: &Credential<'_>) -> Standing {
+        let proven = credential.auth_time.unwrap_or(Timestamp::ZERO).min(credential.asserted_at);
+        let cut = |secs: u32, proof: Timestamp| {
+            let cut_off = Timestamp::from_secs(u64::from(secs));
+            (secs > 0 && proof <= cut_off).then_some(cut_off)
+        };
+        Standing { terminated: cut(self.terminate, proven), reestablish: cut(self.reestablish, credential.asserted_at) }
+    }
+
+    fn older_than(self, moment: Timestamp) -> bool {
+        u64::from(self.terminate.max(self.reestablish)) < moment.secs()
+    }
+}
+
+/// Subjects that name people by several facts, found by one anchor fact.
+#[derive(Debug)]
+struct Conjunction {
+    members: Vec<Member>,
+    cut_offs: CutOffs,
+}
+
+type Shard = RwLock<HashMap<u128, CutOffs, Passed>>;
+
+/// The in-memory index of all revocations in force.
+#[derive(Debug)]
+pub struct RevocationSet {
+    /// Subjects of one target. INVARIANT: the shard of a key is its top byte.
+    single: Vec<Shard>,
+    /// Subjects of several targets, under the key of their anchor.
+    joint: RwLock<HashMap<u128, Vec<Conjunction>, Passed>>,
+    joint_len: AtomicUsize,
+    /// True once a revocation was limited to apps: until then nobody pays for the second look.
+    per_app: AtomicBool,
+}
+
+impl Default for RevocationSet {
+    fn default() -> Self {
+        Self {
+            single: std::iter::repeat_with(Shard::default).take(SHARDS).collect(),
+            joint: RwLock::default(),
+            joint_len: AtomicUsize::new(0),
+            per_app: AtomicBool::new(false),
+        }
+    }
+}
+
+impl RevocationSet {
+    /// Puts `revocation` in force, hashed under each key of the ring, because sessions sealed under an older key carry
+    /// targets hashed under it.
+    pub fn insert(&self, revocation: &Revocation, hashers: &[&TargetHasher]) {
+        for hasher in hashers {
+            let members: Vec<_> = revocation
+                .whom
+                .targets()
+                .iter()
+                .map(|target| Member { kind: target.kind, key: hasher.key(target) })
+                .collect();
+            match &revocation.reach {
+                Reach::All => self.insert_members(&members, revocation),
+                Reach::Apps(apps) => {
+                    self.per_app.store(true, Ordering::Release);
+                    for app in apps {
+                        let app = AppKey::of(app);
+                        let scoped: Vec<_> =
+                            members.iter().map(|m| Member { kind: m.kind, key: m.key.in_app(app) }).collect();
+                        self.insert_members(&scoped, revocation);
+                    }
+                }
+            }
+        }
+    }
+
+    fn insert_members(&self, members: &[Member], revocation: &Revocation) {
+        match members {
+            [] => {}
+            [one] => {
+                let mut shard = self.shard(one.key).write().unwrap_or_else(PoisonError::into_inner);
+                shard.entry(one.key.0).or_default().raise(revocation.mode, revocation.cut_off);
+            }
+            [first, ..] => {
+                // A rule without person or tenant has no fact that may be passed over: any member finds it.
+                let anchor = members.iter().find(|m| rule::is_anchor(m.kind)).unwrap_or(first);
+                let mut joint = self.joint.write().unwrap_or_else(PoisonError::into_inner);
+                let rules = joint.entry(anchor.key.0).or_default();
+                if let Some(known) = rules.iter_mut().find(|r| r.members == members) {
+                    known.cut_offs.raise(revocation.mode, revocation.cut_off);
+                } else {
+                    let mut cut_offs = CutOffs::default();
+                    cut_offs.raise(revocation.mode, revocation.cut_off);
+                    rules.push(Conjunction { members: members.to_vec(), cut_offs });
+                    self.joint_len.fetch_add(1, Ordering::Release);
+                }
+            }
+        }
+    }
+
+    /// How `credential` stands against everything in force.
+    pub fn judge(&self, credential: &Credential<'_>) -> Standing {
+        let per_app = self.per_app.load(Ordering::Acquire);
+        let joint = self.joint_len.load(Ordering::Acquire) > 0;
+        let mut standing = Standing::default();
+        for (_, key) in credential.targets {
+            standing = standing.and(self.judge_single(*key, credential));
+            if per_app {
+                standing = standing.and(self.judge_single(key.in_app(credential.app), credential));
+            }
+        }
+        if joint {
+            standing = standing.and(self.judge_joint(credential.targets, credential));
+            if per_app {
+                let scoped: Vec<_> =
+                    credential.targets.iter().map(|(kind, key)| (*kind, key.in_app(credential.app))).collect();
+                standing = standing.and(self.judge_joint(&scoped, credential));
+            }
+        }
+        standing
+    }
+
+    fn judge_single(&self, key: TargetKey, credential: &Credential<'_>) -> Standing {
+        let shard = self.shard(key).read().unwrap_or_else(PoisonError::into_inner);
+        shard.get(&key.0).map_or_else(Standing::default, |cut_offs| cut_offs.judge(credential))
+    }
+
+    fn judge_joint(&self, targets: &[(TargetKind, TargetKey)], credential: &Credential<'_>) -> Standing {
+        let joint = self.joint.read().unwrap_or_else(PoisonError::into_inner);
+        targets
+            .iter()
+            .filter_map(|(_, key)| joint.get(&key.0))
+            .flatten()
+            .filter(|conjunction| rule::matches(&conjunction.members, targets))
+            .fold(Standing::default(), |standing, conjunction| standing.and(conjunction.cut_offs.judge(credential)))
+    }
+
+    /// Drops what no credential can be old enough to meet any more (law 10), and says how many subjects that was.
+    pub fn drop_older_than(&self, moment: Timestamp) -> usize {
+        let mut dropped = 0;
+        for shard in &self.single {
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            let before = shard.len();
+            shard.retain(|_, cut_offs| !cut_offs.older_than(moment));
+            dropped += before - shard.len();
+        }
+        let mut joint = self.joint.write().unwrap_or_else(PoisonError::into_inner);
+        let mut left = 0;
+        joint.retain(|_, rules| {
+            let before = rules.len();
+            rules.retain(|conjunction| !conjunction.cut_offs.older_than(moment));
+            dropped += before - rules.len();
+            left += rules.len();
+            !rules.is_empty()
+        });
+        self.joint_len.store(left, Ordering::Release);
+        dropped
+    }
+
+    /// Subjects in force (a subject counts once per key of the ring).
+    pub fn len(&self) -> usize {
+        let single: usize = self.single.iter().map(|s| s.read().unwrap_or_else(PoisonError::into_inner).len()).sum();
+        single + self.joint_len.load(Ordering::Acquire)
+    }
+
+    /// True if nothing is in force.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a byte indexes 256 shards")]
+    fn shard(&self, key: TargetKey) -> &Shard {
+        &self.single[(key.0 >> 120) as usize]
+    }
+}
+
+/// A hasher for keys that are hashes already: it passes the low 64 bits on.
+#[derive(Copy, Clone, Debug, Default)]
+struct Passed;
+
+impl std::hash::BuildHasher for Passed {
+    type Hasher = PassedHasher;
+
+    fn build_hasher(&self) -> PassedHasher {
+        PassedHasher(0)
+    }
+}
+
+#[derive(Debug)]
+struct PassedHasher(u64);
+
+impl std::hash::Hasher for PassedHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 << 8) ^ u64::from(*byte);
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}

@@ -1,0 +1,248 @@
+//! Sealing what travels through other people's hands: cookies, flow state.
+//!
+//! AES-256-GCM under keys derived per purpose from each ring key; the purpose and the context (cookie name, host) are
+//! authenticated with the text, so that a seal opens only as what it was made for. The newest key seals, every key of
+//! the ring opens.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::{digest, hkdf, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::identity::TargetHasher;
+use crate::secret::Secret;
+
+/// What a seal is for. A seal of one purpose never opens as another.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The gateway's own session cookie.
+    Session,
+    /// The state of one login under way.
+    Flow,
+    /// What the IdP wants to see at sign-out (the ID token).
+    SignOut,
+}
+
+impl Purpose {
+    const ALL: [Self; 3] = [Self::Session, Self::Flow, Self::SignOut];
+
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Session => b"portcullis session 1",
+            Self::Flow => b"portcullis flow 1",
+            Self::SignOut => b"portcullis sign-out 1",
+        }
+    }
+}
+
+/// The text of a key file starts with this, so that a wrong file is told from a damaged one.
+const KEY_PREFIX: &str = "portcullis-key-1:";
+/// Bytes that name the key in a seal.
+const KEY_ID_LEN: usize = 4;
+const KEY_LEN: usize = 32;
+const TAG_LEN: usize = 16;
+
+/// Why a text is no ring key.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKey {
+    /// The prefix of a key file is missing.
+    #[error("it is not a key made by `portcullis keygen`")]
+    NotAKey,
+    /// The prefix is there, but not 32 bytes in base64url.
+    #[error("the key is damaged")]
+    Damaged,
+}
+
+/// Why a seal did not open. Callers treat all alike: the credential is not there.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Not the form of a seal.
+    #[error("it is not a seal")]
+    Malformed,
+    /// Sealed under a key that is not (any more) in the ring.
+    #[error("it was sealed under another key")]
+    UnknownKey,
+    /// Changed on the way, or made for another purpose or context.
+    #[error("it does not open")]
+    Refused,
+}
+
+/// One key of the ring, with everything derived from it.
+struct RingKey {
+    id: [u8; KEY_ID_LEN],
+    /// INVARIANT: one key per purpose, in the order of [`Purpose::ALL`].
+    aeads: [LessSafeKey; Purpose::ALL.len()],
+    hasher: TargetHasher,
+}
+
+/// The keys of the gateway, newest first. INVARIANT: never empty.
+pub struct KeyRing(Vec<RingKey>);
+
+/// A text and the position in the ring of the key that opened it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The text that was sealed.
+    pub text: Vec<u8>,
+    /// True if an older key than the newest sealed it: time to seal again.
+    pub stale: bool,
+}
+
+impl std::fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeyRing({} keys)", self.0.len())
+    }
+}
+
+/// Makes a new key, in the text of a key file. `None` if the system has no randomness to give.
+pub fn generate_key() -> Option<Secret<String>> {
+    let mut key = [0; KEY_LEN];
+    rand::fill(&mut key).ok()?;
+    Some(Secret::new(format!("{KEY_PREFIX}{}\n", URL_SAFE_NO_PAD.encode(key))))
+}
+
+impl KeyRing {
+    /// A ring of the keys in these files' texts, newest first. `Ok(None)` for no key at all.
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Option<Self>, InvalidKey> {
+        let keys: Vec<_> = texts.into_iter().map(RingKey::parse).collect::<Result<_, _>>()?;
+        Ok((!keys.is_empty()).then_some(Self(keys)))
+    }
+
+    /// Seals `text` under the newest key, bound to `purpose` and `context`. In base64url, ready for a cookie.
+    /// `None` if the system has no randomness to give.
+    pub fn seal(&self, purpose: Purpose, context: &str, text: &[u8]) -> Option<String> {
+        let key = self.0.first()?;
+        let mut nonce = [0; NONCE_LEN];
+        rand::fill(&mut nonce).ok()?;
+        let mut body = Vec::with_capacity(KEY_ID_LEN + NONCE_LEN + text.len() + TAG_LEN);
+        body.extend_from_slice(text);
+        key.aead(purpose)
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context.as_bytes()), &mut body)
+            .ok()?;
+        let sealed: Vec<u8> = key.id.into_iter().chain(nonce).chain(body).collect();
+        Some(URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    /// Opens what [`KeyRing::seal`] made for the same purpose and context.
+    pub fn open(&self, purpose: Purpose, context: &str, sealed: &str) -> Result<Opened, OpenError> {
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| OpenError::Malformed)?;
+        let (id, rest) = bytes.split_first_chunk::<KEY_ID_LEN>().ok_or(OpenError::Malformed)?;
+        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>().ok_or(OpenError::Malformed)?;
+        let (position, key) = self.0.iter().enumerate().find(|(_, key)| key.id == *id).ok_or(OpenError::UnknownKey)?;
+        let mut text = body.to_vec();
+        let length = key
+            .aead(purpose)
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context.as_bytes()), &mut text)
+            .map_err(|_| OpenError::Refused)?
+            .len();
+        text.truncate(length);
+        Ok(Opened { text, stale: position > 0 })
+    }
+
+    /// The hasher of the newest key: new sessions carry targets hashed by it.
+    pub fn hasher(&self) -> &TargetHasher {
+        #[expect(clippy::indexing_slicing, reason = "a ring is never empty")]
+        &self.0[0].hasher
+    }
+
+    /// The hashers of all keys: a revocation is put in force under each.
+    pub fn hashers(&self) -> Vec<&TargetHasher> {
+        self.0.iter().map(|key| &key.hasher).collect()
+    }
+}
+
+impl RingKey {
+    fn parse(text: &str) -> Result<Self, InvalidKey> {
+        let encoded = text.trim().strip_prefix(KEY_PREFIX).ok_or(InvalidKey::NotAKey)?;
+        let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| InvalidKey::Damaged)?;
+        let secret = <[u8; KEY_LEN]>::try_from(bytes).map_err(|_| InvalidKey::Damaged)?;
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"portcullis key ring").extract(&secret);
+        let derive = |label: &[u8]| -> Result<[u8; KEY_LEN], InvalidKey> {
+            let mut out = [0; KEY_LEN];
+            root.expand(&[label], hkdf::HKDF_SHA256)
+                .and_then(|okm| okm.fill(&mut out))
+                .map_err(|_| InvalidKey::Damaged)?;
+            Ok(out)
+        };
+        let aead = |purpose: Purpose| -> Result<LessSafeKey, InvalidKey> {
+            let key = UnboundKey::new(&AES_256_GCM, &derive(purpose.label())?).map_err(|_| InvalidKey::Damaged)?;
+            Ok(LessSafeKey::new(key))
+        };
+        let [session, flow, sign_out] = Purpose::ALL;
+        let mut id = [0; KEY_ID_LEN];
+        for (to, from) in id.iter_mut().zip(digest::digest(&digest::SHA256, &derive(b"portcullis key id")?).as_ref()) {
+            *to = *from;
+        }
+        Ok(Self {
+            id,
+            aeads: [aead(session)?, aead(flow)?, aead(sign_out)?],
+            hasher: TargetHasher::new(&derive(b"portcullis targets 1")?),
+        })
+    }
+
+    fn aead(&self, purpose: Purpose) -> &LessSafeKey {
+        let [session, flow, sign_out] = &self.aeads;
+        match purpose {
+            Purpose::Session => session,
+            Purpose::Flow => flow,
+            Purpose::SignOut => sign_out,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> Secret<String> {
+        generate_key().expect("randomness")
+    }
+
+    fn ring(texts: &[&Secret<String>]) -> KeyRing {
+        KeyRing::parse(texts.iter().map(|t| t.expose().as_str())).expect("keys").expect("at least one")
+    }
+
+    #[test]
+    fn a_seal_opens_only_for_its_purpose_its_context_and_its_ring() {
+        let key = text();
+        let sealed = ring(&[&key]).seal(Purpose::Session, "wiki.example.com", b"ann").expect("sealed");
+        let open = |r: &KeyRing, p, c| r.open(p, c, &sealed).map(|o| o.text);
+        assert_eq!(open(&ring(&[&key]), Purpose::Session, "wiki.example.com"), Ok(b"ann".to_vec()));
+        assert_eq!(open(&ring(&[&key]), Purpose::Flow, "wiki.example.com"), Err(OpenError::Refused));
+        assert_eq!(open(&ring(&[&key]), Purpose::Session, "mail.example.com"), Err(OpenError::Refused));
+        assert_eq!(open(&ring(&[&text()]), Purpose::Session, "wiki.example.com"), Err(OpenError::UnknownKey));
+    }
+
+    #[test]
+    fn an_older_key_opens_and_asks_for_a_new_seal() {
+        let (old, new) = (text(), text());
+        let sealed = ring(&[&old]).seal(Purpose::Flow, "", b"x").expect("sealed");
+        let opened = ring(&[&new, &old]).open(Purpose::Flow, "", &sealed).expect("opens");
+        assert_eq!((opened.text.as_slice(), opened.stale), (b"x".as_slice(), true));
+    }
+
+    #[test]
+    fn no_change_of_any_byte_opens() {
+        let ring = ring(&[&text()]);
+        let sealed = ring.seal(Purpose::Session, "h", b"some text").expect("sealed");
+        let bytes = URL_SAFE_NO_PAD.decode(&sealed).expect("base64");
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(ring.open(Purpose::Session, "h", &URL_SAFE_NO_PAD.encode(&changed)).is_err(), "byte {at}");
+            assert!(ring.open(Purpose::Session, "h", &URL_SAFE_NO_PAD.encode(&bytes[..at])).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_key_file_is_told_from_a_damaged_one() {
+        for (text, expected) in [
+            ("", InvalidKey::NotAKey),
+            ("c2VjcmV0", InvalidKey::NotAKey),
+            ("portcullis-key-1:", InvalidKey::Damaged),
+            ("portcullis-key-1:c2hvcnQ", InvalidKey::Damaged),
+            ("portcullis-key-1:!!!", InvalidKey::Damaged),
+        ] {
+            assert_eq!(KeyRing::parse([text]).err(), Some(expected), "`{text}`");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! An SSF stream: its settings and its state.
