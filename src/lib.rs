@@ -30,49 +30,41 @@
 //! - **cut**: [`enforcer`] → [`exchanges`] → every stream that the revocation covers ends
 
 // floor 0: words
-pub mod identity;
-pub mod secret;
 pub mod time;
+pub mod secret;
+pub mod identity;
 
 // floor 1: rules
 pub mod jose;
 pub mod revocation;
 pub mod seal;
-
 pub mod event;
 pub mod policy;
-
-pub mod apps;
 pub mod session;
-
-pub mod decision;
+pub mod apps;
 pub mod evidence;
 pub mod login;
+pub mod decision;
 
 // floor 2: engines
 pub mod http;
-
-pub mod idp;
 pub mod keys;
-
-pub mod enforcer;
+pub mod idp;
 pub mod exchanges;
-
+pub mod enforcer;
 pub mod audit;
 pub mod metrics;
-
-pub mod intake;
 pub mod ledger;
-
+pub mod intake;
 pub mod stream;
 
 // floor 3: surfaces
-pub mod admin;
 pub mod endpoint;
 pub mod proxy;
+pub mod admin;
 
 // floor 4: assembly
-pub mod app;
-pub mod cli;
 pub mod config;
+pub mod app;
 pub mod demo;
+pub mod cli;

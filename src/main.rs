@@ -1,1 +1,2 @@
+//! The `portcullis` command.
 fn main() {}

@@ -4,11 +4,11 @@ use crate::identity::{TargetKey, TargetKind};
 
 /// One fact that a person must match.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Member {
+pub(super) struct Member {
     /// Which handle.
-    pub kind: TargetKind,
+    pub(super) kind: TargetKind,
     /// Its key.
-    pub key: TargetKey,
+    pub(super) key: TargetKey,
 }
 
 /// What a rule finds when it looks at one member of a person's targets.
@@ -24,7 +24,7 @@ enum Found {
 ///
 /// A fact that the identity never learned is passed over only where it narrows a person or tenant that did match
 /// (law 8): "ann on device D" reaches Ann when her device is unknown, "device D" alone reaches nobody then.
-pub fn matches(members: &[Member], targets: &[(TargetKind, TargetKey)]) -> bool {
+pub(super) fn matches(members: &[Member], targets: &[(TargetKind, TargetKey)]) -> bool {
     let anchored = members.iter().any(|m| is_anchor(m.kind) && look(*m, targets) == Found::Equal);
     !members.is_empty()
         && members.iter().all(|member| match look(*member, targets) {
@@ -35,7 +35,7 @@ pub fn matches(members: &[Member], targets: &[(TargetKind, TargetKey)]) -> bool 
 }
 
 /// Facts that every identity knows or that must match: a rule is found by one of them.
-pub const fn is_anchor(kind: TargetKind) -> bool {
+pub(super) const fn is_anchor(kind: TargetKind) -> bool {
     kind.names_a_person() || matches!(kind, TargetKind::Tenant)
 }
 
