@@ -1,1 +1,318 @@
-//! What happens to a request.
+//! What happens to a request: one pure function over what was asked, what was shown, and how that stands.
+//!
+//! Only [`decide`] makes a [`Permit`], and the proxy forwards nothing without one (law 4).
+
+use http::{HeaderMap, Method, header};
+
+use crate::apps::{App, Asked, CanonicalPath};
+use crate::evidence::{Evidence, Unusable};
+use crate::login::Proof;
+use crate::revocation::Standing;
+use crate::session::{Over, Person};
+
+/// What kind of answer the client can use.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// A browser that shows a page: it can be sent to the IdP.
+    Navigation,
+    /// A script, an image, an API client: it can read a status and a small JSON body.
+    Fetch,
+    /// A WebSocket handshake: it can read a status.
+    WebSocket,
+    /// gRPC: it reads `grpc-status`.
+    Grpc,
+}
+
+impl Client {
+    /// Reads it off the request. The browser's own word (`Sec-Fetch-*`) counts first, then `Accept`, then
+    /// `X-Requested-With`; where nothing is said, a plain GET or HEAD that takes anything is a person with an old
+    /// browser only if it asks for HTML.
+    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_ascii_lowercase);
+        if text("upgrade").is_some_and(|u| u.contains("websocket")) {
+            return Self::WebSocket;
+        }
+        if text("content-type").is_some_and(|t| t.starts_with("application/grpc")) {
+            return Self::Grpc;
+        }
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            // The URL of a form post is no place to come back to, and its body would be lost on the way.
+            return if text("sec-fetch-mode").as_deref() == Some("navigate") { Self::Navigation } else { Self::Fetch };
+        }
+        if let Some(mode) = text("sec-fetch-mode") {
+            let page =
+                matches!(text("sec-fetch-dest").as_deref(), None | Some("document" | "iframe" | "frame" | "empty"));
+            return if mode == "navigate" && page { Self::Navigation } else { Self::Fetch };
+        }
+        if text("x-requested-with").is_some() {
+            return Self::Fetch;
+        }
+        match text(header::ACCEPT.as_str()) {
+            Some(accept) if accept.contains("text/html") => Self::Navigation,
+            Some(_) | None => Self::Fetch,
+        }
+    }
+}
+
+/// Leave to forward one request to its app. Cannot be made outside this module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permit {
+    person: Option<Person>,
+}
+
+impl Permit {
+    /// Who the app is told that it is for; nobody on public paths.
+    pub const fn person(&self) -> Option<&Person> {
+        self.person.as_ref()
+    }
+}
+
+/// Why a request is sent to sign in.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It shows no session.
+    NoSession,
+    /// What it shows is no session.
+    Unusable(Unusable),
+    /// Its session was terminated.
+    Terminated,
+    /// Its session must be re-established.
+    Reestablish,
+}
+
+impl Cause {
+    /// The word for logs, metrics and the machine-readable answer.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NoSession => "login_required",
+            Self::Unusable(Unusable::Over(Over::Expired | Over::Idle)) => "session_expired",
+            Self::Unusable(_) => "session_unusable",
+            Self::Terminated => "session_revoked",
+            Self::Reestablish => "reestablish_required",
+        }
+    }
+
+    /// True if a revocation is the cause: worth a line in the audit log.
+    pub const fn is_revocation(self) -> bool {
+        matches!(self, Self::Terminated | Self::Reestablish)
+    }
+}
+
+/// The way to sign in.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Why.
+    pub cause: Cause,
+    /// What the login must prove.
+    pub proof: Proof,
+    /// Whether the client can be redirected, or only be told.
+    pub client: Client,
+}
+
+/// Why a request goes nowhere.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The person is signed in and not admitted here.
+    NotAllowed,
+    /// A page of another origin tries to open a WebSocket (cross-site WebSocket hijacking).
+    ForeignOrigin,
+}
+
+impl Refusal {
+    /// The word for logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NotAllowed => "not_allowed",
+            Self::ForeignOrigin => "foreign_origin",
+        }
+    }
+}
+
+/// What happens to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes to the app.
+    Forward(Permit),
+    /// Its sender has to sign in first.
+    Login(Login),
+    /// It goes nowhere.
+    Refuse(Refusal),
+}
+
+/// What a request asks, as far as a decision depends on it.
+#[derive(Copy, Clone, Debug)]
+pub struct Request<'a> {
+    /// What answer the client can use.
+    pub client: Client,
+    /// The path, in its one form.
+    pub path: &'a CanonicalPath,
+    /// The `Origin` header, if there is one.
+    pub origin: Option<&'a str>,
+}
+
+/// Decides.
+///
+/// `standing` is the judgement of everything in `evidence` by the revocation set, asked for after the exchange was
+/// registered (law 3).
+pub fn decide(request: &Request<'_>, app: &App, evidence: &Evidence, standing: Standing) -> Decision {
+    if request.client == Client::WebSocket && request.origin.is_some_and(|origin| !may_open_websocket(app, origin)) {
+        return Decision::Refuse(Refusal::ForeignOrigin);
+    }
+    let allows = match app.asks(request.path) {
+        Asked::Public => return Decision::Forward(Permit { person: None }),
+        Asked::Login(allows) => allows,
+    };
+    let login = |cause, proof| Decision::Login(Login { cause, proof, client: request.client });
+    let session = match evidence {
+        Evidence::Nothing => return login(Cause::NoSession, Proof::Any),
+        Evidence::Unusable(why) => return login(Cause::Unusable(*why), Proof::Any),
+        Evidence::Session { session, .. } => session,
+    };
+    match (standing.terminated, standing.reestablish) {
+        (Some(cut_off), _) => login(Cause::Terminated, Proof::NewerThan(cut_off)),
+        (None, Some(cut_off)) => login(Cause::Reestablish, Proof::Reassert(cut_off)),
+        (None, None) if allows.iter().all(|allow| allow.admits(&session.person)) => {
+            Decision::Forward(Permit { person: Some(session.person.clone()) })
+        }
+        (None, None) => Decision::Refuse(Refusal::NotAllowed),
+    }
+}
+
+/// A WebSocket is not bound by the same-origin policy; the browser only tells where the page came from.
+fn may_open_websocket(app: &App, origin: &str) -> bool {
+    origin == app.origin.as_str() || app.websocket_origins.iter().any(|allowed| allowed == origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apps::{Access, Allow, Prefix, Rule};
+    use crate::session::{Session, SessionId};
+    use crate::time::Timestamp;
+
+    fn session(groups: &[&str]) -> Evidence {
+        let time = Timestamp::from_secs(100);
+        Evidence::Session {
+            session: Box::new(Session {
+                id: SessionId([0; 16]),
+                idp: "corp".into(),
+                issued_at: time,
+                expires_at: time,
+                seen_at: time,
+                asserted_at: time,
+                auth_time: None,
+                targets: vec![],
+                person: Person {
+                    subject: "ann".into(),
+                    groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+                    ..Person::default()
+                },
+            }),
+            renew: false,
+        }
+    }
+
+    fn app() -> App {
+        let mut app = crate::apps::tests::app("wiki", "https://wiki.example");
+        app.rules = vec![
+            Rule { path: Prefix::parse("/healthz").expect("prefix"), access: Access::Public, allow: Allow::default() },
+            Rule {
+                path: Prefix::parse("/admin").expect("prefix"),
+                access: Access::Login,
+                allow: Allow { groups: vec!["admins".into()], ..Allow::default() },
+            },
+        ];
+        app
+    }
+
+    #[test]
+    fn the_table_of_decisions() {
+        let (clear, cut) = (Standing::default(), Some(Timestamp::from_secs(200)));
+        let terminated = Standing { terminated: cut, reestablish: None };
+        let both = Standing { terminated: cut, reestablish: Some(Timestamp::from_secs(300)) };
+        let reestablish = Standing { terminated: None, reestablish: cut };
+        let newer = Proof::NewerThan(Timestamp::from_secs(200));
+        let login = |cause, proof| Decision::Login(Login { cause, proof, client: Client::Navigation });
+        let forward =
+            |evidence: &Evidence| Decision::Forward(Permit { person: evidence.session().map(|s| s.person.clone()) });
+        let (staff, admins) = (session(&["staff"]), session(&["admins"]));
+        let broken = Evidence::Unusable(Unusable::Scattered);
+        for (name, path, evidence, standing, expected) in [
+            ("nobody", "/", &Evidence::Nothing, clear, login(Cause::NoSession, Proof::Any)),
+            ("a broken cookie", "/", &broken, clear, login(Cause::Unusable(Unusable::Scattered), Proof::Any)),
+            ("nobody, public", "/healthz", &Evidence::Nothing, clear, Decision::Forward(Permit { person: None })),
+            ("a broken cookie, public", "/healthz", &broken, clear, Decision::Forward(Permit { person: None })),
+            ("a revoked person, public", "/healthz", &staff, terminated, Decision::Forward(Permit { person: None })),
+            ("a session", "/", &staff, clear, forward(&staff)),
+            ("terminated", "/", &staff, terminated, login(Cause::Terminated, newer)),
+            ("both modes", "/", &staff, both, login(Cause::Terminated, newer)),
+            (
+                "to re-establish",
+                "/",
+                &staff,
+                reestablish,
+                login(Cause::Reestablish, Proof::Reassert(Timestamp::from_secs(200))),
+            ),
+            ("not admitted", "/admin", &staff, clear, Decision::Refuse(Refusal::NotAllowed)),
+            ("revoked before not admitted", "/admin", &staff, terminated, login(Cause::Terminated, newer)),
+            ("admitted", "/admin", &admins, clear, forward(&admins)),
+        ] {
+            let path = CanonicalPath::parse(path).expect("path");
+            let request = Request { client: Client::Navigation, path: &path, origin: None };
+            assert_eq!(decide(&request, &app(), evidence, standing), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_websocket_is_opened_by_the_apps_own_pages_only() {
+        let mut app = app();
+        app.websocket_origins = vec!["https://partner.example".into()];
+        let path = CanonicalPath::parse("/ws").expect("path");
+        for (origin, allowed) in [
+            (None, true),
+            (Some("https://wiki.example"), true),
+            (Some("https://partner.example"), true),
+            (Some("http://wiki.example"), false),
+            (Some("https://wiki.example.evil"), false),
+            (Some("null"), false),
+        ] {
+            let request = Request { client: Client::WebSocket, path: &path, origin };
+            let refused =
+                decide(&request, &app, &session(&[]), Standing::default()) == Decision::Refuse(Refusal::ForeignOrigin);
+            assert_eq!(refused, !allowed, "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn the_kind_of_client_is_read_off_the_request() {
+        use Client::{Fetch, Grpc, Navigation, WebSocket};
+        let html = ("accept", "text/html,*/*;q=0.8");
+        for (name, method, headers, expected) in [
+            (
+                "a link in a browser",
+                "GET",
+                vec![("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+                Navigation,
+            ),
+            ("fetch()", "GET", vec![("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), html], Fetch),
+            ("an image", "GET", vec![("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")], Fetch),
+            ("an object", "GET", vec![("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "object")], Fetch),
+            ("a form post", "POST", vec![("sec-fetch-mode", "navigate"), html], Navigation),
+            ("an old browser", "GET", vec![html], Navigation),
+            ("jQuery", "GET", vec![html, ("x-requested-with", "XMLHttpRequest")], Fetch),
+            ("curl", "GET", vec![("accept", "*/*")], Fetch),
+            ("an API client", "GET", vec![("accept", "application/json")], Fetch),
+            ("nothing said", "GET", vec![], Fetch),
+            ("an old browser's post", "POST", vec![html], Fetch),
+            ("a WebSocket", "GET", vec![("upgrade", "WebSocket"), ("sec-fetch-mode", "websocket")], WebSocket),
+            ("gRPC", "POST", vec![("content-type", "application/grpc+proto")], Grpc),
+        ] {
+            let mut map = HeaderMap::new();
+            for (field, value) in headers {
+                map.append(field, http::HeaderValue::from_static(value));
+            }
+            let method = Method::from_bytes(method.as_bytes()).expect("method");
+            assert_eq!(Client::of(&method, &map), expected, "{name}");
+        }
+    }
+}

@@ -1,1 +1,227 @@
-//! The credentials that a request carries.
+//! The credentials that a request carries, read once.
+//!
+//! Whatever is not whole is no credential: a cookie that is truncated, doubled, foreign or over is the same as none, and
+//! a request without credential is nobody's.
+
+use http::HeaderMap;
+use http::header::COOKIE;
+
+use crate::apps::App;
+use crate::seal::{KeyRing, OpenError};
+use crate::session::{self, Over, Session};
+use crate::time::Timestamp;
+
+/// Cookies of one request. A browser keeps at most 180 per site; a request with more is somebody's experiment.
+pub const MAX_COOKIES: usize = 100;
+
+/// Why cookies that look like a session are none.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// More cookies than [`MAX_COOKIES`], or bytes that are no cookie.
+    Malformed,
+    /// The parts of the session do not fit together.
+    Scattered,
+    /// The seal does not open.
+    Seal(OpenError),
+    /// It is a session with an IdP that this app does not use.
+    OtherIdp,
+    /// It is over by itself.
+    Over(Over),
+}
+
+impl Unusable {
+    /// The word for logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed_cookie",
+            Self::Scattered => "scattered_session",
+            Self::Seal(OpenError::Malformed) => "no_seal",
+            Self::Seal(OpenError::UnknownKey) => "unknown_key",
+            Self::Seal(OpenError::Refused) => "broken_seal",
+            Self::OtherIdp => "other_idp",
+            Self::Over(Over::Expired) => "expired",
+            Self::Over(Over::Idle) => "idle",
+        }
+    }
+}
+
+/// What a request shows of who is behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Nothing.
+    Nothing,
+    /// Something that is no session.
+    Unusable(Unusable),
+    /// A session of this app's IdP that is not over by itself.
+    Session {
+        /// The session.
+        session: Box<Session>,
+        /// Its cookie should be sealed again: the idle limit moves on, or a newer key is there.
+        renew: bool,
+    },
+}
+
+impl Evidence {
+    /// The session, if there is one.
+    pub fn session(&self) -> Option<&Session> {
+        match self {
+            Self::Session { session, .. } => Some(session),
+            Self::Nothing | Self::Unusable(_) => None,
+        }
+    }
+}
+
+/// All cookies of a request, in order, over all its `Cookie` fields (HTTP/2 splits them, RFC 9113 §8.2.3).
+/// `None` if there are too many or a field is not text.
+pub fn cookies(headers: &HeaderMap) -> Option<Vec<(&str, &str)>> {
+    let mut found = Vec::new();
+    for field in headers.get_all(COOKIE) {
+        for pair in field.to_str().ok()?.split(';') {
+            if pair.trim().is_empty() {
+                continue;
+            }
+            if found.len() == MAX_COOKIES {
+                return None;
+            }
+            let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+            found.push((name.trim(), value.trim()));
+        }
+    }
+    Some(found)
+}
+
+/// Collects what a request for `app` shows.
+pub fn collect(
+    headers: &HeaderMap,
+    app: &App,
+    ring: &KeyRing,
+    settings: &session::Settings,
+    now: Timestamp,
+) -> Evidence {
+    match session(headers, app, ring, settings, now) {
+        Ok(None) => Evidence::Nothing,
+        Ok(Some((session, renew))) => Evidence::Session { session: Box::new(session), renew },
+        Err(why) => Evidence::Unusable(why),
+    }
+}
+
+fn session(
+    headers: &HeaderMap,
+    app: &App,
+    ring: &KeyRing,
+    settings: &session::Settings,
+    now: Timestamp,
+) -> Result<Option<(Session, bool)>, Unusable> {
+    let cookies = cookies(headers).ok_or(Unusable::Malformed)?;
+    let Some(sealed) = session::gather(cookies.into_iter()).map_err(|session::Scattered| Unusable::Scattered)? else {
+        return Ok(None);
+    };
+    let (session, stale) = Session::open(ring, app.origin.host().as_str(), &sealed).map_err(Unusable::Seal)?;
+    if session.idp != app.idp {
+        return Err(Unusable::OtherIdp);
+    }
+    if let Some(over) = session.over(settings, now) {
+        return Err(Unusable::Over(over));
+    }
+    let renew = stale || session.wants_renewal(settings, now);
+    Ok(Some((session, renew)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::identity::{Identity, Issuer};
+    use crate::session::SessionId;
+
+    const SETTINGS: session::Settings =
+        session::Settings { max_age: Duration::from_secs(3600), idle: Duration::from_secs(600) };
+
+    fn ring() -> KeyRing {
+        let key = crate::seal::generate_key().expect("key");
+        KeyRing::parse([key.expose().as_str()]).expect("ring").expect("one key")
+    }
+
+    fn sealed(ring: &KeyRing, idp: &str) -> String {
+        let identity = Identity {
+            issuer: Issuer::parse("https://idp.example.com").expect("issuer"),
+            subject: "ann".into(),
+            sid: None,
+            email: None,
+            phone: None,
+            preferred_username: None,
+            groups: vec![],
+            tenant: None,
+            device: None,
+            asserted_at: Timestamp::from_secs(1000),
+            auth_time: None,
+            session_expiry: None,
+        };
+        let now = Timestamp::from_secs(1000);
+        let session = Session::begin(SessionId([1; 16]), idp, &identity, vec![], ring.hasher(), &SETTINGS, now);
+        session.seal(ring, "wiki.example").expect("sealed").remove(0).1
+    }
+
+    fn look(ring: &KeyRing, fields: &[&str], now: u64) -> Evidence {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(COOKIE, http::HeaderValue::from_bytes(field.as_bytes()).expect("value"));
+        }
+        let app = crate::apps::tests::app("wiki", "https://wiki.example");
+        collect(&headers, &app, ring, &SETTINGS, Timestamp::from_secs(now))
+    }
+
+    #[test]
+    fn only_a_whole_session_is_evidence() {
+        let ring = ring();
+        let name = session::COOKIE;
+        let good = sealed(&ring, "corp");
+        let cookie = format!("{name}={good}");
+        let with_others = format!("a=b; {cookie}; c");
+        let quoted = format!("{name}=\"{good}\"");
+        let cut = cookie.get(..cookie.len() - 3).expect("ascii").to_owned();
+        let other_idp = format!("{name}={}", sealed(&ring, "other"));
+        let many = "a=b; ".repeat(MAX_COOKIES + 1);
+        let over = Unusable::Over;
+        for (what, fields, now, expected) in [
+            ("nothing", vec![], 1000, Ok(false)),
+            ("other cookies", vec!["a=b"], 1000, Ok(false)),
+            ("a session", vec![cookie.as_str()], 1000, Ok(true)),
+            ("among others", vec![with_others.as_str()], 1000, Ok(true)),
+            ("split by HTTP/2", vec!["a=b", cookie.as_str()], 1000, Ok(true)),
+            ("empty", vec!["__Host-portcullis="], 1000, Err(Unusable::Seal(OpenError::Malformed))),
+            ("no value", vec!["__Host-portcullis"], 1000, Ok(false)),
+            ("quoted", vec![quoted.as_str()], 1000, Err(Unusable::Seal(OpenError::Malformed))),
+            ("cut short", vec![cut.as_str()], 1000, Err(Unusable::Seal(OpenError::Refused))),
+            ("twice", vec![cookie.as_str(), cookie.as_str()], 1000, Err(Unusable::Scattered)),
+            ("bytes", vec!["__Host-portcullis=\u{e9}"], 1000, Err(Unusable::Malformed)),
+            ("too many", vec![many.as_str()], 1000, Err(Unusable::Malformed)),
+            ("another IdP's", vec![other_idp.as_str()], 1000, Err(Unusable::OtherIdp)),
+            ("idle", vec![cookie.as_str()], 1600, Err(over(Over::Idle))),
+            ("expired", vec![cookie.as_str()], 9000, Err(over(Over::Expired))),
+        ] {
+            let found = match look(&ring, &fields, now) {
+                Evidence::Nothing => Ok(false),
+                Evidence::Session { .. } => Ok(true),
+                Evidence::Unusable(Unusable::Seal(OpenError::Malformed)) if what == "cut short" => {
+                    Err(Unusable::Seal(OpenError::Refused)) // base64 of another length may fail to decode first
+                }
+                Evidence::Unusable(why) => Err(why),
+            };
+            assert_eq!(found, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_used_session_asks_for_renewal_once_a_tenth_of_the_idle_limit() {
+        let ring = ring();
+        let cookie = format!("{}={}", session::COOKIE, sealed(&ring, "corp"));
+        for (now, renew) in [(1000, false), (1059, false), (1060, true), (1599, true)] {
+            match look(&ring, &[&cookie], now) {
+                Evidence::Session { renew: asked, .. } => assert_eq!(asked, renew, "at {now}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn clones_of_a_manual_clock_move_together() {
         let clock = Clock::manual(Timestamp::from_secs(10));
-        clock.clone().advance(Duration::from_secs(5));
+        let clone = clock.clone();
+        clone.advance(Duration::from_secs(5));
         assert_eq!(clock.now(), Timestamp::from_secs(15));
     }
 }

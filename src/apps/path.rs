@@ -74,8 +74,7 @@ impl CanonicalPath {
     /// The same question in the loosest reading that an app might have: letters of either case are equal and path
     /// parameters (`;x=y`) are not there. For rules that restrict.
     pub fn may_be_below(&self, prefix: &Prefix) -> bool {
-        let bare: String =
-            self.0.split_inclusive('/').map(|segment| strip_parameters(segment)).collect::<String>().to_lowercase();
+        let bare: String = self.0.split_inclusive('/').map(strip_parameters).collect::<String>().to_lowercase();
         below(&bare, &prefix.0.to_lowercase())
     }
 
@@ -236,7 +235,7 @@ mod tests {
                 seed ^= seed << 13;
                 seed ^= seed >> 7;
                 seed ^= seed << 17;
-                raw.push_str(pieces[(seed % pieces.len() as u64) as usize]);
+                raw.push_str(pieces[usize::try_from(seed % pieces.len() as u64).expect("small")]);
             }
             if let Ok(form) = canonical(&raw) {
                 assert_eq!(canonical(&form).as_ref(), Ok(&form), "`{raw}`");
