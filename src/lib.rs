@@ -48,6 +48,7 @@ pub mod session;
 pub mod decision;
 pub mod evidence;
 pub mod login;
+pub mod page;
 
 // floor 2: engines
 pub mod http;
