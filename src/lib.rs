@@ -45,6 +45,7 @@ pub mod apps;
 pub mod evidence;
 pub mod login;
 pub mod decision;
+pub mod page;
 
 // floor 2: engines
 pub mod http;
