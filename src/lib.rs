@@ -55,14 +55,15 @@ pub mod http;
 pub mod idp;
 pub mod keys;
 
-pub mod enforcer;
 pub mod exchanges;
 
-pub mod audit;
+pub mod enforcer;
 pub mod metrics;
 
-pub mod intake;
+pub mod audit;
 pub mod ledger;
+
+pub mod intake;
 
 pub mod stream;
 
