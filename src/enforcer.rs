@@ -1,1 +1,326 @@
-//! The owner of the revocation set and of what is in flight.
+//! The one place that says who may go on: the revocation set and what is in flight, together.
+//!
+//! Law 3: an exchange *enters, then is judged*; a revocation *is inserted, then cuts*. Whichever way the two meet, the
+//! judgement sees the revocation or the cut sees the exchange.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::exchanges::{Counts, Cut, Exchange, Exchanges, Full, Guard};
+use crate::identity::{Target, TargetKey};
+use crate::revocation::{Credential, Revocation, RevocationSet, Standing, rules};
+use crate::seal::KeyRing;
+use crate::time::Timestamp;
+
+/// What the enforcer must know about the gateway's credentials.
+#[derive(Copy, Clone, Debug)]
+pub struct Settings {
+    /// The longest life of any credential that the gateway honours (session, bearer), counted from its assertion.
+    pub longest_life: Duration,
+    /// What clocks may differ by: revocations are kept that much longer.
+    pub margin: Duration,
+    /// What may be in flight.
+    pub exchanges: crate::exchanges::Settings,
+}
+
+/// What applying a revocation did.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Exchanges that it ended.
+    pub cut: Counts,
+}
+
+/// Owner of the revocation set and of what is in flight. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Enforcer {
+    set: Arc<RevocationSet>,
+    exchanges: Exchanges,
+    ring: Arc<KeyRing>,
+    retention: Duration,
+}
+
+impl Enforcer {
+    /// Nothing in force, nothing in flight. Targets are hashed under every key of `ring`.
+    pub fn new(settings: &Settings, ring: Arc<KeyRing>) -> Self {
+        Self {
+            set: Arc::default(),
+            exchanges: Exchanges::new(&settings.exchanges),
+            ring,
+            retention: settings.longest_life.saturating_add(settings.margin),
+        }
+    }
+
+    /// Enters `exchange` and judges it, in that order. The exchange is in flight as long as the guard lives, so a
+    /// caller that refuses drops the guard; one that forwards keeps it to the end and ends when `cut` says so.
+    pub fn admit(&self, exchange: Exchange, cut: &Cut) -> Result<(Standing, Guard), Full> {
+        let guard = self.exchanges.enter(exchange, cut)?;
+        let standing = guard.judge(&self.set);
+        Ok((standing, guard))
+    }
+
+    /// Puts `revocation` in force and ends what it covers, in that order.
+    pub fn apply(&self, revocation: &Revocation) -> Applied {
+        self.set.insert(revocation, &self.ring.hashers());
+        Applied { cut: self.exchanges.cut_covered(&self.keys(revocation), &self.set) }
+    }
+
+    /// What [`Enforcer::apply`] would end, with nothing put in force.
+    pub fn would_cut(&self, revocation: &Revocation) -> Counts {
+        let alone = RevocationSet::default();
+        alone.insert(revocation, &self.ring.hashers());
+        self.exchanges.count_covered(&self.keys(revocation), &alone)
+    }
+
+    /// How `credential` stands now.
+    pub fn judge(&self, credential: &Credential<'_>) -> Standing {
+        self.set.judge(credential)
+    }
+
+    /// How an exchange in flight stands now: why it was cut, or whether its answer may still go out.
+    pub fn judge_again(&self, guard: &Guard) -> Standing {
+        guard.judge(&self.set)
+    }
+
+    /// Drops revocations that no living credential can be old enough to meet (law 10); says how many subjects.
+    pub fn sweep(&self, now: Timestamp) -> usize {
+        self.set.drop_older_than(self.horizon(now))
+    }
+
+    /// Revocations with a cut-off before this moment have nothing left to do.
+    pub fn horizon(&self, now: Timestamp) -> Timestamp {
+        now.minus(self.retention)
+    }
+
+    /// Subjects in force (a subject counts once per key of the ring).
+    pub fn size(&self) -> usize {
+        self.set.len()
+    }
+
+    /// Exchanges in flight.
+    pub fn in_flight(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// A name for `target` that logs may show: the same for the same target, worth nothing to who reads it.
+    pub fn pseudonym(&self, target: &Target) -> String {
+        format!("{:?}", self.ring.hasher().key(target)).chars().take(8).collect()
+    }
+
+    fn keys(&self, revocation: &Revocation) -> Vec<TargetKey> {
+        rules(revocation, &self.ring.hashers()).into_iter().flatten().map(|member| member.key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::exchanges::{Held, Kind};
+    use crate::identity::{AppKey, Issuer, TargetKind};
+    use crate::revocation::{Mode, Origin, Reach, Whom};
+    use crate::seal::generate_key;
+
+    const LOGIN: Timestamp = Timestamp::from_secs(1_000);
+    const CUT_OFF: Timestamp = Timestamp::from_secs(2_000);
+
+    fn enforcer() -> Enforcer {
+        let key = generate_key().expect("randomness");
+        let ring = KeyRing::parse([key.expose().as_str()]).expect("key").expect("ring");
+        let settings = Settings {
+            longest_life: Duration::from_secs(43_200),
+            margin: Duration::from_secs(300),
+            exchanges: crate::exchanges::Settings::default(),
+        };
+        Enforcer::new(&settings, Arc::new(ring))
+    }
+
+    fn target(kind: TargetKind, value: &str) -> Target {
+        Target::new(&Issuer::parse("https://idp.example.com").expect("issuer"), kind, value).expect("target")
+    }
+
+    fn held(enforcer: &Enforcer, facts: &[(TargetKind, &str)]) -> Held {
+        let key = |(kind, value): &(TargetKind, &str)| (*kind, enforcer.ring.hasher().key(&target(*kind, value)));
+        Held { targets: facts.iter().map(key).collect(), asserted_at: LOGIN, auth_time: Some(LOGIN) }
+    }
+
+    fn exchange(enforcer: &Enforcer, user: &str) -> Exchange {
+        Exchange {
+            credentials: vec![held(enforcer, &[(TargetKind::User, user), (TargetKind::Group, "staff")])],
+            app: AppKey::of("wiki"),
+            app_name: "wiki".into(),
+            kind: Kind::WebSocket,
+        }
+    }
+
+    fn revocation(targets: Vec<Target>) -> Revocation {
+        Revocation {
+            whom: Whom::all_of(targets).expect("whom"),
+            reach: Reach::All,
+            mode: Mode::Terminate,
+            cut_off: CUT_OFF,
+            origin: Origin::Operator,
+            reason: None,
+            received_at: CUT_OFF,
+        }
+    }
+
+    fn of_user(user: &str) -> Revocation {
+        revocation(vec![target(TargetKind::User, user)])
+    }
+
+    #[derive(Copy, Clone, Debug, PartialEq)]
+    enum Step {
+        Enter,
+        Check,
+        Insert,
+        Cut,
+    }
+
+    /// Every order of the four steps in which each side keeps its own order.
+    fn interleavings() -> Vec<[Step; 4]> {
+        use Step::{Check, Cut, Enter, Insert};
+        vec![
+            [Enter, Check, Insert, Cut],
+            [Enter, Insert, Check, Cut],
+            [Enter, Insert, Cut, Check],
+            [Insert, Enter, Check, Cut],
+            [Insert, Enter, Cut, Check],
+            [Insert, Cut, Enter, Check],
+        ]
+    }
+
+    #[test]
+    fn in_every_interleaving_a_revoked_exchange_is_refused_or_cut() {
+        for steps in interleavings() {
+            let enforcer = enforcer();
+            let (ann, cut) = (of_user("ann"), Cut::new());
+            let mut guard = None;
+            let mut refused = false;
+            for step in steps {
+                match step {
+                    Step::Enter => {
+                        guard = Some(enforcer.exchanges.enter(exchange(&enforcer, "ann"), &cut).expect("room"));
+                    }
+                    Step::Check => {
+                        refused = !guard.as_ref().expect("entered before").judge(&enforcer.set).is_clear();
+                    }
+                    Step::Insert => enforcer.set.insert(&ann, &enforcer.ring.hashers()),
+                    Step::Cut => {
+                        enforcer.exchanges.cut_covered(&enforcer.keys(&ann), &enforcer.set);
+                    }
+                }
+            }
+            assert!(refused || cut.is_cancelled(), "{steps:?}: ann's exchange lives on");
+        }
+    }
+
+    #[test]
+    fn the_wrong_order_on_either_side_would_let_one_live() {
+        // Not a promise but a check of the test above: it can tell the right order from the wrong ones.
+        let enforcer = enforcer();
+        let ann = of_user("ann");
+        // Judged before it entered, with the whole revocation in between.
+        let judged = enforcer.judge(&exchange(&enforcer, "ann").credentials[0].in_app(AppKey::of("wiki")));
+        enforcer.apply(&ann);
+        let cut = Cut::new();
+        let _guard = enforcer.exchanges.enter(exchange(&enforcer, "ann"), &cut).expect("room");
+        assert!(judged.is_clear() && !cut.is_cancelled());
+    }
+
+    #[test]
+    fn threads_that_race_never_let_a_revoked_exchange_live() {
+        const ROUNDS: usize = 1_000;
+        let enforcer = enforcer();
+        let (start, end) = (Barrier::new(2), Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 0..ROUNDS {
+                    let revoked = of_user(&format!("user {round}"));
+                    start.wait();
+                    enforcer.apply(&revoked);
+                    end.wait();
+                }
+            });
+            for round in 0..ROUNDS {
+                let entering = exchange(&enforcer, &format!("user {round}"));
+                let cut = Cut::new();
+                start.wait();
+                let (standing, guard) = enforcer.admit(entering, &cut).expect("room");
+                end.wait();
+                assert!(!standing.is_clear() || cut.is_cancelled(), "round {round}: the exchange lives on");
+                drop(guard);
+            }
+        });
+    }
+
+    #[test]
+    fn only_those_covered_are_cut_and_each_once() {
+        let enforcer = enforcer();
+        let (ann, bob) = (Cut::new(), Cut::new());
+        let _ann = enforcer.admit(exchange(&enforcer, "ann"), &ann).expect("room");
+        let _bob = enforcer.admit(exchange(&enforcer, "bob"), &bob).expect("room");
+        assert_eq!(enforcer.would_cut(&of_user("ann")).of(Kind::WebSocket), 1);
+        assert!(!ann.is_cancelled() && enforcer.size() == 0, "a dry run does nothing");
+        assert_eq!(enforcer.apply(&of_user("ann")).cut.total(), 1);
+        assert!(ann.is_cancelled() && !bob.is_cancelled());
+        assert_eq!(enforcer.apply(&of_user("ann")).cut.total(), 0, "the second time there is nothing left to cut");
+        assert_eq!(enforcer.apply(&revocation(vec![target(TargetKind::Group, "staff")])).cut.total(), 1);
+        assert!(bob.is_cancelled());
+    }
+
+    #[test]
+    fn a_complex_subject_cuts_who_matches_all_of_it() {
+        let enforcer = enforcer();
+        let rule = revocation(vec![target(TargetKind::User, "ann"), target(TargetKind::Device, "laptop")]);
+        for (facts, expected) in [
+            (vec![(TargetKind::User, "ann"), (TargetKind::Device, "laptop")], true),
+            (vec![(TargetKind::User, "ann"), (TargetKind::Device, "phone")], false),
+            (vec![(TargetKind::User, "ann")], true),
+            (vec![(TargetKind::Device, "laptop")], false),
+        ] {
+            let cut = Cut::new();
+            let entering = Exchange { credentials: vec![held(&enforcer, &facts)], ..exchange(&enforcer, "nobody") };
+            let _guard = enforcer.exchanges.enter(entering, &cut).expect("room");
+            enforcer.apply(&rule);
+            assert_eq!(cut.is_cancelled(), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn one_revoked_credential_spoils_the_exchange() {
+        let enforcer = enforcer();
+        let both = ["ann", "bob"].map(|user| held(&enforcer, &[(TargetKind::User, user)]));
+        let entering = Exchange { credentials: both.into(), ..exchange(&enforcer, "nobody") };
+        let cut = Cut::new();
+        let (standing, guard) = enforcer.admit(entering, &cut).expect("room");
+        assert!(standing.is_clear());
+        enforcer.apply(&of_user("bob"));
+        assert!(cut.is_cancelled());
+        assert_eq!(enforcer.judge_again(&guard).terminated, Some(CUT_OFF));
+    }
+
+    #[test]
+    fn a_revocation_limited_to_an_app_cuts_in_that_app_only() {
+        let enforcer = enforcer();
+        let (wiki, mail) = (Cut::new(), Cut::new());
+        let in_mail = Exchange { app: AppKey::of("mail"), ..exchange(&enforcer, "ann") };
+        let _wiki = enforcer.admit(exchange(&enforcer, "ann"), &wiki).expect("room");
+        let _mail = enforcer.admit(in_mail, &mail).expect("room");
+        let limited = Revocation { reach: Reach::Apps(vec!["mail".into()]), ..of_user("ann") };
+        assert_eq!(enforcer.would_cut(&limited).total(), 1);
+        assert_eq!(enforcer.apply(&limited).cut.total(), 1);
+        assert!(mail.is_cancelled() && !wiki.is_cancelled());
+    }
+
+    #[test]
+    fn a_revocation_is_kept_for_as_long_as_a_credential_can_live() {
+        let enforcer = enforcer();
+        enforcer.apply(&of_user("ann"));
+        let last = CUT_OFF.plus(Duration::from_secs(43_500));
+        assert_eq!(enforcer.sweep(last), 0);
+        assert_eq!(enforcer.size(), 1);
+        assert_eq!(enforcer.sweep(last.plus(Duration::from_secs(1))), 1);
+        assert_eq!(enforcer.size(), 0);
+    }
+}

@@ -8,7 +8,8 @@ mod set;
 use serde::{Deserialize, Serialize};
 
 pub use self::record::{Unreadable, decode, encode};
-pub use self::set::{Credential, RevocationSet, Standing};
+pub use self::rule::Member;
+pub use self::set::{Credential, RevocationSet, Standing, rules};
 use crate::identity::{Target, TargetKind};
 use crate::time::Timestamp;
 

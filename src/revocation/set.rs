@@ -92,6 +92,28 @@ struct Conjunction {
     cut_offs: CutOffs,
 }
 
+/// The keys under which `revocation` stands in the set, one row of members per key of the ring and per app that it is
+/// limited to. Nobody is covered by it who shares no key with any row.
+pub fn rules(revocation: &Revocation, hashers: &[&TargetHasher]) -> Vec<Vec<Member>> {
+    let mut rules = Vec::new();
+    for hasher in hashers {
+        let members: Vec<_> = revocation
+            .whom
+            .targets()
+            .iter()
+            .map(|target| Member { kind: target.kind, key: hasher.key(target) })
+            .collect();
+        match &revocation.reach {
+            Reach::All => rules.push(members),
+            Reach::Apps(apps) => rules.extend(apps.iter().map(|app| {
+                let app = AppKey::of(app);
+                members.iter().map(|m| Member { kind: m.kind, key: m.key.in_app(app) }).collect()
+            })),
+        }
+    }
+    rules
+}
+
 type Shard = RwLock<HashMap<u128, CutOffs, Passed>>;
 
 /// The in-memory index of all revocations in force.
@@ -121,25 +143,11 @@ impl RevocationSet {
     /// Puts `revocation` in force, hashed under each key of the ring, because sessions sealed under an older key carry
     /// targets hashed under it.
     pub fn insert(&self, revocation: &Revocation, hashers: &[&TargetHasher]) {
-        for hasher in hashers {
-            let members: Vec<_> = revocation
-                .whom
-                .targets()
-                .iter()
-                .map(|target| Member { kind: target.kind, key: hasher.key(target) })
-                .collect();
-            match &revocation.reach {
-                Reach::All => self.insert_members(&members, revocation),
-                Reach::Apps(apps) => {
-                    self.per_app.store(true, Ordering::Release);
-                    for app in apps {
-                        let app = AppKey::of(app);
-                        let scoped: Vec<_> =
-                            members.iter().map(|m| Member { kind: m.kind, key: m.key.in_app(app) }).collect();
-                        self.insert_members(&scoped, revocation);
-                    }
-                }
-            }
+        if matches!(revocation.reach, Reach::Apps(_)) {
+            self.per_app.store(true, Ordering::Release);
+        }
+        for members in rules(revocation, hashers) {
+            self.insert_members(&members, revocation);
         }
     }
 
