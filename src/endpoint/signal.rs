@@ -135,7 +135,7 @@ impl Endpoints {
                     jti: None,
                     why: format!("{}: {}", refusal.code.word(), refusal.description),
                 });
-                answer::json(StatusCode::BAD_REQUEST, &reject::logout_json(&refusal.description))
+                answer::json(StatusCode::BAD_REQUEST, &reject::logout_json(&refusal))
             }
         }
     }

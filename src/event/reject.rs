@@ -100,8 +100,8 @@ pub const fn code(reject: Reject) -> Code {
 }
 
 /// The body of the answer, with status 400, to a refused logout token (Back-Channel Logout §2.8).
-pub fn logout_json(reject: Reject) -> Value {
-    json!({ "error": "invalid_request", "error_description": reject.to_string() })
+pub fn logout_json(refusal: &Answer) -> Value {
+    json!({ "error": "invalid_request", "error_description": refusal.description })
 }
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
             let answer = Answer::from(reject);
             assert_eq!(answer.json()["err"], expected, "{reject:?}");
             assert!(!answer.description.is_empty(), "{reject:?}");
-            let logout = logout_json(reject);
+            let logout = logout_json(&answer);
             assert_eq!(logout["error"], "invalid_request", "{reject:?}");
             assert_eq!(logout["error_description"], answer.description.as_str(), "{reject:?}");
         }
