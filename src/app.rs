@@ -27,7 +27,7 @@ use self::services::{AdminService, Housekeeping};
 use crate::apps::App;
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, Delivery};
-use crate::endpoint::{Endpoints, Parts};
+use crate::endpoint::{self, Endpoints, Parts};
 use crate::enforcer::{self, Enforcer};
 use crate::exchanges;
 use crate::http::Client;
@@ -45,8 +45,6 @@ use crate::time::Clock;
 const MARGIN: Duration = Duration::from_secs(15 * 60);
 /// Audit lines that may wait for the disk.
 const AUDIT_QUEUE: usize = 8_192;
-/// Subjects in force at the most before the gateway calls for help: about half a gigabyte.
-const MAX_SUBJECTS: usize = 10_000_000;
 /// Idle connections to upstreams that are kept. Fewer than what is busy at once would cost a handshake each.
 const UPSTREAM_POOL: usize = 1_024;
 
@@ -166,14 +164,14 @@ impl Gateway {
             Arc::clone(&ring),
         );
         let (ledger, replay) = Ledger::open(&ledger::Settings::at(config.ledger.path))?;
-        let intake = Intake::new(
-            &intake::Settings { max_subjects: MAX_SUBJECTS },
+        let intake = Arc::new(Intake::new(
+            &intake::Settings::default(),
             enforcer.clone(),
             ledger,
             audit.clone(),
             Arc::clone(&metrics),
             clock.clone(),
-        );
+        ));
         let replayed = intake.replay(replay)?;
 
         let idps: HashMap<_, _> = config
@@ -195,7 +193,7 @@ impl Gateway {
             idps,
             streams,
             enforcer: enforcer.clone(),
-            intake: intake.clone(),
+            intake: Arc::clone(&intake),
             audit: audit.clone(),
             metrics: Arc::clone(&metrics),
             clock: clock.clone(),
@@ -245,12 +243,12 @@ impl Gateway {
         }
         server.add_service(service);
 
-        let operator = Arc::new(Operator::new(endpoints, intake.clone(), enforcer.clone(), metrics, clock.clone()));
+        let operator = Arc::new(Operator::new(endpoints, Arc::clone(&intake), enforcer.clone(), metrics, clock.clone()));
         server.add_service(background_service(
             "admin",
             AdminService::new(admin_listener, config.admin.token, operator),
         ));
-        server.add_service(background_service("housekeeping", Housekeeping::new(enforcer, intake, clock)));
+        server.add_service(background_service("housekeeping", Housekeeping(intake)));
         Ok(Self { server })
     }
 }
@@ -272,7 +270,7 @@ fn stream(
         issuer: settings.issuer,
         audiences: settings.audience,
         algs: crate::jose::Alg::ALL.to_vec(),
-        speaks_for: settings.speaks_for.iter().filter_map(|name| idps.get(name)).map(|idp| idp.as_spoken_for()).collect(),
+        speaks_for: settings.speaks_for.iter().filter_map(|name| idps.get(name)).map(|idp| endpoint::spoken_for(idp)).collect(),
         widest: settings.widest,
         session_revoked: settings.session_revoked,
         critical_members: vec![],

@@ -105,7 +105,7 @@ pub async fn start(settings: &Settings, clock: &Clock) -> anyhow::Result<Demo> {
         secret: client_secret.clone(),
         name: "Payroll 2003".to_owned(),
         redirect_uris: vec![gateway("/oauth2/callback")?],
-        post_logout_redirect_uris: vec![gateway("/")?, gateway("/oauth2/sign_out")?],
+        post_logout_redirect_uris: vec![gateway("/")?, gateway("/oauth2/signed_out")?],
         backchannel_logout_uri: Some(gateway(&settings.backchannel_path)?),
     });
 

@@ -15,6 +15,8 @@ mod sign_in;
 mod sign_out;
 mod signal;
 
+pub(crate) use self::signal::spoken_for;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -60,7 +62,7 @@ pub(crate) struct Parts {
     pub(crate) idps: HashMap<String, Arc<Idp>>,
     pub(crate) streams: HashMap<String, Arc<Stream>>,
     pub(crate) enforcer: Enforcer,
-    pub(crate) intake: Intake,
+    pub(crate) intake: Arc<Intake>,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,

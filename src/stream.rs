@@ -1,15 +1,28 @@
 //! One configured SSF relation to a transmitter: who may push on it, whose keys count, and when it was last heard.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use ::http::Request;
+use ::http::header::ACCEPT;
+use async_trait::async_trait;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use url::Url;
 
 use crate::event::{Event, SecurityEvent, StreamStatus};
+use crate::http::{Cached, Client, Fetched};
+use crate::identity::Issuer;
 use crate::jose::Verified;
-use crate::keys::{Failure, KeyCache};
+use crate::keys::{Failure, KeyCache, Locate};
 use crate::policy;
 use crate::secret::Secret;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
+
+/// Bytes of a transmitter's metadata. Real ones have two thousand.
+const MAX_METADATA: usize = 64 * 1024;
+/// How long metadata are good: they change when a transmitter moves.
+const METADATA_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a stream has told us about itself.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -83,5 +96,94 @@ impl Stream {
     /// What it has told us about itself.
     pub fn state(&self) -> State {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a transmitter's keys are, by its metadata (SSF §7).
+#[derive(Debug)]
+pub struct Discovery {
+    issuer: Issuer,
+    url: Url,
+    client: Client,
+    found: Cached<Url, NotFound>,
+}
+
+/// Why a transmitter's metadata cannot be used.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum NotFound {
+    #[error("the metadata were not asked for yet")]
+    NotYet,
+    #[error("the transmitter does not answer with its metadata")]
+    Unreachable,
+    #[error("the metadata are not those of the configured issuer")]
+    OtherIssuer,
+    #[error("the metadata have no usable `jwks_uri`")]
+    NoKeys,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    issuer: String,
+    jwks_uri: Option<Url>,
+}
+
+impl Discovery {
+    /// Looks in the place that SSF §7.2.1 names: `/.well-known/ssf-configuration` between host and path of the issuer.
+    pub fn new(issuer: &Issuer, client: Client, clock: Clock) -> Result<Self, url::ParseError> {
+        let mut url = Url::parse(issuer.as_str())?;
+        let path = format!("/.well-known/ssf-configuration{}", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        Ok(Self { issuer: issuer.clone(), url, client, found: Cached::new(clock, NotFound::NotYet) })
+    }
+
+    async fn fetch(&self) -> Result<Fetched<Url>, NotFound> {
+        let request = Request::get(self.url.as_str())
+            .header(ACCEPT, "application/json")
+            .body(vec![])
+            .map_err(|_| NotFound::Unreachable)?;
+        let response = self.client.send(request, MAX_METADATA).await.map_err(|_| NotFound::Unreachable)?;
+        if !response.status().is_success() {
+            return Err(NotFound::Unreachable);
+        }
+        let metadata: Metadata = serde_json::from_slice(response.body()).map_err(|_| NotFound::NoKeys)?;
+        // Byte for byte (SSF §7.2.4): another issuer's metadata would bring another issuer's keys.
+        if metadata.issuer != self.issuer.as_str() {
+            return Err(NotFound::OtherIssuer);
+        }
+        metadata.jwks_uri.map(|value| Fetched { value, good_for: METADATA_GOOD_FOR }).ok_or(NotFound::NoKeys)
+    }
+}
+
+#[async_trait]
+impl Locate for Discovery {
+    async fn jwks_uri(&self) -> Option<Url> {
+        match self.found.current(self.fetch()).await {
+            Ok(url) => Some((*url).clone()),
+            Err(error) => {
+                tracing::warn!(issuer = %self.issuer, %error, "a transmitter's keys cannot be found");
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_metadata_stand_between_host_and_path_of_the_issuer() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let settings = crate::http::Settings::default();
+        for (issuer, expected) in [
+            ("https://tr.example.com", "https://tr.example.com/.well-known/ssf-configuration"),
+            ("https://tr.example.com/", "https://tr.example.com/.well-known/ssf-configuration"),
+            ("https://tr.example.com/issuer1", "https://tr.example.com/.well-known/ssf-configuration/issuer1"),
+        ] {
+            let client = Client::new(&settings).expect("client");
+            let clock = Clock::manual(Timestamp::ZERO);
+            let discovery = Discovery::new(&Issuer::parse(issuer).expect("issuer"), client, clock).expect("url");
+            assert_eq!(discovery.url.as_str(), expected);
+        }
     }
 }

@@ -10,10 +10,8 @@ use pingora::services::background::BackgroundService;
 
 use super::operator::Operator;
 use crate::admin;
-use crate::enforcer::Enforcer;
 use crate::intake::Intake;
 use crate::secret::Secret;
-use crate::time::Clock;
 
 /// How often what is over is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -52,17 +50,7 @@ impl BackgroundService for AdminService {
 }
 
 /// Forgets revocations that have nothing left to do (law 10).
-pub(super) struct Housekeeping {
-    enforcer: Enforcer,
-    intake: Intake,
-    clock: Clock,
-}
-
-impl Housekeeping {
-    pub(super) const fn new(enforcer: Enforcer, intake: Intake, clock: Clock) -> Self {
-        Self { enforcer, intake, clock }
-    }
-}
+pub(super) struct Housekeeping(pub(super) Arc<Intake>);
 
 #[async_trait]
 impl BackgroundService for Housekeeping {
@@ -73,12 +61,12 @@ impl BackgroundService for Housekeeping {
                 _ = shutdown.wait_for(|stop| *stop) => return,
                 () = tokio::time::sleep(SWEEP_EVERY) => {}
             }
-            let now = self.clock.now();
-            let dropped = self.enforcer.sweep(now);
-            match self.intake.forget_before(self.enforcer.horizon(now)).await {
-                Ok(forgotten) if forgotten + dropped > 0 => {
-                    tracing::info!(dropped, forgotten, "revocations older than every credential were forgotten");
-                }
+            match self.0.sweep().await {
+                Ok(swept) if swept.subjects + swept.records > 0 => tracing::info!(
+                    subjects = swept.subjects,
+                    records = swept.records,
+                    "revocations older than every credential were forgotten"
+                ),
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "old revocations could not be deleted from the ledger"),
             }

@@ -6,6 +6,7 @@ use aws_lc_rs::rand;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
 
 use super::{Ask, Call, Endpoints, PREFIX, answer, session_cookie};
 use crate::apps::App;
@@ -101,7 +102,10 @@ impl Endpoints {
             tracing::error!("the system has no randomness to give: nobody can sign in");
             return answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), &retry));
         };
-        match idp.authorize_url(&begun.ask, &redirect_uri(app)).await {
+        let Some(redirect_uri) = redirect_uri(app) else {
+            return answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), &retry));
+        };
+        match idp.authorization_url(&begun.ask, &redirect_uri).await {
             Ok(url) => answer::redirect(url.as_str(), &begun.set_cookies),
             Err(error) => self.idp_failed(idp, app, &error, &retry),
         }
@@ -148,17 +152,12 @@ impl Endpoints {
             // The config changed while the person was signing in.
             return self.not_under_way(call, flow.return_to.as_str());
         };
-        let must_be_named = match idp.names_itself().await {
-            Ok(must_be_named) => must_be_named,
-            Err(error) => return self.idp_failed(idp, app, &error, &retry),
+        let Some(redirect_uri) = redirect_uri(app) else {
+            return answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), &retry));
         };
-        let accepted = match answer.accept(idp.issuer(), must_be_named) {
-            Ok(accepted) => accepted,
-            Err(denied) => return self.denied(idp, app, denied, &retry),
-        };
-        let redeemed = idp.redeem(&accepted.code, &flow, &redirect_uri(app)).await;
-        match redeemed {
+        match idp.redeem(answer, &redirect_uri).await {
             Ok(assertion) => self.asserted(call, idp, app, &flow, assertion).await,
+            Err(idp::Error::Denied(denied)) => self.denied(idp, app, denied, &retry),
             Err(error) => self.idp_failed(idp, app, &error, &retry),
         }
     }
@@ -179,8 +178,9 @@ impl Endpoints {
             return answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), &retry));
         }
         let Assertion { identity, kept_claims, id_token, .. } = assertion;
+        let claims = kept_claims.into_iter().flat_map(|(name, values)| values.into_iter().map(move |v| (name.clone(), v)));
         let session =
-            Session::begin(SessionId(id), idp.name(), &identity, kept_claims, self.0.ring.hasher(), &self.0.session, now);
+            Session::begin(SessionId(id), idp.name(), &identity, claims.collect(), self.0.ring.hasher(), &self.0.session, now);
         let standing = self.0.enforcer.judge(&session.credential(app.key));
         let verdict = match login::check_proof(flow.proof, &identity, standing) {
             // The IdP was asked for somebody who proved themselves within max_age (OpenID Connect Core §3.1.2.1).
@@ -302,13 +302,13 @@ impl Endpoints {
 }
 
 /// Where the IdP sends people back to: as registered there, from the config.
-fn redirect_uri(app: &App) -> String {
-    format!("{}{PREFIX}/callback", app.origin.as_str())
+fn redirect_uri(app: &App) -> Option<Url> {
+    Url::parse(app.origin.as_str()).ok()?.join(&format!("{PREFIX}/callback")).ok()
 }
 
 /// A place on `app` to come back to.
 pub(super) fn return_path(text: &str, app: &App) -> ReturnPath {
-    url::Url::parse(app.origin.as_str()).map_or_else(|_| ReturnPath::front_page(), |origin| ReturnPath::parse(text, &origin))
+    Url::parse(app.origin.as_str()).map_or_else(|_| ReturnPath::front_page(), |origin| ReturnPath::parse(text, &origin))
 }
 
 fn referrer(headers: &HeaderMap) -> Option<&str> {
@@ -322,6 +322,7 @@ fn has_cookie(headers: &HeaderMap, name: &str) -> bool {
 /// Whether the person's last proof is older than `oldest`; asked once more then, with `prompt=login`.
 fn too_long_ago(asked: Proof, auth_time: Option<Timestamp>, oldest: Timestamp) -> Verdict {
     match (asked, auth_time) {
+        // A proof that was asked for is newer than a revocation, and that is judged already.
         (Proof::Any | Proof::Reassert(_), Some(at)) if at < oldest => Verdict::AskAgain(Proof::NewerThan(oldest)),
         _ => Verdict::Proven,
     }

@@ -88,6 +88,6 @@ impl Endpoints {
         let sealed = evidence::cookies(call.headers())?.into_iter().find(|(name, _)| *name == HINT_COOKIE)?.1;
         let opened = self.0.ring.open(Purpose::SignOut, host, sealed).ok()?;
         let hint = Secret::new(String::from_utf8(opened.text).ok()?);
-        idp.sign_out_url(Some(&hint), back, None).await.map(|url| url.to_string())
+        idp.sign_out_url(Some(&hint), &url::Url::parse(back).ok()?, None).await.map(String::from)
     }
 }

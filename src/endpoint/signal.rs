@@ -9,11 +9,12 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::{Call, Endpoints, answer};
 use crate::audit::Event as Audited;
 use crate::event::reject::{self, Answer, Code};
-use crate::event::{SecurityEvent, token};
+use crate::event::{SecurityEvent, logout, token};
+use crate::idp::Idp;
 use crate::intake::NotDurable;
-use crate::jose::Reject;
+use crate::jose::{Alg, Reject};
 use crate::keys::Failure;
-use crate::policy;
+use crate::policy::{self, SpokenFor};
 use crate::revocation::Revocation;
 use crate::stream::Stream;
 
@@ -119,9 +120,11 @@ impl Endpoints {
         };
         let outcome = async {
             let token = logout_token(call.request.body()).ok_or(Reject::Malformed)?;
-            let logout = idp.verify_logout_token(&token).await?;
-            let spoken_for = idp.as_spoken_for();
-            self.enter(policy::logout(&logout, &spoken_for, self.0.clock.now()).into_iter().collect()).await
+            let client_ids = [idp.client_id().to_owned()];
+            let expectation = logout::expectation(idp.issuer(), &client_ids, &Alg::ALL);
+            let now = self.0.clock.now();
+            let logout = logout::parse(idp.verify(&token, &expectation).await?, now)?;
+            self.enter(policy::logout(&logout, &spoken_for(idp), now).into_iter().collect()).await
         };
         match outcome.await {
             Ok(()) => answer::empty(StatusCode::OK),
@@ -139,6 +142,11 @@ impl Endpoints {
             }
         }
     }
+}
+
+/// The IdP as the authority over its own people.
+pub(crate) fn spoken_for(idp: &Idp) -> SpokenFor {
+    SpokenFor { name: idp.name().to_owned(), issuer: idp.issuer().clone(), client_id: idp.client_id().to_owned() }
 }
 
 /// The one `logout_token` of a form; `None` for none or several (a second one is somebody's trick).
