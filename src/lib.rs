@@ -52,8 +52,9 @@ pub mod login;
 // floor 2: engines
 pub mod http;
 
-pub mod idp;
 pub mod keys;
+
+pub mod idp;
 
 pub mod enforcer;
 pub mod exchanges;
