@@ -149,6 +149,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::identity::Issuer;
+    use crate::jose::tests::Xorshift;
+    use crate::jose::{self, Alg, Keys, Signer};
 
     #[test]
     fn each_known_type_is_read_and_an_unknown_one_is_no_error() {
@@ -206,5 +209,46 @@ mod tests {
             let effective = token(toe, iat).effective_at(at.map(Timestamp::from_secs), Timestamp::from_secs(now));
             assert_eq!(effective.secs(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn no_signed_text_makes_a_parser_panic() {
+        let seed = 0x1234_5678_9abc_def1;
+        println!("seed {seed:#x}");
+        let mut random = Xorshift(seed);
+        let signer = Signer::generate("k1").expect("key");
+        let keys = Keys::parse(signer.jwks().to_string().as_bytes()).expect("keys");
+        let issuer = Issuer::parse("https://idp.example.com").expect("issuer");
+        let (audiences, now) = (["gateway".to_owned()], Timestamp::from_secs(1_700_000_000));
+        let set = json!({
+            "iss": issuer, "aud": "gateway", "iat": 1_700_000_000, "jti": "j", "toe": 1_699_999_999.5, "txn": "t",
+            "sub_id": { "format": "complex", "user": { "format": "aliases", "identifiers": [
+                { "format": "email", "email": "ann@corp.com" }, { "format": "opaque", "id": "ann" } ] } },
+            "events": { caep::SESSION_REVOKED: { "event_timestamp": 1_700_000_000_123_u64,
+                "initiating_entity": "admin", "reason_admin": { "en": "left" } } },
+        });
+        let token = json!({
+            "iss": issuer, "aud": "gateway", "iat": 1_700_000_000, "jti": "j", "sub": "ann", "sid": "s",
+            "events": { logout::BACKCHANNEL_LOGOUT: {} },
+        });
+        let mut good = 0;
+        for _ in 0..5_000 {
+            for (typ, claims) in [("secevent+jwt", &set), ("logout+jwt", &token)] {
+                let mut payload = claims.to_string().into_bytes();
+                if random.below(8) > 0 {
+                    random.damage(&mut payload);
+                }
+                let header = json!({ "alg": "ES256", "typ": typ }).to_string();
+                let compact = signer.sign_texts(&header, &String::from_utf8_lossy(&payload)).expect("token");
+                let as_set = jose::verify(&compact, &keys, &token::expectation(&issuer, &audiences, &Alg::ALL), now)
+                    .and_then(token::parse);
+                let as_logout =
+                    jose::verify(&compact, &keys, &logout::expectation(&issuer, &audiences, &Alg::ALL), now)
+                        .and_then(|verified| logout::parse(verified, now));
+                assert!(as_set.is_err() || as_logout.is_err(), "one token passes for both");
+                good += usize::from(as_set.is_ok() || as_logout.is_ok());
+            }
+        }
+        assert!(good > 1_000, "only {good} were whole");
     }
 }

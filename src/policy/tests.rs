@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::Subject;
+use crate::jose::tests::Xorshift;
 
 const IDP: &str = "https://idp.example.com";
 const PARTNER: &str = "https://partner.example.com";
@@ -466,4 +467,66 @@ fn a_refusal_is_answered_as_access_denied() {
     for refused in [Refused::Issuer, Refused::TooWide(Widest::Tenant), Refused::TooMany] {
         assert_eq!(Answer::from(refused).code, Code::AccessDenied);
     }
+}
+
+/// A subject of random form: well-formed often enough to be interesting, else not.
+fn random_subject(random: &mut Xorshift, depth: usize) -> Value {
+    let issuer = *random.one_of(&[IDP, PARTNER, "https://stranger.example.com", "", "x"]);
+    let word = *random.one_of(&["ann", "bob@corp.com", "corp-client", "partner-client", "+12065550123", "a@b@c", ""]);
+    match random.below(if depth == 0 { 12 } else { 8 }) {
+        0 | 1 => opaque(word),
+        2 => iss_sub(issuer, word),
+        3 => email(word),
+        4 => json!({ "format": "phone_number", "phone_number": word }),
+        5 => {
+            json!({ "format": *random.one_of(&["did", "uri", "account", "jwt_id", "new", "complex", ""]), "uri": word })
+        }
+        6 => json!([word]),
+        7 => aliases(&(0..random.below(4)).map(|_| random_subject(random, depth + 1)).collect::<Vec<_>>()),
+        _ => {
+            let mut members = json!({});
+            for _ in 0..random.below(5) {
+                let roles = ["user", "user", "device", "session", "application", "tenant", "group", "org_unit", "rack"];
+                members[*random.one_of(&roles)] = random_subject(random, depth + 1);
+            }
+            complex(members)
+        }
+    }
+}
+
+#[test]
+fn no_subject_reaches_beyond_the_authority_of_its_stream_or_vanishes_silently() {
+    let seed = 0x5eed_0051_674a_15c7;
+    println!("seed {seed:#x}");
+    let mut random = Xorshift(seed);
+    let idps = [spoken_for("corp", IDP), spoken_for("partner", PARTNER)];
+    let (mut enforced, mut refused, mut malformed) = (0, 0, 0);
+    for round in 0..50_000 {
+        let subject = random_subject(&mut random, 0);
+        let Ok(parsed) = Subject::parse(&subject) else {
+            malformed += 1;
+            continue;
+        };
+        let widest = *random.one_of(&[Widest::User, Widest::Group, Widest::Tenant]);
+        let critical = if random.below(4) == 0 { vec!["rack".to_owned(), "user".to_owned()] } else { vec![] };
+        let settings = Settings { critical_members: critical, ..settings(&idps[..=random.below(2)], widest) };
+        let event = SecurityEvent { subject: parsed, ..event(&opaque("x")) };
+        match revocations(&event, &settings, NOW) {
+            Err(_) => refused += 1,
+            Ok(judged) => {
+                enforced += judged.revocations.len();
+                let said = judged.revocations.len() + judged.unmatched.len() + judged.ignored.len();
+                assert!(said > 0, "round {round}: nothing is said about {subject}");
+                for revocation in &judged.revocations {
+                    let targets = revocation.whom.targets();
+                    let issuer = &targets[0].issuer;
+                    assert!(targets.iter().all(|target| target.issuer == *issuer), "round {round}: {subject}");
+                    assert!(settings.speaks_for.iter().any(|idp| idp.issuer == *issuer), "round {round}: {subject}");
+                    assert!(Widest::of(&revocation.whom) <= widest, "round {round}: {subject}");
+                }
+            }
+        }
+    }
+    // The generator reaches every branch, or the assertions above mean little.
+    assert!(enforced > 1000 && refused > 1000 && malformed > 1000, "{enforced} {refused} {malformed}");
 }
