@@ -7,7 +7,7 @@ mod operator;
 mod services;
 mod tls;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -214,11 +214,12 @@ impl Gateway {
         );
         server.bootstrap();
 
-        let mut pools = HashMap::new();
+        let (mut pools, mut balancers) = (HashMap::new(), BTreeMap::new());
         for app in &apps {
             let balancer: GenBackgroundService<Balancer> =
                 background_service(&format!("upstreams of {}", app.name), Pool::balancer(app)?);
             pools.insert(app.name.clone(), Pool::new(app, balancer.task()));
+            balancers.insert(app.name.clone(), balancer.task());
             server.add_service(balancer);
         }
         let patience = Patience { header_read: timeouts.header_read, keep_alive: timeouts.keep_alive };
@@ -243,7 +244,7 @@ impl Gateway {
         }
         server.add_service(service);
 
-        let operator = Arc::new(Operator::new(endpoints, Arc::clone(&intake), enforcer.clone(), metrics, clock.clone()));
+        let operator = Arc::new(Operator::new(endpoints, balancers));
         server.add_service(background_service(
             "admin",
             AdminService::new(admin_listener, config.admin.token, operator),

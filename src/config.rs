@@ -5,7 +5,6 @@
 //! is guessed: an unknown key, a missing secret, a file that others may read, and the gateway does not start.
 
 mod apps;
-mod cidr;
 mod faults;
 mod files;
 mod idps;
@@ -23,7 +22,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 use url::Url;
 
-pub use self::cidr::{Cidr, InvalidCidr};
+pub use crate::proxy::{Cidr, InvalidCidr};
 pub use self::faults::{Fault, Faults};
 pub use self::files::{Disk, File, Files};
 use self::reader::{Context, Reader};

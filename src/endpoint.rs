@@ -128,6 +128,11 @@ impl Endpoints {
         Self(parts)
     }
 
+    /// What the endpoints work with.
+    pub(crate) const fn parts(&self) -> &Parts {
+        &self.0
+    }
+
     pub(crate) const fn apps(&self) -> &Apps {
         &self.0.apps
     }

@@ -73,6 +73,8 @@ pub struct Intake {
     metrics: Arc<Metrics>,
     clock: Clock,
     crowded: AtomicBool,
+    /// The last append failed.
+    failing: AtomicBool,
 }
 
 impl Intake {
@@ -85,7 +87,7 @@ impl Intake {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
-        Self { settings, enforcer, ledger, audit, metrics, clock, crowded: AtomicBool::new(false) }
+        Self { settings, enforcer, ledger, audit, metrics, clock, crowded: AtomicBool::new(false), failing: AtomicBool::new(false) }
     }
 
     /// Puts `revocations` in force, ends what they cover, writes them down. A cut-off in the future becomes now.
@@ -101,6 +103,7 @@ impl Intake {
         let applied = revocations.len();
         let watch = Stopwatch::start();
         let appended = self.ledger.append(&revocations).await;
+        self.failing.store(appended.is_err(), Ordering::Relaxed);
         let recorded = if appended.is_ok() { Recorded::Durable } else { Recorded::NotDurable };
         for revocation in &revocations {
             self.metrics.revoked(&revocation.origin, revocation.mode, recorded);
@@ -145,6 +148,11 @@ impl Intake {
         self.measure();
         let records = self.ledger.forget_before(self.enforcer.horizon(now)).await?;
         Ok(Swept { subjects, records })
+    }
+
+    /// True unless the last revocation could not be written down.
+    pub fn is_durable(&self) -> bool {
+        !self.failing.load(Ordering::Relaxed)
     }
 
     /// True while more subjects are in force than the settings foresee. Everything is still enforced.

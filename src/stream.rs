@@ -33,6 +33,10 @@ pub struct State {
     pub last_verified: Option<Timestamp>,
     /// The last status that the transmitter announced (SSF §8.1.5).
     pub status: Option<StreamStatus>,
+    /// SETs taken since the start.
+    pub accepted: u64,
+    /// SETs refused since the start.
+    pub refused: u64,
 }
 
 /// A stream.
@@ -72,6 +76,7 @@ impl Stream {
     pub fn heard(&self, event: &SecurityEvent, now: Timestamp) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.last_event = Some(now);
+        state.accepted += 1;
         for each in &event.events {
             match each {
                 Event::Verification { .. } => state.last_verified = Some(now),
@@ -91,6 +96,11 @@ impl Stream {
                 Event::SessionRevoked(_) | Event::Unknown { .. } => {}
             }
         }
+    }
+
+    /// Notes that a SET was refused.
+    pub fn refused(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).refused += 1;
     }
 
     /// What it has told us about itself.

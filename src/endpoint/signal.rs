@@ -60,6 +60,7 @@ impl Endpoints {
             Ok(()) => answer::empty(StatusCode::ACCEPTED),
             Err(Unserved::Later) => later(),
             Err(Unserved::Refused(refusal)) => {
+                stream.refused();
                 self.0.metrics.signal_rejected(refusal.code.word());
                 self.0.audit.record(Audited::SignalRejected {
                     source: "stream",
