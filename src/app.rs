@@ -5,6 +5,7 @@
 
 mod operator;
 mod services;
+mod settings;
 mod tls;
 
 use std::collections::{BTreeMap, HashMap};
@@ -151,7 +152,7 @@ impl Gateway {
         };
         let audit = Audit::open(&audit::Settings { sink, queue: AUDIT_QUEUE }, clock.clone(), Arc::clone(&metrics))
             .context("the audit log cannot be opened")?;
-        let client = Client::new(&config.outbound.into()).context("the outbound HTTP client cannot be made")?;
+        let client = Client::new(&settings::outbound(config.outbound)).context("the outbound HTTP client cannot be made")?;
 
         // No credential outlives a login that was as old as the IdP allows, plus a session from it (law 10).
         let oldest_login = config.idps.values().map(|idp| idp.max_age).max().unwrap_or_default();
@@ -165,7 +166,7 @@ impl Gateway {
         );
         let (ledger, replay) = Ledger::open(&ledger::Settings::at(config.ledger.path))?;
         let intake = Arc::new(Intake::new(
-            &intake::Settings::default(),
+            intake::Settings::default(),
             enforcer.clone(),
             ledger,
             audit.clone(),
@@ -177,7 +178,7 @@ impl Gateway {
         let idps: HashMap<_, _> = config
             .idps
             .into_iter()
-            .map(|(name, settings)| (name, Arc::new(Idp::new(settings, client.clone(), clock.clone()))))
+            .map(|(name, settings)| (name, Arc::new(Idp::new(settings::idp(settings), client.clone(), clock.clone()))))
             .collect();
         let mut streams = HashMap::new();
         for (name, settings) in config.streams {
@@ -272,7 +273,7 @@ fn stream(
         audiences: settings.audience,
         algs: crate::jose::Alg::ALL.to_vec(),
         speaks_for: settings.speaks_for.iter().filter_map(|name| idps.get(name)).map(|idp| endpoint::spoken_for(idp)).collect(),
-        widest: settings.widest,
+        widest: settings::widest(settings.widest),
         session_revoked: settings.session_revoked,
         critical_members: vec![],
     };

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
-use super::operator::Operator;
 use crate::admin;
 use crate::intake::Intake;
 use crate::secret::Secret;
@@ -21,11 +20,11 @@ pub(super) struct AdminService {
     /// Taken once, when the service starts.
     listener: Mutex<Option<TcpListener>>,
     token: Secret<String>,
-    operator: Arc<Operator>,
+    operator: Arc<dyn admin::Gateway>,
 }
 
 impl AdminService {
-    pub(super) const fn new(listener: TcpListener, token: Secret<String>, operator: Arc<Operator>) -> Self {
+    pub(super) const fn new(listener: TcpListener, token: Secret<String>, operator: Arc<dyn admin::Gateway>) -> Self {
         Self { listener: Mutex::new(Some(listener)), token, operator }
     }
 }
@@ -38,7 +37,7 @@ impl BackgroundService for AdminService {
             tracing::error!("the admin listener cannot be served");
             return;
         };
-        let router = admin::router(Arc::clone(&self.operator), self.token.clone());
+        let router = admin::router(self.operator.clone(), self.token.clone());
         let stop = async move {
             // An error means that the server is gone.
             let _ = shutdown.wait_for(|stop| *stop).await;

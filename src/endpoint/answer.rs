@@ -15,7 +15,7 @@ const CLEAR_SITE_DATA: &str = "\"cache\", \"storage\"";
 
 /// A page.
 pub(super) fn page(status: StatusCode, page: &Page) -> Response<Bytes> {
-    let mut response = of(status, "text/html; charset=utf-8", Bytes::from(page.render()));
+    let mut response = of(status, "text/html; charset=utf-8", Bytes::from(page.html()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CONTENT_SECURITY_POLICY));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
@@ -92,7 +92,7 @@ pub(super) fn forget(response: &mut Response<Bytes>, cause: Cause) {
 /// A gRPC answer without messages: status in the headers, HTTP status 200 (gRPC over HTTP/2, Trailers-Only).
 fn grpc(status: u8, message: &str) -> Response<Bytes> {
     let mut response = of(StatusCode::OK, "application/grpc", Bytes::new());
-    response.headers_mut().insert("grpc-status", HeaderValue::from(status));
+    response.headers_mut().insert("grpc-status", HeaderValue::from(u16::from(status)));
     if let Ok(message) = HeaderValue::from_str(message) {
         response.headers_mut().insert("grpc-message", message);
     }

@@ -81,7 +81,7 @@ impl HttpServerApp for Cuttable {
         };
         let late = async {
             match limit {
-                Some(limit) => pingora::time::sleep(limit).await,
+                Some(limit) => tokio::time::sleep(limit).await,
                 None => std::future::pending().await,
             }
             if flight.arrived.load(Ordering::Acquire) {
