@@ -232,7 +232,7 @@ mod tests {
             "events": { logout::BACKCHANNEL_LOGOUT: {} },
         });
         let mut good = 0;
-        for _ in 0..5_000 {
+        for _ in 0..2_000 {
             for (typ, claims) in [("secevent+jwt", &set), ("logout+jwt", &token)] {
                 let mut payload = claims.to_string().into_bytes();
                 if random.below(8) > 0 {
@@ -249,6 +249,6 @@ mod tests {
                 good += usize::from(as_set.is_ok() || as_logout.is_ok());
             }
         }
-        assert!(good > 1_000, "only {good} were whole");
+        assert!(good > 300, "only {good} were whole");
     }
 }

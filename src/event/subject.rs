@@ -246,7 +246,9 @@ mod tests {
                 Simple::IpAddresses(vec![[10, 0, 0, 1].into(), "2001:db8::1".parse().expect("address")]),
             ),
             (
-                json!({ "format": "aliases", "identifiers": [{ "format": "opaque", "id": "x" }, { "format": "uri", "uri": "u" }] }),
+                json!({ "format": "aliases", "identifiers": [
+                    { "format": "opaque", "id": "x" }, { "format": "uri", "uri": "u" },
+                ] }),
                 Simple::Aliases(vec![Simple::Opaque(text("x")), Simple::Uri(text("u"))]),
             ),
             (json!({ "format": "catalog_item", "any": { "thing": 1 } }), Simple::Other(text("catalog_item"))),

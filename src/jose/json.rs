@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::time::Timestamp;
 
-/// Dates from here on are refused: an `f64` no longer tells neighbouring seconds apart (and it is the year 285 million).
+/// Dates from here on are refused: an `f64` no longer tells seconds apart (and it is the year 285 million).
 const MAX_DATE: f64 = 9_007_199_254_740_992.0;
 
 /// The JSON object in `bytes`. `None` if it is none, or if any object in it has a name twice.

@@ -151,6 +151,23 @@ fn an_algorithm_outside_the_expectation_is_refused() {
 }
 
 #[test]
+fn a_key_is_used_only_with_the_algorithm_that_its_issuer_limits_it_to() {
+    let signer = Signer::generate_for(Alg::Ps256, "k1").expect("key");
+    let token = signer.sign(Some("test+jwt"), &claims()).expect("token");
+    let without_kid = signer.sign_texts(r#"{"alg":"PS256","typ":"test+jwt"}"#, &claims().to_string()).expect("token");
+    let issuer = issuer();
+    for (limit, named, unnamed) in
+        [(json!("PS256"), Ok(()), Ok(())), (json!("RS256"), Err(Reject::Algorithm), Err(Reject::UnknownKey))]
+    {
+        let mut jwks = signer.jwks();
+        jwks["keys"][0]["alg"] = limit;
+        let keys = Keys::parse(jwks.to_string().as_bytes()).expect("keys");
+        assert_eq!(check(&token, &keys, &expectation(&issuer)).map(|_| ()), named, "{jwks}");
+        assert_eq!(check(&without_kid, &keys, &expectation(&issuer)).map(|_| ()), unnamed, "{jwks}");
+    }
+}
+
+#[test]
 fn an_rsa_key_of_1024_bits_is_refused_although_its_signature_is_right() {
     let jwks = json!({ "keys": [{ "kty": "RSA", "kid": "weak", "e": "AQAB", "n": WEAK_MODULUS }] });
     let keys = Keys::parse(jwks.to_string().as_bytes()).expect("keys");

@@ -91,8 +91,8 @@ fn discarded(member: &str) -> Named {
     Named { unmatched: vec![Unmatched::CriticalMember(member.to_owned())], ..Named::default() }
 }
 
-/// A subject as members, each with its alternative names. A simple subject is a complex one of a single member (SSF §8.1.3.1
-/// leaves this open): a session where it is opaque, because that is how CAEP §3.1 names one, else a person.
+/// A subject as members, each with its alternative names. A simple subject is a complex one of a single member (SSF
+/// §8.1.3.1 leaves this open): a session where it is opaque, because that is how CAEP §3.1 names one, else a person.
 fn members(subject: &Subject) -> Vec<(Role, Vec<(Role, &Simple)>)> {
     match subject {
         Subject::Simple(simple) => {
