@@ -53,8 +53,9 @@ pub mod page;
 // floor 2: engines
 pub mod http;
 
-pub mod idp;
 pub mod keys;
+
+pub mod idp;
 
 pub mod enforcer;
 pub mod exchanges;
