@@ -11,7 +11,6 @@ pub mod transmitter;
 mod outbound;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::Context;
 use aws_lc_rs::rand;
@@ -68,7 +67,7 @@ pub struct Demo {
     pub transmitter: Transmitter,
     /// The app, to be asked.
     pub app: Legacy,
-    servers: [Server; 2],
+    _servers: [Server; 2],
 }
 
 impl Demo {
@@ -85,12 +84,6 @@ impl Demo {
     /// Names to sign in with; the password is [`idp::PASSWORD`].
     pub fn sign_in_names(&self) -> Vec<String> {
         self.idp.people().into_iter().map(|person| person.user).collect()
-    }
-
-    /// Ends both servers and waits for neither: what is open there ends with the process or the runtime.
-    pub fn stop(self) {
-        let [idp, app] = self.servers;
-        drop((idp, app));
     }
 }
 
@@ -129,7 +122,6 @@ pub async fn start(settings: &Settings, clock: &Clock) -> anyhow::Result<Demo> {
     let app_addr = listener.local_addr().context("the app cannot start")?;
     let app_server = Server::start(listener, app.router());
 
-    let servers = [idp_server, app_server];
     Ok(Demo {
         issuer,
         client_id,
@@ -141,7 +133,7 @@ pub async fn start(settings: &Settings, clock: &Clock) -> anyhow::Result<Demo> {
         idp,
         transmitter,
         app,
-        servers,
+        _servers: [idp_server, app_server],
     })
 }
 
@@ -190,9 +182,6 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
         .filter_map(|pair| pair.trim().split_once('='))
         .find_map(|(key, value)| (key == name).then(|| value.to_owned()))
 }
-
-/// How long the toys wait for the gateway's answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

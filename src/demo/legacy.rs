@@ -4,6 +4,8 @@
 //! never asks again. A counter over WebSocket, one over server-sent events, and a download that does not end show
 //! what a revocation does to exchanges in flight.
 
+mod tokens;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
@@ -17,7 +19,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{Html, IntoResponse, Json, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use futures_util::{Stream, stream};
 use serde::Serialize;
 
@@ -46,6 +48,8 @@ struct Inner {
     clock: Clock,
     /// Guards the sessions alone; held for one look-up at a time.
     sessions: Mutex<HashMap<String, Session>>,
+    /// Tokens that the app made, and whose they are; guarded as the sessions are, and never together with them.
+    tokens: Mutex<HashMap<String, String>>,
 }
 
 /// What the app remembers under its cookie.
@@ -77,7 +81,7 @@ struct Seen {
 impl Legacy {
     /// An app without sessions.
     pub fn new(settings: Settings, clock: Clock) -> Self {
-        Self(Arc::new(Inner { settings, clock, sessions: Mutex::default() }))
+        Self(Arc::new(Inner { settings, clock, sessions: Mutex::default(), tokens: Mutex::default() }))
     }
 
     /// Its pages and streams.
@@ -89,6 +93,8 @@ impl Legacy {
             .route("/api/now", get(now))
             .route("/api/me", get(seen))
             .route("/api/echo/{*rest}", any(seen))
+            .route("/api/token", post(tokens::mint))
+            .route("/api/payslips", get(tokens::payslips))
             .route("/ws", get(counter_socket))
             .route("/events", get(|| async { Sse::new(counter_events()) }))
             .route("/download", get(download))
@@ -258,12 +264,12 @@ const STYLE: &str = include_str!("pages/app.css");
 mod tests {
     use super::*;
 
-    fn app() -> Legacy {
+    pub(super) fn app() -> Legacy {
         let settings = Settings { desk: "http://127.0.0.1:1/desk".into(), command: "revoke {user}".into() };
         Legacy::new(settings, Clock::manual(Timestamp::from_secs(1)))
     }
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    pub(super) fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| ((*name).parse().expect("name"), value.parse().expect("value"))).collect()
     }
 

@@ -1,9 +1,12 @@
 //! What the toys send: pushed SETs and logout tokens, each a POST whose answer is reported as it came.
 
+use std::time::Duration;
+
 use anyhow::Context;
+use axum::http::{Error, HeaderValue, Request, header};
 use serde::Serialize;
 
-use super::PATIENCE;
+use crate::http::{Client, Settings};
 use crate::secret::Secret;
 use crate::time::Stopwatch;
 
@@ -34,27 +37,20 @@ impl Delivery {
     }
 }
 
-/// The toys' HTTP client: no redirects, a few seconds of patience.
+/// The toys' way out: plain HTTP to this machine.
 #[derive(Clone, Debug)]
-pub(super) struct Outbound(reqwest::Client);
+pub(super) struct Outbound(Client);
 
 impl Outbound {
     pub(super) fn new() -> anyhow::Result<Self> {
-        // An error means that a provider is installed already, which is as well.
-        let _already = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(PATIENCE)
-            .build()
-            .context("the HTTP client cannot start")?;
-        Ok(Self(client))
+        Client::for_this_machine(&Settings::default()).map(Self).context("the HTTP client cannot start")
     }
 
     /// Sends `body`, up to [`ATTEMPTS`] times while the receiver cannot take it.
     pub(super) async fn post(
         &self,
         url: &str,
-        content_type: &str,
+        content_type: &'static str,
         authorization: Option<&Secret<String>>,
         body: &str,
     ) -> Delivery {
@@ -73,32 +69,46 @@ impl Outbound {
     async fn attempt(
         &self,
         url: &str,
-        content_type: &str,
+        content_type: &'static str,
         authorization: Option<&Secret<String>>,
         body: &str,
     ) -> Delivery {
-        let mut request = self
-            .0
-            .post(url)
-            .header("content-type", content_type)
-            .header("accept", "application/json")
-            .body(body.to_owned());
-        if let Some(authorization) = authorization {
-            request = request.header("authorization", authorization.expose());
-        }
         let stopwatch = Stopwatch::start();
-        let (status, answer) = match request.send().await {
-            Ok(response) => (Some(response.status().as_u16()), response.text().await.unwrap_or_default()),
-            Err(error) if error.is_timeout() => (None, "no answer in time".to_owned()),
-            Err(_) => (None, "no connection".to_owned()),
+        let (status, answer) = match request(url, content_type, authorization, body) {
+            Err(why) => (None, why.to_string()),
+            Ok(request) => match self.0.send(request, MAX_ANSWER).await {
+                Ok(response) => {
+                    (Some(response.status().as_u16()), String::from_utf8_lossy(response.body()).into_owned())
+                }
+                Err(why) => (None, why.to_string()),
+            },
         };
         let milliseconds = stopwatch.elapsed().as_secs_f64() * 1000.0;
         Delivery { url: url.to_owned(), status, answer, attempts: 1, milliseconds }
     }
 }
 
+fn request(
+    url: &str,
+    content_type: &'static str,
+    authorization: Option<&Secret<String>>,
+    body: &str,
+) -> Result<Request<Vec<u8>>, Error> {
+    let mut request =
+        Request::post(url).header(header::CONTENT_TYPE, content_type).header(header::ACCEPT, "application/json");
+    if let Some(authorization) = authorization {
+        let mut field = HeaderValue::try_from(authorization.expose())?;
+        field.set_sensitive(true);
+        request = request.header(header::AUTHORIZATION, field);
+    }
+    request.body(body.as_bytes().to_vec())
+}
+
 /// How often a delivery is tried.
 const ATTEMPTS: u32 = 3;
 
 /// The pause after the first attempt; each further one is longer by as much.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest answer that is read.
+const MAX_ANSWER: usize = 64 * 1024;

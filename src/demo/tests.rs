@@ -19,6 +19,9 @@ const VERIFIER: &str = "a-verifier-that-is-long-enough-for-the-rules-of-pkce";
 /// The S256 challenge of [`VERIFIER`], made by another program.
 const CHALLENGE: &str = "dnaPHvIvW7lKCBMM3wFRkq2HMf5rO3N_xQjRi2v3JX8";
 
+/// How long something may take that is going to happen.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What the fake gateway received: path, `Authorization`, body.
 type Received = Arc<Mutex<Vec<(String, Option<String>, String)>>>;
 
@@ -550,7 +553,7 @@ async fn a_dropped_server_takes_nobody_any_more() {
     let scene = Scene::new().await;
     let discovery = scene.at("/.well-known/openid-configuration");
     assert_eq!(scene.http.get(&discovery).send().await.expect("an answer").status(), StatusCode::OK);
-    scene.demo.stop();
+    drop(scene.demo);
     let refused = async {
         while scene.http.get(&discovery).send().await.is_ok() {
             tokio::task::yield_now().await;

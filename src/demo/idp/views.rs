@@ -30,9 +30,7 @@ pub(super) struct SignIn<'a> {
 pub(super) fn sign_in(page: &SignIn<'_>) -> Response {
     let mut body = format!("<h1>Sign in</h1><p class=\"soft\">to continue to {}</p>", escape(page.client));
     if page.again {
-        body.push_str(
-            "<p class=\"note\">A new login was asked for. That you are signed in here already does not count.</p>",
-        );
+        body.push_str("<p class=\"note\">A new login was asked for: an earlier one does not count.</p>");
     }
     if let Some(problem) = page.problem {
         put(&mut body, format_args!("<p class=\"note bad\" role=\"alert\">{}</p>", escape(problem)));
