@@ -30,9 +30,9 @@
 //! - **cut**: [`enforcer`] → [`exchanges`] → every stream that the revocation covers ends
 
 // floor 0: words
-pub mod identity;
-pub mod secret;
 pub mod time;
+pub mod secret;
+pub mod identity;
 
 // floor 1: rules
 pub mod jose;
