@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use url::Url;
 
 use self::discovery::{Discovery, Metadata};
+use crate::event::logout::{self, LogoutToken};
 use crate::http::{self, Client};
 use crate::identity::{Identity, Issuer};
 use crate::jose::{Alg, Audience, Exp, Expectation, Reject, Verified};
@@ -290,13 +292,26 @@ impl Idp {
         facts.into_assertion(&self.settings, tokens.id_token, self.clock.now())
     }
 
-    /// Verifies a token of this IdP that is not the answer to a login, such as a logout token, by its own expectation.
-    pub async fn verify<C: serde::de::DeserializeOwned>(
+    /// Verifies a logout token of this IdP for us, and says whom it signs out (OpenID Connect Back-Channel Logout §2.6).
+    pub async fn verify_logout_token(&self, compact: &str) -> Result<LogoutToken, Failure> {
+        let ours = std::slice::from_ref(&self.settings.client_id);
+        let expectation = logout::expectation(&self.settings.issuer, ours, &Alg::ALL);
+        let token = self.keys.verify(compact, &expectation).await?;
+        Ok(logout::parse(token, self.clock.now())?)
+    }
+
+    /// Verifies any other token of this IdP, such as a bearer token, by an expectation of its own.
+    pub async fn verify<C: DeserializeOwned>(
         &self,
         compact: &str,
         expectation: &Expectation<'_>,
     ) -> Result<Verified<C>, Failure> {
         self.keys.verify(compact, expectation).await
+    }
+
+    /// How many times the IdP's keys were asked for, for metrics.
+    pub fn key_fetches(&self) -> u64 {
+        self.keys.fetches()
     }
 
     /// Where the browser goes to end its session at the IdP too (OpenID Connect RP-Initiated Logout §2). `None` if the

@@ -510,6 +510,25 @@ async fn a_sign_out_goes_on_at_the_idp_if_it_has_a_place_for_it() {
 }
 
 #[tokio::test]
+async fn a_logout_token_says_whom_it_signs_out_and_an_id_token_does_not() {
+    let setup = setup(|_| {}).await;
+    let claims = json!({ "iss": setup.op.issuer().as_str(), "aud": "portcullis", "iat": NOW, "exp": NOW + 120, "jti": "j1",
+        "sid": "s1", "events": { logout::BACKCHANNEL_LOGOUT: {} } });
+    let signed = |typ, changes: Value| setup.op.signer.sign(Some(typ), &with(claims.clone(), &changes)).expect("token");
+    let token = setup.idp.verify_logout_token(&signed("logout+jwt", json!({}))).await.expect("a logout token");
+    assert_eq!(token.whose, logout::Whose::Session("s1".into()));
+    for (token, expected) in [
+        (signed("logout+jwt", json!({ "aud": "other" })), Reject::Audience),
+        (signed("logout+jwt", json!({ "iss": "https://evil.example.com" })), Reject::Issuer),
+        (signed("logout+jwt", json!({ "nonce": "n" })), Reject::Forbidden("nonce")),
+        (setup.op.signer.sign(None, &setup.claims("n")).expect("token"), Reject::Forbidden("nonce")),
+    ] {
+        assert_eq!(setup.idp.verify_logout_token(&token).await, Err(Failure::Rejected(expected)));
+    }
+    assert_eq!(setup.idp.key_fetches(), 1);
+}
+
+#[tokio::test]
 async fn a_login_can_be_part_of_any_task() {
     fn is_send<T: Send>(value: T) -> T {
         value
