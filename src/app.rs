@@ -152,7 +152,8 @@ impl Gateway {
         };
         let audit = Audit::open(&audit::Settings { sink, queue: AUDIT_QUEUE }, clock.clone(), Arc::clone(&metrics))
             .context("the audit log cannot be opened")?;
-        let client = Client::new(&settings::outbound(config.outbound)).context("the outbound HTTP client cannot be made")?;
+        let client =
+            Client::new(&settings::outbound(config.outbound)).context("the outbound HTTP client cannot be made")?;
 
         // No credential outlives a login that was as old as the IdP allows, plus a session from it (law 10).
         let oldest_login = config.idps.values().map(|idp| idp.max_age).max().unwrap_or_default();
@@ -230,14 +231,14 @@ impl Gateway {
             client_timeout: timeouts.body_read,
             trusted_proxies: config.server.trusted_proxies,
         };
-        let mut inner = http_proxy(&server.configuration, Proxy::new(Arc::clone(&endpoints), pools, settings));
-        inner.handle_init_modules();
+        let inner = http_proxy(&server.configuration, Proxy::new(Arc::clone(&endpoints), pools, settings));
         let mut service = Service::new("proxy".to_owned(), Cuttable::new(inner, patience));
         for address in &config.server.listen {
             service.add_tcp(&address.to_string());
         }
         for listener in config.server.tls {
-            let mut tls = TlsSettings::intermediate("", "").map_err(|error| anyhow!("TLS cannot be set up: {error}"))?;
+            let mut tls =
+                TlsSettings::intermediate("", "").map_err(|error| anyhow!("TLS cannot be set up: {error}"))?;
             tls.enable_h2();
             let address = listener.listen.to_string();
             tls.set_cert_resolver(Arc::new(tls::Certificates::new(listener)));
@@ -246,10 +247,8 @@ impl Gateway {
         server.add_service(service);
 
         let operator = Arc::new(Operator::new(endpoints, balancers));
-        server.add_service(background_service(
-            "admin",
-            AdminService::new(admin_listener, config.admin.token, operator),
-        ));
+        server
+            .add_service(background_service("admin", AdminService::new(admin_listener, config.admin.token, operator)));
         server.add_service(background_service("housekeeping", Housekeeping(intake)));
         Ok(Self { server })
     }
@@ -272,7 +271,12 @@ fn stream(
         issuer: settings.issuer,
         audiences: settings.audience,
         algs: crate::jose::Alg::ALL.to_vec(),
-        speaks_for: settings.speaks_for.iter().filter_map(|name| idps.get(name)).map(|idp| endpoint::spoken_for(idp)).collect(),
+        speaks_for: settings
+            .speaks_for
+            .iter()
+            .filter_map(|name| idps.get(name))
+            .map(|idp| endpoint::spoken_for(idp))
+            .collect(),
         widest: settings::widest(settings.widest),
         session_revoked: settings.session_revoked,
         critical_members: vec![],
@@ -281,8 +285,9 @@ fn stream(
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .with_context(|| format!("nothing can listen at {address}: another program may have it, or it is not of this machine"))
+    TcpListener::bind(address).with_context(|| {
+        format!("nothing can listen at {address}: another program may have it, or it is not of this machine")
+    })
 }
 
 fn cores() -> usize {

@@ -22,13 +22,13 @@ use std::time::Duration;
 use toml::de::DeTable;
 use url::Url;
 
-pub use crate::proxy::{Cidr, InvalidCidr};
 pub use self::faults::{Fault, Faults};
 pub use self::files::{Disk, File, Files};
 use self::reader::{Context, Reader};
 pub use self::secrets::Certificate;
 use crate::apps::Apps;
 use crate::identity::Issuer;
+pub use crate::proxy::{Cidr, InvalidCidr};
 use crate::revocation::Mode;
 use crate::seal::KeyRing;
 use crate::secret::Secret;

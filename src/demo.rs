@@ -8,7 +8,10 @@ pub mod idp;
 pub mod legacy;
 pub mod transmitter;
 
+pub use self::run::run;
+
 mod outbound;
+mod run;
 
 use std::net::SocketAddr;
 

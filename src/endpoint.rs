@@ -18,7 +18,6 @@ mod signal;
 pub(crate) use self::signal::spoken_for;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -47,9 +46,7 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// True if `path` is one of ours on any host. The loose reading counts: no app sees `/OAuth2/x` either.
 pub(crate) fn owns(path: &CanonicalPath) -> bool {
-    path.as_str()
-        .get(..PREFIX.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+    path.as_str().get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
         && path.as_str().get(PREFIX.len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ';']))
 }
 
@@ -101,7 +98,6 @@ struct Call<'a> {
     /// An app of that host, for its origin. Endpoints belong to the host as a whole.
     app: &'a Arc<App>,
     request: Request<Bytes>,
-    from: Option<IpAddr>,
 }
 
 impl Call<'_> {
@@ -179,17 +175,11 @@ impl Endpoints {
     }
 
     /// Answers a call of one of our own paths.
-    pub(crate) async fn handle(
-        &self,
-        host: &Host,
-        path: &CanonicalPath,
-        request: Request<Bytes>,
-        from: Option<IpAddr>,
-    ) -> Response<Bytes> {
+    pub(crate) async fn handle(&self, host: &Host, path: &CanonicalPath, request: Request<Bytes>) -> Response<Bytes> {
         let Some(app) = self.0.apps.any_of(host) else {
             return self.unknown_host(host, Client::of(request.method(), request.headers()));
         };
-        let call = Call { host, app, request, from };
+        let call = Call { host, app, request };
         let rest = path.as_str().get(PREFIX.len()..).unwrap_or_default();
         let (get, post) = (Method::GET, Method::POST);
         let name = rest.rsplit('/').next().unwrap_or_default();
@@ -204,14 +194,23 @@ impl Endpoints {
             ("/userinfo", m) if m == get => self.userinfo(&call),
             ("/static/page.css", m) if m == get => answer::style(),
             (rest, m) if rest == format!("/ssf/{name}") => {
-                if m == post { self.push(name, &call).await } else { answer::empty(StatusCode::METHOD_NOT_ALLOWED) }
+                if m == post {
+                    self.push(name, &call).await
+                } else {
+                    answer::empty(StatusCode::METHOD_NOT_ALLOWED)
+                }
             }
             (rest, m) if rest == format!("/backchannel-logout/{name}") => {
-                if m == post { self.logout(name, &call).await } else { answer::empty(StatusCode::METHOD_NOT_ALLOWED) }
+                if m == post {
+                    self.logout(name, &call).await
+                } else {
+                    answer::empty(StatusCode::METHOD_NOT_ALLOWED)
+                }
             }
-            ("/start" | "/sign_in" | "/callback" | "/sign_out" | "/signed_out" | "/userinfo" | "/static/page.css", _) => {
-                answer::empty(StatusCode::METHOD_NOT_ALLOWED)
-            }
+            (
+                "/start" | "/sign_in" | "/callback" | "/sign_out" | "/signed_out" | "/userinfo" | "/static/page.css",
+                _,
+            ) => answer::empty(StatusCode::METHOD_NOT_ALLOWED),
             _ => answer::either(call.client(), StatusCode::NOT_FOUND, "not_found", &Page::not_found(host.as_str())),
         }
     }
@@ -233,12 +232,11 @@ impl Endpoints {
 
     /// 202 or 401, for other proxies that ask before they serve.
     fn auth(&self, call: &Call<'_>) -> Response<Bytes> {
-        let status =
-            if self.good_session(call.headers(), call.app).is_some_and(|s| call.app.allow.admits(&s.person)) {
-                StatusCode::ACCEPTED
-            } else {
-                StatusCode::UNAUTHORIZED
-            };
+        let status = if self.good_session(call.headers(), call.app).is_some_and(|s| call.app.allow.admits(&s.person)) {
+            StatusCode::ACCEPTED
+        } else {
+            StatusCode::UNAUTHORIZED
+        };
         answer::empty(status)
     }
 
@@ -290,7 +288,13 @@ impl Endpoints {
     }
 
     /// The answer to a request that no two programs need read alike.
-    pub(crate) fn unclear(&self, status: StatusCode, word: &'static str, why: &str, head: &http::request::Parts) -> Response<Bytes> {
+    pub(crate) fn unclear(
+        &self,
+        status: StatusCode,
+        word: &'static str,
+        why: &str,
+        head: &http::request::Parts,
+    ) -> Response<Bytes> {
         self.0.metrics.request_blocked(word);
         answer::either(Client::of(&head.method, &head.headers), status, word, &Page::bad_request(why))
     }
@@ -303,7 +307,8 @@ impl Endpoints {
 
     /// The answer to a request body that is larger than the app allows.
     pub(crate) fn too_large(&self, app: &App, client: Client) -> Response<Bytes> {
-        let page = Page::new("This is too large", &format!("{} takes at most {} bytes at once.", app.name, app.max_body));
+        let page =
+            Page::new("This is too large", &format!("{} takes at most {} bytes at once.", app.name, app.max_body));
         answer::either(client, StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &page)
     }
 

@@ -87,7 +87,16 @@ impl Intake {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
-        Self { settings, enforcer, ledger, audit, metrics, clock, crowded: AtomicBool::new(false), failing: AtomicBool::new(false) }
+        Self {
+            settings,
+            enforcer,
+            ledger,
+            audit,
+            metrics,
+            clock,
+            crowded: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
+        }
     }
 
     /// Puts `revocations` in force, ends what they cover, writes them down. A cut-off in the future becomes now.

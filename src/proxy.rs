@@ -19,8 +19,8 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 pub use self::cidr::{Cidr, InvalidCidr};
-pub(crate) use self::exchange::{Cuttable, Patience};
 use self::exchange::Flight;
+pub(crate) use self::exchange::{Cuttable, Patience};
 use self::headers::Peer;
 use self::screen::{Screened, screen};
 pub(crate) use self::upstream::{Balancer, Pool};
@@ -81,7 +81,13 @@ impl Proxy {
             None => path.as_str().to_owned(),
         };
         let flight = Flight::arrive();
-        let ask = Ask { headers: &session.req_header().headers, method: &session.req_header().method, path: &path, client, target: &target };
+        let ask = Ask {
+            headers: &session.req_header().headers,
+            method: &session.req_header().method,
+            path: &path,
+            client,
+            target: &target,
+        };
         let admission = self.endpoints.admit(&ask, &app, &flight.cut).await;
         match admission {
             Admission::Answer(response) => Ok(Some(response)),
@@ -91,7 +97,9 @@ impl Proxy {
                 }
                 // What was decided on is what is forwarded, byte for byte.
                 if session.req_header().raw_path() != target.as_bytes() {
-                    let uri = target.parse().map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a path that is no URI"))?;
+                    let uri = target
+                        .parse()
+                        .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a path that is no URI"))?;
                     session.req_header_mut().set_uri(uri);
                 }
                 if client == Client::WebSocket {
@@ -104,7 +112,12 @@ impl Proxy {
     }
 
     /// Reads the body for one of our own endpoints, bounded, and calls it.
-    async fn serve(&self, session: &mut Session, host: crate::apps::Host, path: crate::apps::CanonicalPath) -> Result<Response<Bytes>> {
+    async fn serve(
+        &self,
+        session: &mut Session,
+        host: crate::apps::Host,
+        path: crate::apps::CanonicalPath,
+    ) -> Result<Response<Bytes>> {
         Flight::arrive();
         let mut body = Vec::new();
         while let Some(chunk) = session.read_request_body().await? {
@@ -122,7 +135,7 @@ impl Proxy {
         let request = request
             .body(Bytes::from(body))
             .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a request that cannot be rebuilt"))?;
-        Ok(self.endpoints.handle(&host, &path, request, self.peer(session).address).await)
+        Ok(self.endpoints.handle(&host, &path, request).await)
     }
 
     /// Writes an answer of ours.
@@ -249,7 +262,9 @@ impl ProxyHttp for Proxy {
             session.set_read_timeout(None);
             session.set_write_timeout(None);
         }
-        if session.req_header().version == http::Version::HTTP_10 && response.headers.contains_key(header::TRANSFER_ENCODING) {
+        if session.req_header().version == http::Version::HTTP_10
+            && response.headers.contains_key(header::TRANSFER_ENCODING)
+        {
             // HTTP/1.0 has no chunks: the end of the connection ends the body.
             response.remove_header(&header::TRANSFER_ENCODING);
             session.set_keepalive(None);
@@ -333,4 +348,3 @@ fn status_of(error: &Error) -> u16 {
         },
     }
 }
-

@@ -93,7 +93,8 @@ impl Endpoints {
         self.wait_out(proof).await;
         let host = app.origin.host().as_str();
         let flows = self.flows(headers, host);
-        let start = Start { host, idp: idp.name(), app: &app.name, return_to, proof, max_age: idp.max_age(), login_hint };
+        let start =
+            Start { host, idp: idp.name(), app: &app.name, return_to, proof, max_age: idp.max_age(), login_hint };
         let mut random = [0; login::RANDOM_LEN];
         let begun = rand::fill(&mut random)
             .ok()
@@ -136,7 +137,10 @@ impl Endpoints {
             }
             Resume::NoSuchFlow => return self.not_under_way(call, "/"),
             Resume::Malformed => {
-                return answer::page(StatusCode::BAD_REQUEST, &Page::bad_request("This is no answer of a sign-in service."));
+                return answer::page(
+                    StatusCode::BAD_REQUEST,
+                    &Page::bad_request("This is no answer of a sign-in service."),
+                );
             }
         };
         let expire = answer.expire_cookie();
@@ -178,9 +182,17 @@ impl Endpoints {
             return answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), &retry));
         }
         let Assertion { identity, kept_claims, id_token, .. } = assertion;
-        let claims = kept_claims.into_iter().flat_map(|(name, values)| values.into_iter().map(move |v| (name.clone(), v)));
-        let session =
-            Session::begin(SessionId(id), idp.name(), &identity, claims.collect(), self.0.ring.hasher(), &self.0.session, now);
+        let claims =
+            kept_claims.into_iter().flat_map(|(name, values)| values.into_iter().map(move |v| (name.clone(), v)));
+        let session = Session::begin(
+            SessionId(id),
+            idp.name(),
+            &identity,
+            claims.collect(),
+            self.0.ring.hasher(),
+            &self.0.session,
+            now,
+        );
         let standing = self.0.enforcer.judge(&session.credential(app.key));
         let verdict = match login::check_proof(flow.proof, &identity, standing) {
             // The IdP was asked for somebody who proved themselves within max_age (OpenID Connect Core §3.1.2.1).
@@ -212,9 +224,11 @@ impl Endpoints {
             cookies.iter().map(|(name, value)| Secret::new(session_cookie(name, value))).collect();
         // Chunks of the session before this one must not stand beside the new one.
         let left_over = session::cookie_names().filter(|name| !cookies.iter().any(|(new, _)| new == name));
-        set.extend(left_over.filter(|name| has_cookie(call.headers(), name)).map(|name| {
-            Secret::new(format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"))
-        }));
+        set.extend(
+            left_over
+                .filter(|name| has_cookie(call.headers(), name))
+                .map(|name| Secret::new(format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"))),
+        );
         set.extend(self.hint_cookie(app, &id_token));
         // A hop on the same site: cookies with SameSite=Strict are not sent on the way back from the IdP.
         let mut response = answer::page(StatusCode::OK, &Page::continue_to(flow.return_to.as_str()));
@@ -227,9 +241,12 @@ impl Endpoints {
         if self.good_session(call.headers(), call.app).is_some() {
             return answer::page(StatusCode::OK, &Page::continue_to(return_to));
         }
-        let page = Page::new("This sign-in is no longer under way", "It was finished in another tab, took too long, or your browser does not keep cookies for this address.")
-            .advise("Sign in again. If this page comes back, check that cookies are allowed here.")
-            .action("Sign in", &self.start_url(call.app, return_to));
+        let page = Page::new(
+            "This sign-in is no longer under way",
+            "It was finished in another tab, took too long, or your browser does not keep cookies for this address.",
+        )
+        .advise("Sign in again. If this page comes back, check that cookies are allowed here.")
+        .action("Sign in", &self.start_url(call.app, return_to));
         answer::page(StatusCode::BAD_REQUEST, &page)
     }
 
@@ -266,8 +283,7 @@ impl Endpoints {
             user: Some(session.person.subject.clone()),
             why: format!("{:?}", shortfall.why),
         });
-        let mut response =
-            answer::page(StatusCode::FORBIDDEN, &Page::login_not_fresh(idp.name(), retry));
+        let mut response = answer::page(StatusCode::FORBIDDEN, &Page::login_not_fresh(idp.name(), retry));
         if let Some(wait) = shortfall.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().into());
         }
@@ -278,8 +294,7 @@ impl Endpoints {
         self.0.metrics.login(idp.name(), "idp_failed");
         tracing::warn!(idp = idp.name(), %error, "a sign-in failed at the IdP");
         if error.is_transient() {
-            let mut response =
-                answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), retry));
+            let mut response = answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), retry));
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
             return response;
         }

@@ -44,10 +44,9 @@ impl Endpoints {
             self.end(session, &call.app.name).await;
         }
         let wanted = call.parameter("rd");
-        let back = wanted.as_deref().map_or_else(
-            || format!("{PREFIX}/signed_out"),
-            |rd| return_path(rd, call.app).as_str().to_owned(),
-        );
+        let back = wanted
+            .as_deref()
+            .map_or_else(|| format!("{PREFIX}/signed_out"), |rd| return_path(rd, call.app).as_str().to_owned());
         let location = self.idp_sign_out(call, &format!("{}{back}", call.app.origin.as_str())).await.unwrap_or(back);
         let mut expired: Vec<_> = session::cookie_names()
             .map(|name| Secret::new(format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")))

@@ -97,8 +97,8 @@ impl Endpoints {
     async fn take(&self, stream: &Stream, event: &SecurityEvent) -> Result<(), Unserved> {
         let now = self.0.clock.now();
         stream.heard(event, now);
-        let judged = policy::revocations(event, stream.settings(), now)
-            .map_err(|refused| Unserved::Refused(refused.into()))?;
+        let judged =
+            policy::revocations(event, stream.settings(), now).map_err(|refused| Unserved::Refused(refused.into()))?;
         for unmatched in &judged.unmatched {
             self.0.metrics.subject_unmatched();
             tracing::warn!(stream = stream.settings().name, jti = event.jti, why = %unmatched, "a signal names nobody here");

@@ -15,10 +15,26 @@ const OURS: [&str; 2] = ["__Host-portcullis", "__Secure-portcullis"];
 /// Headers by which one program tells another who the user is, beyond the profiles' own. Whatever arrives under these
 /// names (also with `_` for `-`, which CGI and WSGI cannot tell apart) is a claim without proof.
 const IDENTITY: [&str; 20] = [
-    "remote-user", "remote-email", "remote-groups", "remote-name", "x-remote-user", "x-remote-email",
-    "x-remote-groups", "x-remote-name", "x-remote-group", "x-user", "x-email", "x-groups", "x-user-id",
-    "x-authenticated-user", "x-webauth-user", "x-webauth-email", "x-webauth-groups", "x-proxy-user",
-    "x-ssl-client-cert", "x-client-cert",
+    "remote-user",
+    "remote-email",
+    "remote-groups",
+    "remote-name",
+    "x-remote-user",
+    "x-remote-email",
+    "x-remote-groups",
+    "x-remote-name",
+    "x-remote-group",
+    "x-user",
+    "x-email",
+    "x-groups",
+    "x-user-id",
+    "x-authenticated-user",
+    "x-webauth-user",
+    "x-webauth-email",
+    "x-webauth-groups",
+    "x-proxy-user",
+    "x-ssl-client-cert",
+    "x-client-cert",
 ];
 const IDENTITY_PREFIXES: [&str; 5] = ["x-forwarded-", "x-auth-request-", "oidc-", "x-authentik-", "x-pomerium-"];
 /// Headers by which a proxy rewrites where a request came from or goes to.
@@ -108,7 +124,9 @@ fn introduce(request: &mut RequestHeader, person: &Person, profile: HeaderProfil
 /// Keeps apps from setting our cookies, and puts ours in.
 pub(super) fn to_client(response: &mut ResponseHeader, ours: &[String]) -> Result<()> {
     let set: Vec<_> = response.headers.get_all("set-cookie").iter().cloned().collect();
-    let is_ours = |value: &http::HeaderValue| OURS.iter().any(|name| value.as_bytes().trim_ascii_start().starts_with(name.as_bytes()));
+    let is_ours = |value: &http::HeaderValue| {
+        OURS.iter().any(|name| value.as_bytes().trim_ascii_start().starts_with(name.as_bytes()))
+    };
     if set.iter().any(is_ours) {
         response.remove_header("set-cookie");
         for value in set.into_iter().filter(|v| !is_ours(v)) {
@@ -162,10 +180,24 @@ mod tests {
     #[test]
     fn no_spelling_of_an_identity_reaches_the_app_not_even_on_public_paths() {
         for name in [
-            "X-Forwarded-User", "x_forwarded_user", "X-Forwarded_User", "X_FORWARDED-EMAIL", "X-Forwarded-Access-Token",
-            "Remote-User", "remote_user", "X-Remote-User", "x_remote_groups", "OIDC-CLAIM-sub", "oidc_claim_email",
-            "X-Auth-Request-Email", "X-WebAuth-User", "X-Authentik-Username", "X-Original-URL", "X-Rewrite-Url",
-            "Forwarded", "X-Real-IP",
+            "X-Forwarded-User",
+            "x_forwarded_user",
+            "X-Forwarded_User",
+            "X_FORWARDED-EMAIL",
+            "X-Forwarded-Access-Token",
+            "Remote-User",
+            "remote_user",
+            "X-Remote-User",
+            "x_remote_groups",
+            "OIDC-CLAIM-sub",
+            "oidc_claim_email",
+            "X-Auth-Request-Email",
+            "X-WebAuth-User",
+            "X-Authentik-Username",
+            "X-Original-URL",
+            "X-Rewrite-Url",
+            "Forwarded",
+            "X-Real-IP",
         ] {
             let request = sent(&[(name, "root")], true);
             let leaked = request.headers.iter().any(|(_, value)| value == "root");
@@ -186,7 +218,11 @@ mod tests {
     #[test]
     fn our_cookies_stay_here_and_the_others_arrive_as_one_field() {
         let request = sent(
-            &[("cookie", "a=1; __Host-portcullis=x; __Host-portcullis-flow-y=z"), ("cookie", "b=2"), ("cookie", "__Secure-portcullis-id=q")],
+            &[
+                ("cookie", "a=1; __Host-portcullis=x; __Host-portcullis-flow-y=z"),
+                ("cookie", "b=2"),
+                ("cookie", "__Secure-portcullis-id=q"),
+            ],
             false,
         );
         let cookies: Vec<_> = request.headers.get_all("cookie").iter().collect();

@@ -47,7 +47,9 @@ impl Unclear {
             Self::Host => "It does not name one host.".to_owned(),
             Self::Method => "Its method is not allowed here.".to_owned(),
             Self::Path(why) => format!("Its address is not clear: {why}."),
-            Self::HeaderBlock => "Its headers are too large. Deleting the cookies of this site usually helps.".to_owned(),
+            Self::HeaderBlock => {
+                "Its headers are too large. Deleting the cookies of this site usually helps.".to_owned()
+            }
             Self::Length => "It says the length of its body in two ways.".to_owned(),
         }
     }
@@ -84,8 +86,22 @@ pub(super) fn screen(parts: &Parts, raw_path: &[u8], max_header_bytes: usize) ->
 /// The methods that are forwarded: those of HTTP and WebDAV. CONNECT and TRACE make a proxy do something else.
 fn is_known(method: &Method) -> bool {
     const MORE: [&str; 16] = [
-        "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "ACL", "MKCALENDAR",
-        "CHECKIN", "CHECKOUT", "BIND", "UNBIND", "QUERY",
+        "PROPFIND",
+        "PROPPATCH",
+        "MKCOL",
+        "COPY",
+        "MOVE",
+        "LOCK",
+        "UNLOCK",
+        "REPORT",
+        "SEARCH",
+        "ACL",
+        "MKCALENDAR",
+        "CHECKIN",
+        "CHECKOUT",
+        "BIND",
+        "UNBIND",
+        "QUERY",
     ];
     matches!(
         *method,
@@ -162,8 +178,22 @@ mod tests {
             ("star", "OPTIONS", "*", "*", vec![host], Err(Unclear::Path(BadPath::NotAbsolute))),
             ("fragment", "GET", "/x", "/x#/y", vec![host], Err(Unclear::Path(BadPath::Character))),
             ("encoded slash", "GET", "/a%2fb", "/a%2fb", vec![host], Err(Unclear::Path(BadPath::EncodedSeparator))),
-            ("CL and TE", "POST", "/x", "/x", vec![host, ("content-length", "1"), ("transfer-encoding", "chunked")], Err(Unclear::Length)),
-            ("two CL", "POST", "/x", "/x", vec![host, ("content-length", "1"), ("content-length", "1")], Err(Unclear::Length)),
+            (
+                "CL and TE",
+                "POST",
+                "/x",
+                "/x",
+                vec![host, ("content-length", "1"), ("transfer-encoding", "chunked")],
+                Err(Unclear::Length),
+            ),
+            (
+                "two CL",
+                "POST",
+                "/x",
+                "/x",
+                vec![host, ("content-length", "1"), ("content-length", "1")],
+                Err(Unclear::Length),
+            ),
             ("signed CL", "POST", "/x", "/x", vec![host, ("content-length", "+1")], Err(Unclear::Length)),
             ("one CL", "POST", "/x", "/x", vec![host, ("content-length", "1")], clear("/x")),
             ("large", "GET", "/x", "/x", vec![host, ("cookie", large.as_str())], Err(Unclear::HeaderBlock)),

@@ -57,21 +57,16 @@ impl Pool {
 
     /// The pool of `app` over its running balancer.
     pub(crate) fn new(app: &App, balancer: Arc<Balancer>) -> Self {
-        Self {
-            balancer,
-            options: options(app),
-            server_name: app.transport.server_name.clone(),
-            group: hash(&app.name),
-        }
+        Self { balancer, options: options(app), server_name: app.transport.server_name.clone(), group: hash(&app.name) }
     }
 
     /// The server whose turn it is. If all look ill, one is tried all the same: the check may be wrong.
     pub(crate) fn next(&self) -> Result<HttpPeer> {
-        let backend = self
-            .balancer
-            .select(b"", TRIES)
-            .or_else(|| self.balancer.select_with(b"", TRIES, |_, _| true))
-            .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no address for any upstream of the app"))?;
+        let backend =
+            self.balancer
+                .select(b"", TRIES)
+                .or_else(|| self.balancer.select_with(b"", TRIES, |_, _| true))
+                .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no address for any upstream of the app"))?;
         let upstream = backend
             .ext
             .get::<Upstream>()
