@@ -17,6 +17,7 @@
 //   POST /frozen-auth-time?on=1        logins keep the person's first auth_time: an IdP that ignores prompt=login
 //   GET  /authorizations               every authorization request: [{client_id, prompt, max_age, at}]
 //   GET  /secrets                      every code, token and SET that was issued (for the search of the logs)
+import dns from 'node:dns';
 import { once } from 'node:events';
 import * as http from 'node:http';
 import { randomUUID } from 'node:crypto';
@@ -33,6 +34,10 @@ const PEOPLE = new Map([
 ]);
 const SCOPES = ['openid', 'email', 'profile', 'groups', 'offline_access'];
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+
+// Browsers know that *.localhost is this machine; this process has to be told.
+const { lookup } = dns;
+dns.lookup = (host, ...rest) => lookup(host.endsWith('.localhost') ? '127.0.0.1' : host, ...rest);
 
 const settings = JSON.parse(process.argv[2] ?? '{}');
 const op = await listen();
@@ -86,6 +91,7 @@ provider.on('session.saved', (session) => sessions.set(session.uid, session.jti)
 provider.on('session.destroyed', (session) => sessions.delete(session.uid));
 provider.on('server_error', (_, error) => console.error('idp: server error', error));
 provider.use(noteWhatIsIssued);
+provider.use(transmitterMetadata);
 provider.use(signIn);
 
 op.server.on('request', provider.callback());
@@ -138,6 +144,18 @@ async function noteWhatIsIssued(ctx, next) {
       if (ctx.body?.[name]) secrets.add(ctx.body[name]);
     }
   }
+}
+
+/** What a receiver needs to know of a transmitter whose stream was set up by hand: where its keys are (SSF §7.1). */
+function transmitterMetadata(ctx, next) {
+  if (ctx.path !== '/.well-known/ssf-configuration') return next();
+  ctx.body = {
+    spec_version: '1_0',
+    issuer: provider.issuer,
+    jwks_uri: `${provider.issuer}/jwks`,
+    delivery_methods_supported: ['urn:ietf:rfc:8935'],
+  };
+  return undefined;
 }
 
 /** Our own sign-in form: `GET /interaction/<uid>` shows it, `POST` takes name and password. */
