@@ -44,6 +44,12 @@ export class Visitor {
     assert.equal(tab.url(), url);
   }
 
+  /** The tab shows a page of the app at `origin`, past the gateway's own pages. */
+  async isBackIn(tab, origin) {
+    await tab.waitForURL((url) => url.origin === origin && !url.pathname.startsWith('/oauth2/'));
+    await tab.waitForLoadState('networkidle');
+  }
+
   /** Opens `url`, signs in where the IdP asks for it, and gives the tab once it is there. */
   async opensAs(name, url) {
     const tab = await this.opens(url);

@@ -85,8 +85,8 @@ export class World {
   async whereabouts() {
     const tabs = this.browser.contexts().flatMap((context) => context.pages());
     const shown = await Promise.all(tabs.map(async (tab) => {
-      const text = await tab.locator('body').innerText({ timeout: 1000 }).catch(() => '(nothing)');
-      return `${tab.url()}\n    ${text.slice(0, 300).replaceAll('\n', '\n    ')}`;
+      const text = await tab.evaluate(() => document.documentElement.textContent.replace(/\s+/g, ' ')).catch(String);
+      return `${tab.url()}\n    ${text.slice(0, 300)}`;
     }));
     return shown.join('\n');
   }

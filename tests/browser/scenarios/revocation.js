@@ -56,7 +56,7 @@ export async function a_script_in_the_page_is_told_instead_of_redirected(world) 
   await world.nextSecond();
   await tab.goto(new URL(loginUrl, tab.url()).href);
   await ann.signsIn(tab, 'ann');
-  await tab.waitForURL((to) => to.origin === world.wiki);
+  await ann.isBackIn(tab, world.wiki);
   assert.equal((await ann.fetches(tab, '/doku.php?id=start')).status, 200);
 }
 
@@ -76,8 +76,8 @@ export async function an_open_websocket_closes_at_once_and_a_neighbours_goes_on(
   assert.equal(await echoOf(his, 'still here'), 'still here');
   assert.equal(await hers.evaluate((path) => new Promise((resolve) => {
     const again = new WebSocket(`ws://${location.host}${path}`);
-    again.onopen = () => resolve('open');
-    again.onerror = () => resolve('refused');
+    again.addEventListener('open', () => resolve('open'));
+    again.addEventListener('error', () => resolve('refused'));
   }), ECHO), 'refused');
 }
 
@@ -98,16 +98,16 @@ async function opensWebSocket(tab) {
   await tab.evaluate((path) => new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://${location.host}${path}`);
     window.socket = socket;
-    window.closed_at = new Promise((closed) => { socket.onclose = () => closed(Date.now()); });
-    socket.onopen = resolve;
-    socket.onerror = () => reject(new Error('the WebSocket did not open'));
+    window.closed_at = new Promise((closed) => { socket.addEventListener('close', () => closed(Date.now())); });
+    socket.addEventListener('open', resolve);
+    socket.addEventListener('error', () => reject(new Error('the WebSocket did not open')));
   }), ECHO);
 }
 
 function echoOf(tab, text) {
   return tab.evaluate((sent) => new Promise((resolve, reject) => {
-    window.socket.onmessage = ({ data }) => resolve(data);
-    window.socket.onclose = () => reject(new Error('the WebSocket is closed'));
+    window.socket.addEventListener('message', ({ data }) => resolve(data), { once: true });
+    window.socket.addEventListener('close', () => reject(new Error('the WebSocket is closed')), { once: true });
     window.socket.send(sent);
   }), text);
 }
