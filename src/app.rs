@@ -1,1 +1,289 @@
-//! From config to running services.
+//! From config to running services: values become engines, engines become listeners.
+//!
+//! Nothing is half-started: what can fail (files, the ledger, addresses that are taken) fails here, before the first
+//! request is let in, with a message that says what to do.
+
+mod operator;
+mod services;
+mod tls;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use async_trait::async_trait;
+use pingora::listeners::tls::TlsSettings;
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
+use pingora::services::background::{GenBackgroundService, background_service};
+use pingora::services::listening::Service;
+use tokio::sync::watch;
+
+use self::operator::Operator;
+use self::services::{AdminService, Housekeeping};
+use crate::apps::App;
+use crate::audit::{self, Audit};
+use crate::config::{AuditTo, Config, Delivery};
+use crate::endpoint::{self, Endpoints, Parts};
+use crate::enforcer::{self, Enforcer};
+use crate::exchanges;
+use crate::http::Client;
+use crate::idp::Idp;
+use crate::intake::{self, Intake};
+use crate::keys::{KeyCache, Source};
+use crate::ledger::{self, Ledger};
+use crate::metrics::Metrics;
+use crate::policy;
+use crate::proxy::{self, Balancer, Cuttable, Patience, Pool, Proxy};
+use crate::stream::{Discovery, Stream};
+use crate::time::Clock;
+
+/// Clocks of gateway, IdP and transmitter may differ by this much; revocations are kept that much longer.
+const MARGIN: Duration = Duration::from_secs(15 * 60);
+/// Audit lines that may wait for the disk.
+const AUDIT_QUEUE: usize = 8_192;
+/// Idle connections to upstreams that are kept. Fewer than what is busy at once would cost a handshake each.
+const UPSTREAM_POOL: usize = 1_024;
+
+/// A gateway whose services are ready to run.
+pub struct Gateway {
+    server: Server,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gateway")
+    }
+}
+
+/// Runs the gateway of `config` until the process is told to stop.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let gateway = Gateway::assemble(config, Clock::System)?;
+    gateway.server.run(RunArgs::default());
+    Ok(())
+}
+
+/// A gateway that runs in a thread of its own, until this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    stop: watch::Sender<bool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Starts the gateway of `config` beside the caller. Returns once it listens.
+pub fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
+    let addresses: Vec<_> = listeners(&config).collect();
+    let gateway = Gateway::assemble(config, clock)?;
+    let (stop, stopped) = watch::channel(false);
+    let (failed, failure) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("gateway".into()).spawn(move || {
+        gateway.server.run(RunArgs { shutdown_signal: Box::new(Stopped(stopped)) });
+        // The receiver is gone if the start went well.
+        let _ = failed.send(());
+    })?;
+    for address in addresses {
+        wait_for(address, &failure)?;
+    }
+    Ok(Running { stop, thread: Some(thread) })
+}
+
+/// Waits until somebody listens at `address`.
+fn wait_for(address: SocketAddr, failure: &mpsc::Receiver<()>) -> anyhow::Result<()> {
+    for _ in 0..500 {
+        if std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+            return Ok(());
+        }
+        if failure.recv_timeout(Duration::from_millis(10)) != Err(mpsc::RecvTimeoutError::Timeout) {
+            return Err(anyhow!("the gateway ended while it started"));
+        }
+    }
+    Err(anyhow!("nobody listens at {address} after 5 s"))
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            // A panic in the gateway's thread was printed there.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Stopped(watch::Receiver<bool>);
+
+#[async_trait]
+impl ShutdownSignalWatch for Stopped {
+    async fn recv(&self) -> ShutdownSignal {
+        let mut stopped = self.0.clone();
+        // An error means that the sender is gone: that is a reason to stop, too.
+        let _ = stopped.wait_for(|stop| *stop).await;
+        ShutdownSignal::FastShutdown
+    }
+}
+
+fn listeners(config: &Config) -> impl Iterator<Item = SocketAddr> {
+    let tls = config.server.tls.iter().map(|listener| listener.listen);
+    config.server.listen.iter().copied().chain(tls).chain([config.admin.listen])
+}
+
+impl Gateway {
+    /// Puts everything together; the ledger's revocations are in force when this returns.
+    pub fn assemble(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        // One crypto backend for every TLS connection, in and out. An error means that it is installed already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // The admin listener is bound now and served later; the others are bound by pingora, which would panic.
+        let admin_listener = bind(config.admin.listen)?;
+        admin_listener.set_nonblocking(true)?;
+        for address in config.server.listen.iter().copied().chain(config.server.tls.iter().map(|t| t.listen)) {
+            drop(bind(address)?);
+        }
+
+        let metrics = Arc::new(Metrics::new());
+        let ring = Arc::new(config.keys);
+        let sink = match config.audit {
+            AuditTo::Stdout => audit::Sink::Stdout,
+            AuditTo::Off => audit::Sink::Off,
+            AuditTo::File(path) => audit::Sink::File(path),
+        };
+        let audit = Audit::open(&audit::Settings { sink, queue: AUDIT_QUEUE }, clock.clone(), Arc::clone(&metrics))
+            .context("the audit log cannot be opened")?;
+        let client = Client::new(&config.outbound.into()).context("the outbound HTTP client cannot be made")?;
+
+        // No credential outlives a login that was as old as the IdP allows, plus a session from it (law 10).
+        let oldest_login = config.idps.values().map(|idp| idp.max_age).max().unwrap_or_default();
+        let enforcer = Enforcer::new(
+            &enforcer::Settings {
+                longest_life: config.session.max_age.saturating_add(oldest_login),
+                margin: MARGIN,
+                exchanges: exchanges::Settings { max: config.server.max_exchanges },
+            },
+            Arc::clone(&ring),
+        );
+        let (ledger, replay) = Ledger::open(&ledger::Settings::at(config.ledger.path))?;
+        let intake = Arc::new(Intake::new(
+            &intake::Settings::default(),
+            enforcer.clone(),
+            ledger,
+            audit.clone(),
+            Arc::clone(&metrics),
+            clock.clone(),
+        ));
+        let replayed = intake.replay(replay)?;
+
+        let idps: HashMap<_, _> = config
+            .idps
+            .into_iter()
+            .map(|(name, settings)| (name, Arc::new(Idp::new(settings, client.clone(), clock.clone()))))
+            .collect();
+        let mut streams = HashMap::new();
+        for (name, settings) in config.streams {
+            streams.insert(name, Arc::new(stream(settings, &idps, &client, &clock)?));
+        }
+        audit.record(audit::Event::Started { version: env!("CARGO_PKG_VERSION"), revocations: replayed });
+
+        let apps: Vec<Arc<App>> = config.apps.iter().cloned().collect();
+        let endpoints = Arc::new(Endpoints::new(Parts {
+            apps: config.apps,
+            ring,
+            session: config.session,
+            idps,
+            streams,
+            enforcer: enforcer.clone(),
+            intake: Arc::clone(&intake),
+            audit: audit.clone(),
+            metrics: Arc::clone(&metrics),
+            clock: clock.clone(),
+        }));
+
+        let timeouts = config.server.timeouts;
+        let mut server = Server::new_with_opt_and_conf(
+            None,
+            ServerConf {
+                threads: config.server.threads.unwrap_or_else(cores),
+                upstream_keepalive_pool_size: UPSTREAM_POOL,
+                // One try per server and one more, not sixteen.
+                max_retries: 4,
+                grace_period_seconds: Some(0),
+                graceful_shutdown_timeout_seconds: Some(timeouts.shutdown.as_secs()),
+                ..ServerConf::default()
+            },
+        );
+        server.bootstrap();
+
+        let (mut pools, mut balancers) = (HashMap::new(), BTreeMap::new());
+        for app in &apps {
+            let balancer: GenBackgroundService<Balancer> =
+                background_service(&format!("upstreams of {}", app.name), Pool::balancer(app)?);
+            pools.insert(app.name.clone(), Pool::new(app, balancer.task()));
+            balancers.insert(app.name.clone(), balancer.task());
+            server.add_service(balancer);
+        }
+        let patience = Patience { header_read: timeouts.header_read, keep_alive: timeouts.keep_alive };
+        let settings = proxy::Settings {
+            max_header_bytes: config.server.max_header_bytes,
+            patience,
+            client_timeout: timeouts.body_read,
+            trusted_proxies: config.server.trusted_proxies,
+        };
+        let mut inner = http_proxy(&server.configuration, Proxy::new(Arc::clone(&endpoints), pools, settings));
+        inner.handle_init_modules();
+        let mut service = Service::new("proxy".to_owned(), Cuttable::new(inner, patience));
+        for address in &config.server.listen {
+            service.add_tcp(&address.to_string());
+        }
+        for listener in config.server.tls {
+            let mut tls = TlsSettings::intermediate("", "").map_err(|error| anyhow!("TLS cannot be set up: {error}"))?;
+            tls.enable_h2();
+            let address = listener.listen.to_string();
+            tls.set_cert_resolver(Arc::new(tls::Certificates::new(listener)));
+            service.add_tls_with_settings(&address, None, tls);
+        }
+        server.add_service(service);
+
+        let operator = Arc::new(Operator::new(endpoints, balancers));
+        server.add_service(background_service(
+            "admin",
+            AdminService::new(admin_listener, config.admin.token, operator),
+        ));
+        server.add_service(background_service("housekeeping", Housekeeping(intake)));
+        Ok(Self { server })
+    }
+}
+
+fn stream(
+    settings: crate::config::StreamSettings,
+    idps: &HashMap<String, Arc<Idp>>,
+    client: &Client,
+    clock: &Clock,
+) -> anyhow::Result<Stream> {
+    let Delivery::Push { token } = settings.delivery;
+    let source = match settings.jwks_uri {
+        Some(url) => Source::Fixed(url),
+        None => Source::Discovered(Arc::new(Discovery::new(&settings.issuer, client.clone(), clock.clone())?)),
+    };
+    let keys = KeyCache::new(client.clone(), source, clock.clone());
+    let policy = policy::Settings {
+        name: settings.name,
+        issuer: settings.issuer,
+        audiences: settings.audience,
+        algs: crate::jose::Alg::ALL.to_vec(),
+        speaks_for: settings.speaks_for.iter().filter_map(|name| idps.get(name)).map(|idp| endpoint::spoken_for(idp)).collect(),
+        widest: settings.widest,
+        session_revoked: settings.session_revoked,
+        critical_members: vec![],
+    };
+    Ok(Stream::new(policy, token, keys))
+}
+
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .with_context(|| format!("nothing can listen at {address}: another program may have it, or it is not of this machine"))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

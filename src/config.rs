@@ -1,1 +1,352 @@
-//! The config file.
+//! The config file: text → values that cannot be wrong, or every fault at once.
+//!
+//! Three steps: [`toml`] parses the text and keeps where everything stands; a reader walks the tables, turns each field
+//! into its own type and notes each mistake with its line; what contradicts itself across tables is found last. Nothing
+//! is guessed: an unknown key, a missing secret, a file that others may read, and the gateway does not start.
+
+mod apps;
+mod faults;
+mod files;
+mod idps;
+mod reader;
+mod secrets;
+mod server;
+mod streams;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeTable;
+use url::Url;
+
+pub use crate::proxy::{Cidr, InvalidCidr};
+pub use self::faults::{Fault, Faults};
+pub use self::files::{Disk, File, Files};
+use self::reader::{Context, Reader};
+pub use self::secrets::Certificate;
+use crate::apps::Apps;
+use crate::identity::Issuer;
+use crate::revocation::Mode;
+use crate::seal::KeyRing;
+use crate::secret::Secret;
+use crate::session;
+
+/// Everything that the file says.
+#[derive(Debug)]
+pub struct Config {
+    /// `[server]`: where people come in.
+    pub server: ServerSettings,
+    /// `[admin]`: where operators come in.
+    pub admin: AdminSettings,
+    /// `[keys]`: what seals cookies.
+    pub keys: KeyRing,
+    /// `[ledger]`: where revocations are written down.
+    pub ledger: LedgerSettings,
+    /// `[session]`: how long sessions live.
+    pub session: session::Settings,
+    /// `[audit]`: where the audit trail goes.
+    pub audit: AuditTo,
+    /// `[log]`: how much is said.
+    pub log: LogLevel,
+    /// `[outbound]`: how the gateway calls others.
+    pub outbound: OutboundSettings,
+    /// `[idps.NAME]`, by name.
+    pub idps: BTreeMap<String, IdpSettings>,
+    /// `[streams.NAME]`, by name.
+    pub streams: BTreeMap<String, StreamSettings>,
+    /// `[apps.NAME]`.
+    pub apps: Apps,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Addresses for plain HTTP.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses for TLS.
+    pub tls: Vec<TlsListener>,
+    /// Proxies in front whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<Cidr>,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
+    /// The largest header block of a request, in bytes; a larger one is answered 431.
+    pub max_header_bytes: usize,
+    /// Exchanges in flight at the most; one more is answered 503.
+    pub max_exchanges: usize,
+    /// Threads that serve; `None` for one per core.
+    pub threads: Option<usize>,
+}
+
+/// One address that speaks TLS.
+#[derive(Clone, Debug)]
+pub struct TlsListener {
+    /// The address.
+    pub listen: SocketAddr,
+    /// The certificate for names that no other covers, and for clients that name none.
+    pub certificate: Certificate,
+    /// Certificates for further names; the first that covers the name is taken.
+    pub certificates: Vec<Certificate>,
+}
+
+/// How long clients may take.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the first byte of a request to the end of its header block.
+    pub header_read: Duration,
+    /// Between two pieces of a request body.
+    pub body_read: Duration,
+    /// Between two requests on one connection.
+    pub keep_alive: Duration,
+    /// From the order to stop until running exchanges are cut.
+    pub shutdown: Duration,
+}
+
+/// `[admin]`.
+#[derive(Clone, Debug)]
+pub struct AdminSettings {
+    /// The address; loopback.
+    pub listen: SocketAddr,
+    /// What operators present.
+    pub token: Secret<String>,
+}
+
+/// `[ledger]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// The database file.
+    pub path: PathBuf,
+}
+
+/// `[audit]`: where the audit trail goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTo {
+    /// Standard output, one JSON object per line.
+    Stdout,
+    /// Nowhere.
+    Off,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// `[log]`: how much is said.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// What may fail soon, too.
+    Warn,
+    /// What happened, too.
+    Info,
+    /// How it happened, too.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The word in the file.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// `[outbound]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundSettings {
+    /// To open a connection.
+    pub connect_timeout: Duration,
+    /// For a whole call.
+    pub timeout: Duration,
+    /// Certificates to trust besides the system's, in PEM.
+    pub extra_ca_pem: Option<Vec<u8>>,
+}
+
+/// `[idps.NAME]`.
+#[derive(Clone, Debug)]
+pub struct IdpSettings {
+    /// Its name in the config.
+    pub name: String,
+    /// Its issuer, byte for byte.
+    pub issuer: Issuer,
+    /// Who we are there.
+    pub client_id: String,
+    /// What proves it; `None` for a public client.
+    pub client_secret: Option<Secret<String>>,
+    /// What is asked for at sign-in; `openid` among them.
+    pub scopes: Vec<String>,
+    /// Which claim says what.
+    pub claims: ClaimNames,
+    /// Further claims that access rules ask for, sorted, each once.
+    pub kept_claims: Vec<String>,
+    /// How old a sign-in at the IdP may be for a new session (`max_age` of the request, OIDC Core §3.1.2.1).
+    pub max_age: Duration,
+    /// Where its metadata is, if not at the usual place.
+    pub metadata_url: Option<Url>,
+    /// What proves a login newer than a revocation.
+    pub prove_by: ProveBy,
+}
+
+/// Which claim of the ID token says what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// The e-mail address.
+    pub email: String,
+    /// The groups.
+    pub groups: String,
+    /// The device; `None` where the IdP has no such claim.
+    pub device: Option<String>,
+    /// The tenant; `None` where the IdP has no such claim.
+    pub tenant: Option<String>,
+    /// The name that the person types.
+    pub preferred_username: String,
+}
+
+/// What proves a login newer than a revocation (law 6).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum ProveBy {
+    /// `auth_time`: the person proved who they are.
+    AuthTime,
+    /// `iat`: for IdPs that never say `auth_time`. Weaker: a running session at the IdP is enough.
+    IssuedAt,
+}
+
+/// `[streams.NAME]`.
+#[derive(Clone, Debug)]
+pub struct StreamSettings {
+    /// Its name in the config, and the last part of the URL that the transmitter pushes to.
+    pub name: String,
+    /// The transmitter's issuer, byte for byte.
+    pub issuer: Issuer,
+    /// What `aud` of its events must hold one of.
+    pub audience: Vec<String>,
+    /// How events arrive.
+    pub delivery: Delivery,
+    /// Where its keys are; `None` asks its SSF configuration (SSF §7.1).
+    pub jwks_uri: Option<Url>,
+    /// Names of the IdPs whose people it may revoke; at least one.
+    pub speaks_for: Vec<String>,
+    /// The widest that one of its events may reach.
+    pub widest: Widest,
+    /// What its `session-revoked` does.
+    pub session_revoked: Mode,
+}
+
+/// How events arrive.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// The transmitter calls us (RFC 8935).
+    Push {
+        /// What it presents as bearer.
+        token: Secret<String>,
+    },
+}
+
+/// The widest that a signal may reach (law 7).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Widest {
+    /// One person, their sessions and devices.
+    User,
+    /// A group, too.
+    Group,
+    /// A tenant, too.
+    Tenant,
+    /// Everybody.
+    Everyone,
+}
+
+impl Widest {
+    /// The word in the file.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Group => "group",
+            Self::Tenant => "tenant",
+            Self::Everyone => "everyone",
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file at `path` and everything that it names. Relative paths in it start from its own directory.
+    pub fn load(path: &Path) -> Result<Self, Faults> {
+        let of_file = |why: String| Faults::of_file(path, why);
+        let file = Disk.read(path).map_err(|error| of_file(format!("the config cannot be read: {error}")))?;
+        let text = std::str::from_utf8(&file.bytes).map_err(|_| of_file("the config is not UTF-8 text".to_owned()))?;
+        Self::parse(text, path, &Disk)
+    }
+
+    /// Parses `text` as the content of the file at `path`; the files that it names come from `files`.
+    pub fn parse(text: &str, path: &Path, files: &dyn Files) -> Result<Self, Faults> {
+        let base = path.parent().unwrap_or_else(|| Path::new(""));
+        let context = Context::new(text, base, files);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            // What follows from a table that was not understood would only be noise.
+            return Err(Faults::new(path, errors.iter().map(|error| not_toml(&context, error)).collect()));
+        }
+        let config = reader::read_root(&context, table.get_ref(), read);
+        match (config, context.into_faults()) {
+            (Some(config), faults) if faults.is_empty() => Ok(config),
+            // Whatever is `None` has left a fault behind.
+            (_, faults) => Err(Faults::new(path, faults)),
+        }
+    }
+}
+
+/// The whole file. Every section is read whatever the others hold, so that all faults are found.
+fn read<'c>(file: &Reader<'c>) -> Option<Config> {
+    let server = file.section("server", server::server);
+    let admin = file.section("admin", server::admin);
+    let keys = file.section("keys", |keys| keys.key_ring("files"));
+    let ledger = file.section("ledger", server::ledger);
+    let session = file.section("session", server::session);
+    let audit = file.section("audit", server::audit);
+    let log = file.section("log", server::log);
+    let outbound = file.section("outbound", server::outbound);
+    let idps = idps::idps(file, session.max_age);
+    let idp_names: Vec<&str> = idps.iter().map(|(name, _)| name.as_str()).collect();
+    let streams = streams::streams(file, &idp_names);
+    let apps = apps::apps(file, &idp_names);
+    let kept_claims = apps::claims_by_idp(apps.iter().flatten());
+
+    let listeners = server.listeners.iter().chain(admin.iter().flat_map(|admin| admin.listen.as_ref()));
+    server::report_listening_twice(file.context(), listeners);
+    let idps = idps
+        .into_iter()
+        .map(|(name, idp)| {
+            let kept_claims = kept_claims.get(&name).cloned().unwrap_or_default();
+            Some((name, IdpSettings { kept_claims, ..idp? }))
+        })
+        .collect::<Option<_>>()?;
+    Some(Config {
+        server: server.settings,
+        admin: admin?.settings()?,
+        keys: keys?,
+        ledger: ledger?,
+        session,
+        audit,
+        log,
+        outbound,
+        idps,
+        streams: streams.into_iter().collect::<Option<_>>()?,
+        apps: Apps::new(apps.into_iter().collect::<Option<Vec<_>>>()?),
+    })
+}
+
+/// A mistake in the form of the file itself.
+fn not_toml(context: &Context<'_>, error: &toml::de::Error) -> Fault {
+    let line = error.span().map(|span| context.line(span.start));
+    Fault { line, key: String::new(), why: format!("this is not TOML: {}", error.message().replace('\n', "; ")) }
+}
+
+#[cfg(test)]
+mod tests;

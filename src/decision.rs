@@ -201,7 +201,7 @@ mod tests {
                 seen_at: time,
                 asserted_at: time,
                 auth_time: None,
-                targets: vec![],
+                targets: [].into(),
                 person: Person {
                     subject: "ann".into(),
                     groups: groups.iter().map(|g| (*g).to_owned()).collect(),

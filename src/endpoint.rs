@@ -1,1 +1,370 @@
-//! Our own paths on the hosts of the apps.
+//! Our own paths on the hosts of the apps, and the answers that stand in for an app's.
+//!
+//! | path | what |
+//! |---|---|
+//! | `/oauth2/start`, `/oauth2/sign_in` | begin a login; `rd` says where to go afterwards |
+//! | `/oauth2/callback` | the IdP's answer |
+//! | `/oauth2/sign_out` | end the session here and at the IdP |
+//! | `/oauth2/auth` | 202 or 401, nothing else |
+//! | `/oauth2/userinfo` | who is signed in, as JSON |
+//! | `/oauth2/ssf/{stream}` | SETs pushed by a transmitter (RFC 8935) |
+//! | `/oauth2/backchannel-logout/{idp}` | logout tokens (OIDC Back-Channel Logout §2.5) |
+
+mod answer;
+mod sign_in;
+mod sign_out;
+mod signal;
+
+pub(crate) use self::signal::spoken_for;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+
+use crate::apps::{App, Apps, Asked, CanonicalPath, Host};
+use crate::audit::{Audit, Event};
+use crate::decision::{self, Client, Decision, Permit, Refusal};
+use crate::enforcer::Enforcer;
+use crate::evidence::{self, Evidence};
+use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
+use crate::idp::Idp;
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::page::Page;
+use crate::revocation::{Mode, Standing};
+use crate::seal::KeyRing;
+use crate::session::{self, Session};
+use crate::stream::Stream;
+use crate::time::Clock;
+
+/// Below this every path is ours, on every host.
+const PREFIX: &str = "/oauth2";
+/// Bytes of a body that one of our endpoints reads. Signals are a few hundred; DESIGN's bound for them.
+pub(crate) const MAX_BODY: usize = 64 * 1024;
+
+/// True if `path` is one of ours on any host. The loose reading counts: no app sees `/OAuth2/x` either.
+pub(crate) fn owns(path: &CanonicalPath) -> bool {
+    path.as_str()
+        .get(..PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+        && path.as_str().get(PREFIX.len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ';']))
+}
+
+/// What the endpoints work with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) apps: Apps,
+    pub(crate) ring: Arc<KeyRing>,
+    pub(crate) session: session::Settings,
+    pub(crate) idps: HashMap<String, Arc<Idp>>,
+    pub(crate) streams: HashMap<String, Arc<Stream>>,
+    pub(crate) enforcer: Enforcer,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) audit: Audit,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Clock,
+}
+
+/// Our own endpoints.
+#[derive(Debug)]
+pub(crate) struct Endpoints(Parts);
+
+/// What becomes of a request for an app.
+pub(crate) enum Admission {
+    /// It is forwarded.
+    Forward {
+        permit: Permit,
+        guard: Guard,
+        /// `Set-Cookie` values for the app's answer.
+        cookies: Vec<String>,
+    },
+    /// It is answered here.
+    Answer(Response<Bytes>),
+}
+
+/// A request for an app, as far as we look at it.
+pub(crate) struct Ask<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a CanonicalPath,
+    pub(crate) client: Client,
+    /// The path and query that would be forwarded.
+    pub(crate) target: &'a str,
+}
+
+/// One call of an endpoint.
+struct Call<'a> {
+    host: &'a Host,
+    /// An app of that host, for its origin. Endpoints belong to the host as a whole.
+    app: &'a Arc<App>,
+    request: Request<Bytes>,
+    from: Option<IpAddr>,
+}
+
+impl Call<'_> {
+    fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    fn query(&self) -> &str {
+        self.request.uri().query().unwrap_or_default()
+    }
+
+    /// The one value of a query parameter.
+    fn parameter(&self, name: &str) -> Option<String> {
+        form_urlencoded::parse(self.query().as_bytes()).find(|(n, _)| n == name).map(|(_, value)| value.into_owned())
+    }
+
+    fn client(&self) -> Client {
+        Client::of(self.request.method(), self.headers())
+    }
+}
+
+impl Endpoints {
+    pub(crate) const fn new(parts: Parts) -> Self {
+        Self(parts)
+    }
+
+    /// What the endpoints work with.
+    pub(crate) const fn parts(&self) -> &Parts {
+        &self.0
+    }
+
+    pub(crate) const fn apps(&self) -> &Apps {
+        &self.0.apps
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Decides on a request for `app`; if it is let in, `cut` ends it.
+    pub(crate) async fn admit(&self, ask: &Ask<'_>, app: &Arc<App>, cut: &Cut) -> Admission {
+        let evidence = self.evidence(ask.headers, app);
+        // On public paths nobody's session counts, so nobody's end cuts.
+        let public = app.asks(ask.path) == Asked::Public;
+        let held = evidence.session().filter(|_| !public).map(|session| Held {
+            targets: session.targets.clone(),
+            asserted_at: session.asserted_at,
+            auth_time: session.auth_time,
+        });
+        let exchange = Exchange {
+            credentials: held.into_iter().collect(),
+            app: app.key,
+            app_name: app.name.as_str().into(),
+            kind: Kind::Request,
+        };
+        let Ok((standing, guard)) = self.0.enforcer.admit(exchange, cut) else {
+            return Admission::Answer(self.overloaded(ask.client));
+        };
+        let origin = ask.headers.get(http::header::ORIGIN).map(|o| o.to_str().unwrap_or("unreadable"));
+        let request = decision::Request { client: ask.client, path: ask.path, origin };
+        match decision::decide(&request, app, &evidence, standing) {
+            Decision::Forward(permit) => Admission::Forward { cookies: self.renewed(&evidence, app), permit, guard },
+            Decision::Login(login) => {
+                if login.cause.is_revocation() {
+                    self.0.metrics.request_blocked(login.cause.word());
+                    self.record_refusal(ask, app, &evidence, standing);
+                }
+                Admission::Answer(self.sign_in(&login, app, ask).await)
+            }
+            Decision::Refuse(refusal) => {
+                self.0.metrics.request_blocked(refusal.word());
+                Admission::Answer(refused(refusal, app, &evidence, ask.client))
+            }
+        }
+    }
+
+    /// Answers a call of one of our own paths.
+    pub(crate) async fn handle(
+        &self,
+        host: &Host,
+        path: &CanonicalPath,
+        request: Request<Bytes>,
+        from: Option<IpAddr>,
+    ) -> Response<Bytes> {
+        let Some(app) = self.0.apps.any_of(host) else {
+            return self.unknown_host(host, Client::of(request.method(), request.headers()));
+        };
+        let call = Call { host, app, request, from };
+        let rest = path.as_str().get(PREFIX.len()..).unwrap_or_default();
+        let (get, post) = (Method::GET, Method::POST);
+        let name = rest.rsplit('/').next().unwrap_or_default();
+        match (rest, call.request.method()) {
+            ("/start" | "/sign_in", m) if m == get => self.start(&call).await,
+            ("/callback", m) if m == get => self.callback(&call).await,
+            ("/sign_out", m) if m == get || m == post => self.sign_out(&call).await,
+            ("/signed_out", m) if m == get => {
+                answer::page(StatusCode::OK, &Page::signed_out(&self.start_url(call.app, "/")))
+            }
+            ("/auth", _) => self.auth(&call),
+            ("/userinfo", m) if m == get => self.userinfo(&call),
+            ("/static/page.css", m) if m == get => answer::style(),
+            (rest, m) if rest == format!("/ssf/{name}") => {
+                if m == post { self.push(name, &call).await } else { answer::empty(StatusCode::METHOD_NOT_ALLOWED) }
+            }
+            (rest, m) if rest == format!("/backchannel-logout/{name}") => {
+                if m == post { self.logout(name, &call).await } else { answer::empty(StatusCode::METHOD_NOT_ALLOWED) }
+            }
+            ("/start" | "/sign_in" | "/callback" | "/sign_out" | "/signed_out" | "/userinfo" | "/static/page.css", _) => {
+                answer::empty(StatusCode::METHOD_NOT_ALLOWED)
+            }
+            _ => answer::either(call.client(), StatusCode::NOT_FOUND, "not_found", &Page::not_found(host.as_str())),
+        }
+    }
+
+    /// What a request shows on `app`.
+    fn evidence(&self, headers: &HeaderMap, app: &App) -> Evidence {
+        evidence::collect(headers, app, &self.0.ring, &self.0.session, self.0.clock.now())
+    }
+
+    /// The session of a call, if it is one and no revocation covers it.
+    fn good_session(&self, headers: &HeaderMap, app: &App) -> Option<Session> {
+        match self.evidence(headers, app) {
+            Evidence::Session { session, .. } => {
+                self.0.enforcer.judge(&session.credential(app.key)).is_clear().then_some(*session)
+            }
+            Evidence::Nothing | Evidence::Unusable(_) => None,
+        }
+    }
+
+    /// 202 or 401, for other proxies that ask before they serve.
+    fn auth(&self, call: &Call<'_>) -> Response<Bytes> {
+        let status =
+            if self.good_session(call.headers(), call.app).is_some_and(|s| call.app.allow.admits(&s.person)) {
+                StatusCode::ACCEPTED
+            } else {
+                StatusCode::UNAUTHORIZED
+            };
+        answer::empty(status)
+    }
+
+    /// Who is signed in.
+    fn userinfo(&self, call: &Call<'_>) -> Response<Bytes> {
+        let Some(session) = self.good_session(call.headers(), call.app) else {
+            return answer::empty(StatusCode::UNAUTHORIZED);
+        };
+        let person = session.person;
+        answer::json(
+            StatusCode::OK,
+            &serde_json::json!({
+                "user": person.subject,
+                "email": person.email,
+                "groups": person.groups,
+                "preferredUsername": person.preferred_username,
+            }),
+        )
+    }
+
+    /// The `Set-Cookie` values that move a session's idle limit on, or put it under a newer key.
+    fn renewed(&self, evidence: &Evidence, app: &App) -> Vec<String> {
+        let Evidence::Session { session, renew: true } = evidence else { return vec![] };
+        let renewed = Session { seen_at: self.0.clock.now(), ..(**session).clone() };
+        renewed
+            .seal(&self.0.ring, app.origin.host().as_str())
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, value)| session_cookie(&name, &value))
+            .collect()
+    }
+
+    /// A revoked credential was used: the same compromise, not a new one, and worth a line.
+    fn record_refusal(&self, ask: &Ask<'_>, app: &App, evidence: &Evidence, standing: Standing) {
+        let demanded = standing
+            .terminated
+            .map(|cut_off| (Mode::Terminate, cut_off))
+            .or_else(|| standing.reestablish.map(|cut_off| (Mode::Reestablish, cut_off)));
+        let (Some(session), Some((mode, cut_off))) = (evidence.session(), demanded) else { return };
+        self.0.audit.record(Event::RequestRefused {
+            app: app.name.clone(),
+            idp: session.idp.clone(),
+            user: session.person.subject.clone(),
+            session: session.id.to_string(),
+            mode,
+            cut_off,
+            request: format!("{} {}", ask.method, ask.path),
+        });
+    }
+
+    /// The answer to a request that no two programs need read alike.
+    pub(crate) fn unclear(&self, status: StatusCode, word: &'static str, why: &str, head: &http::request::Parts) -> Response<Bytes> {
+        self.0.metrics.request_blocked(word);
+        answer::either(Client::of(&head.method, &head.headers), status, word, &Page::bad_request(why))
+    }
+
+    /// The answer for hosts that nobody configured.
+    pub(crate) fn unknown_host(&self, host: &Host, client: Client) -> Response<Bytes> {
+        self.0.metrics.request_blocked("unknown_host");
+        answer::either(client, StatusCode::NOT_FOUND, "unknown_host", &Page::not_found(host.as_str()))
+    }
+
+    /// The answer to a request body that is larger than the app allows.
+    pub(crate) fn too_large(&self, app: &App, client: Client) -> Response<Bytes> {
+        let page = Page::new("This is too large", &format!("{} takes at most {} bytes at once.", app.name, app.max_body));
+        answer::either(client, StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &page)
+    }
+
+    /// The answer to a body that none of our endpoints reads.
+    pub(crate) fn body_too_large(&self) -> Response<Bytes> {
+        answer::json(StatusCode::PAYLOAD_TOO_LARGE, &serde_json::json!({ "error": "body_too_large" }))
+    }
+
+    /// The answer when the app did not give one.
+    pub(crate) fn failed(&self, status: StatusCode, app: Option<&App>, client: Client) -> Response<Bytes> {
+        let name = app.map_or("The app", |app| app.name.as_str());
+        let (word, page) = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => match app {
+                Some(app) => return self.too_large(app, client),
+                None => return self.body_too_large(),
+            },
+            s if s.is_client_error() => ("bad_request", Page::bad_request("The request broke off or is not clear.")),
+            _ => ("app_down", Page::app_down(name, "/")),
+        };
+        answer::either(client, status, word, &page)
+    }
+
+    /// The answer at the bound of what may be in flight.
+    fn overloaded(&self, client: Client) -> Response<Bytes> {
+        self.0.metrics.request_blocked("overloaded");
+        let mut response =
+            answer::either(client, StatusCode::SERVICE_UNAVAILABLE, "overloaded", &Page::too_many_requests(1));
+        response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+        response
+    }
+}
+
+/// A `Set-Cookie` value of the session: this host only, TLS only, no script, not on requests from other sites (but on
+/// links from them).
+fn session_cookie(name: &str, value: &str) -> String {
+    format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax")
+}
+
+fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> Response<Bytes> {
+    let person = evidence.session().map(|s| s.person.email.as_deref().unwrap_or(&s.person.subject));
+    let page = Page::forbidden(&app.name, person, "/oauth2/sign_out");
+    answer::either(client, StatusCode::FORBIDDEN, refusal.word(), &page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_paths_are_ours_in_every_spelling_and_no_others_are() {
+        for (path, ours) in [
+            ("/oauth2", true),
+            ("/oauth2/", true),
+            ("/oauth2/callback", true),
+            ("/OAuth2/callback", true),
+            ("/oauth2;x/callback", true),
+            ("/oauth2x", false),
+            ("/app/oauth2/callback", false),
+            ("/", false),
+        ] {
+            assert_eq!(owns(&CanonicalPath::parse(path).expect("path")), ours, "`{path}`");
+        }
+    }
+}

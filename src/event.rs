@@ -1,1 +1,254 @@
-//! What a signal says: security event tokens and logout tokens, parsed.
+//! What the signed tokens of other parties say, as facts: SSF events (RFC 8417, SSF, CAEP) and OIDC logout tokens.
+//!
+//! A parser here is strict about what decides (whom, when, which event) and lenient about ornaments (reasons, `txn`):
+//! a session must not outlive its end because somebody's explanation was malformed. What an event *does* here is not
+//! decided here but in [`policy`](crate::policy).
+
+pub mod caep;
+pub mod logout;
+pub mod reject;
+pub mod subject;
+pub mod token;
+
+use serde_json::{Map, Value};
+
+pub use self::caep::SessionRevoked;
+pub use self::subject::{Role, Simple, Subject};
+use crate::jose::Reject;
+use crate::time::Timestamp;
+
+/// One verified Security Event Token, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecurityEvent {
+    /// The token's own id, unique for its issuer (RFC 8417 §2.2).
+    pub jti: String,
+    /// What several tokens of one cause have in common (SSF §4.1.9).
+    pub txn: Option<String>,
+    /// When the token was made (`iat`).
+    pub issued_at: Timestamp,
+    /// When the event happened (`toe`), if it was said.
+    pub occurred_at: Option<Timestamp>,
+    /// Whom or what it is about (`sub_id`).
+    pub subject: Subject,
+    /// What happened. Not empty; more than one only if the sender names one event by several types (SSF §4.2.1).
+    pub events: Vec<Event>,
+}
+
+impl SecurityEvent {
+    /// When an event that says it happened `at` takes effect: then, else at `toe`, else at `iat`. Never after the
+    /// token was made (as far as clocks agree) and never after `now`: a signed time in the future must not lock out
+    /// a login that comes first (law 1).
+    pub fn effective_at(&self, at: Option<Timestamp>, now: Timestamp) -> Timestamp {
+        at.or(self.occurred_at).unwrap_or(self.issued_at).min(self.issued_at.plus(token::SKEW)).min(now)
+    }
+}
+
+/// One event of a token, by its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Sessions are over (CAEP §3.1).
+    SessionRevoked(SessionRevoked),
+    /// The stream is alive (SSF §8.1.4).
+    Verification {
+        /// What we asked to be sent back; absent if the transmitter verifies on its own.
+        state: Option<String>,
+    },
+    /// The transmitter changed the state of the stream (SSF §8.1.5).
+    StreamUpdated {
+        /// The new state.
+        status: StreamStatus,
+        /// Why, in the transmitter's words.
+        reason: Option<String>,
+    },
+    /// A type that is not known here: acknowledged, and of no effect (SSF §4.2.3).
+    Unknown {
+        /// The type.
+        uri: String,
+    },
+}
+
+/// Whether a stream delivers (SSF §8.1.2).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StreamStatus {
+    /// Events are sent.
+    Enabled,
+    /// Events are held, perhaps dropped.
+    Paused,
+    /// Events are neither sent nor held.
+    Disabled,
+}
+
+impl StreamStatus {
+    /// The state of that name.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "enabled" => Some(Self::Enabled),
+            "paused" => Some(Self::Paused),
+            "disabled" => Some(Self::Disabled),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Paused => "paused",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// SSF §8.1.4.1, and the two names it had before.
+const VERIFICATION: [&str; 3] = [
+    "https://schemas.openid.net/secevent/ssf/event-type/verification",
+    "https://schemas.openid.net/secevent/sse/event-type/verification",
+    "https://schemas.openid.net/secevent/risc/event-type/verification",
+];
+
+/// SSF §8.1.5.
+const STREAM_UPDATED: &str = "https://schemas.openid.net/secevent/ssf/event-type/stream-updated";
+
+impl Event {
+    /// Reads the event of type `uri`. Members that are not known are ignored (SSF §4.2.3).
+    fn parse(uri: &str, payload: &Map<String, Value>) -> Result<Self, Reject> {
+        match uri {
+            caep::SESSION_REVOKED => Ok(Self::SessionRevoked(SessionRevoked::parse(payload)?)),
+            STREAM_UPDATED => {
+                let status = payload.get("status").ok_or(Reject::Missing("status"))?;
+                let status = status.as_str().and_then(StreamStatus::parse).ok_or(Reject::Claim("status"))?;
+                Ok(Self::StreamUpdated { status, reason: payload.get("reason").and_then(caep::explanation) })
+            }
+            _ if VERIFICATION.contains(&uri) => {
+                // Some transmitters write the absence of a state as null.
+                let state = match payload.get("state") {
+                    None | Some(Value::Null) => None,
+                    Some(state) => Some(bounded_text(state, MAX_VALUE).ok_or(Reject::Claim("state"))?),
+                };
+                Ok(Self::Verification { state })
+            }
+            _ => Ok(Self::Unknown { uri: uri.to_owned() }),
+        }
+    }
+}
+
+/// The longest identifier that is kept, in bytes: a subject is a key in memory, not a document.
+const MAX_VALUE: usize = 1024;
+
+/// The longest `jti` that is kept, in bytes.
+const MAX_ID: usize = 512;
+
+/// A text that is neither empty nor longer than `max` bytes.
+fn bounded_text(value: &Value, max: usize) -> Option<String> {
+    let text = value.as_str()?;
+    (1..=max).contains(&text.len()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::identity::Issuer;
+    use crate::jose::tests::Xorshift;
+    use crate::jose::{self, Alg, Keys, Signer};
+
+    #[test]
+    fn each_known_type_is_read_and_an_unknown_one_is_no_error() {
+        let ssf = "https://schemas.openid.net/secevent/ssf/event-type/";
+        let state = |text: &str| Ok(Event::Verification { state: Some(text.to_owned()) });
+        let stateless = Ok(Event::Verification { state: None });
+        for (uri, payload, expected) in [
+            (format!("{ssf}verification"), json!({ "state": "x" }), state("x")),
+            (format!("{ssf}verification"), json!({}), stateless.clone()),
+            (format!("{ssf}verification"), json!({ "state": null }), stateless.clone()),
+            (VERIFICATION[1].to_owned(), json!({}), stateless.clone()),
+            (VERIFICATION[2].to_owned(), json!({}), stateless),
+            (format!("{ssf}verification"), json!({ "state": 7 }), Err(Reject::Claim("state"))),
+            (format!("{ssf}verification"), json!({ "state": "x".repeat(1025) }), Err(Reject::Claim("state"))),
+            (
+                format!("{ssf}stream-updated"),
+                json!({ "status": "paused", "reason": "licence" }),
+                Ok(Event::StreamUpdated { status: StreamStatus::Paused, reason: Some("licence".into()) }),
+            ),
+            (
+                format!("{ssf}stream-updated"),
+                json!({ "status": "enabled", "reason": 7 }),
+                Ok(Event::StreamUpdated { status: StreamStatus::Enabled, reason: None }),
+            ),
+            (format!("{ssf}stream-updated"), json!({ "status": "asleep" }), Err(Reject::Claim("status"))),
+            (format!("{ssf}stream-updated"), json!({}), Err(Reject::Missing("status"))),
+            ("urn:x:new".to_owned(), json!({ "a": [] }), Ok(Event::Unknown { uri: "urn:x:new".into() })),
+            (format!("{ssf}Verification"), json!({}), Ok(Event::Unknown { uri: format!("{ssf}Verification") })),
+        ] {
+            let payload = payload.as_object().expect("object");
+            assert_eq!(Event::parse(&uri, payload), expected, "{uri} {payload:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_takes_effect_when_it_says_but_never_in_the_future() {
+        let token = |toe: Option<u64>, iat: u64| SecurityEvent {
+            jti: "j".into(),
+            txn: None,
+            issued_at: Timestamp::from_secs(iat),
+            occurred_at: toe.map(Timestamp::from_secs),
+            subject: Subject::Simple(Simple::Opaque("s".into())),
+            events: Vec::new(),
+        };
+        let now = 1_000_000;
+        for (name, at, toe, iat, expected) in [
+            ("its own time first", Some(900), Some(800), 999_000, 900),
+            ("else toe", None, Some(800), 999_000, 800),
+            ("else iat", None, None, 999_000, 999_000),
+            ("an hour after the token was made", Some(999_000 + 3600), None, 990_000, 990_300),
+            ("a token dated ahead of our clock", None, None, now + 200, now),
+            ("an event dated ahead of our clock", Some(now + 200), None, now, now),
+            ("long past", Some(1), None, now, 1),
+        ] {
+            let effective = token(toe, iat).effective_at(at.map(Timestamp::from_secs), Timestamp::from_secs(now));
+            assert_eq!(effective.secs(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_signed_text_makes_a_parser_panic() {
+        let seed = 0x1234_5678_9abc_def1;
+        println!("seed {seed:#x}");
+        let mut random = Xorshift(seed);
+        let signer = Signer::generate("k1").expect("key");
+        let keys = Keys::parse(signer.jwks().to_string().as_bytes()).expect("keys");
+        let issuer = Issuer::parse("https://idp.example.com").expect("issuer");
+        let (audiences, now) = (["gateway".to_owned()], Timestamp::from_secs(1_700_000_000));
+        let set = json!({
+            "iss": issuer, "aud": "gateway", "iat": 1_700_000_000, "jti": "j", "toe": 1_699_999_999.5, "txn": "t",
+            "sub_id": { "format": "complex", "user": { "format": "aliases", "identifiers": [
+                { "format": "email", "email": "ann@corp.com" }, { "format": "opaque", "id": "ann" } ] } },
+            "events": { caep::SESSION_REVOKED: { "event_timestamp": 1_700_000_000_123_u64,
+                "initiating_entity": "admin", "reason_admin": { "en": "left" } } },
+        });
+        let token = json!({
+            "iss": issuer, "aud": "gateway", "iat": 1_700_000_000, "jti": "j", "sub": "ann", "sid": "s",
+            "events": { logout::BACKCHANNEL_LOGOUT: {} },
+        });
+        let mut good = 0;
+        for _ in 0..5_000 {
+            for (typ, claims) in [("secevent+jwt", &set), ("logout+jwt", &token)] {
+                let mut payload = claims.to_string().into_bytes();
+                if random.below(8) > 0 {
+                    random.damage(&mut payload);
+                }
+                let header = json!({ "alg": "ES256", "typ": typ }).to_string();
+                let compact = signer.sign_texts(&header, &String::from_utf8_lossy(&payload)).expect("token");
+                let as_set = jose::verify(&compact, &keys, &token::expectation(&issuer, &audiences, &Alg::ALL), now)
+                    .and_then(token::parse);
+                let as_logout =
+                    jose::verify(&compact, &keys, &logout::expectation(&issuer, &audiences, &Alg::ALL), now)
+                        .and_then(|verified| logout::parse(verified, now));
+                assert!(as_set.is_err() || as_logout.is_err(), "one token passes for both");
+                good += usize::from(as_set.is_ok() || as_logout.is_ok());
+            }
+        }
+        assert!(good > 1_000, "only {good} were whole");
+    }
+}

@@ -1,1 +1,442 @@
 //! The only door by which a revocation enters.
+//!
+//! Law 2: enforce, then persist, then acknowledge. A [`Receipt`] means that what it speaks of is in force here *and* on
+//! disk. If the disk fails, everything stays in force here, and the sender is told to send it again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::audit::{Audit, Event};
+use crate::enforcer::Enforcer;
+use crate::exchanges::Counts;
+use crate::identity::{Target, TargetKind};
+use crate::ledger::{AppendError, Ledger, OpenError, Replay};
+use crate::metrics::{Metrics, Recorded};
+use crate::revocation::{Origin, Reach, Revocation};
+use crate::time::{Clock, Stopwatch};
+
+/// How much may come in.
+#[derive(Copy, Clone, Debug)]
+pub struct Settings {
+    /// Subjects in force (each counts once per key of the ring) above which the gateway says that it is crowded, about
+    /// 60 bytes each. It goes on enforcing: to forget a revocation for want of space would let somebody back in.
+    pub max_subjects: usize,
+}
+
+impl Default for Settings {
+    /// 300 MB of revocations.
+    fn default() -> Self {
+        Self { max_subjects: 5_000_000 }
+    }
+}
+
+/// What was accepted: in force and durable.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Revocations put in force.
+    pub applied: usize,
+    /// Exchanges that they ended.
+    pub cut: Counts,
+    /// Revocations on disk.
+    pub persisted: usize,
+}
+
+/// The revocations are in force here, but would be forgotten at a restart: the sender must send them again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("in force, but not durable")]
+pub struct NotDurable {
+    /// Revocations put in force.
+    pub applied: usize,
+    /// Exchanges that they ended.
+    pub cut: Counts,
+    /// What the ledger said.
+    #[source]
+    pub why: AppendError,
+}
+
+/// What a sweep took away.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Subjects that are no longer in force.
+    pub subjects: usize,
+    /// Records that left the ledger.
+    pub records: usize,
+}
+
+/// The door. One per gateway.
+#[derive(Debug)]
+pub struct Intake {
+    settings: Settings,
+    enforcer: Enforcer,
+    ledger: Ledger,
+    audit: Audit,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    crowded: AtomicBool,
+    /// The last append failed.
+    failing: AtomicBool,
+}
+
+impl Intake {
+    /// A door to `enforcer` and `ledger`.
+    pub const fn new(
+        settings: Settings,
+        enforcer: Enforcer,
+        ledger: Ledger,
+        audit: Audit,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Self {
+        Self { settings, enforcer, ledger, audit, metrics, clock, crowded: AtomicBool::new(false), failing: AtomicBool::new(false) }
+    }
+
+    /// Puts `revocations` in force, ends what they cover, writes them down. A cut-off in the future becomes now.
+    ///
+    /// All of them are in force and on their way to the disk before this waits for the first time: a sender that hangs
+    /// up takes nothing back.
+    pub async fn accept(&self, mut revocations: Vec<Revocation>) -> Result<Receipt, NotDurable> {
+        let mut cut = Counts::default();
+        for revocation in &mut revocations {
+            cut = cut.and(self.enforce(revocation));
+        }
+        self.measure();
+        let applied = revocations.len();
+        let watch = Stopwatch::start();
+        let appended = self.ledger.append(&revocations).await;
+        self.failing.store(appended.is_err(), Ordering::Relaxed);
+        let recorded = if appended.is_ok() { Recorded::Durable } else { Recorded::NotDurable };
+        for revocation in &revocations {
+            self.metrics.revoked(&revocation.origin, revocation.mode, recorded);
+        }
+        match appended {
+            Ok(()) => {
+                self.metrics.appended(watch.elapsed());
+                Ok(Receipt { applied, cut, persisted: applied })
+            }
+            Err(why) => {
+                tracing::error!(error = %why, revocations = applied, "revocations are in force but not on disk");
+                self.audit.record(Event::LedgerFailed { revocations: applied, why: why.to_string() });
+                Err(NotDurable { applied, cut, why })
+            }
+        }
+    }
+
+    /// Puts in force what the ledger remembers, before the first request is let in; says how many revocations. What
+    /// no credential can be old enough to meet is passed over.
+    pub fn replay(&self, replay: Replay) -> Result<usize, OpenError> {
+        let now = self.clock.now();
+        let horizon = self.enforcer.horizon(now);
+        let mut in_force = 0;
+        for revocation in replay {
+            let mut revocation = revocation?;
+            if revocation.cut_off >= horizon {
+                // Written by a clock that was ahead: everything asserted until now is still covered.
+                revocation.cut_off = revocation.cut_off.min(now);
+                self.enforcer.apply(&revocation);
+                self.metrics.revoked(&revocation.origin, revocation.mode, Recorded::Replayed);
+                in_force += 1;
+            }
+        }
+        self.measure();
+        Ok(in_force)
+    }
+
+    /// Drops, from memory and from disk, what no credential can be old enough to meet (law 10).
+    pub async fn sweep(&self) -> Result<Swept, AppendError> {
+        let now = self.clock.now();
+        let subjects = self.enforcer.sweep(now);
+        self.measure();
+        let records = self.ledger.forget_before(self.enforcer.horizon(now)).await?;
+        Ok(Swept { subjects, records })
+    }
+
+    /// True unless the last revocation could not be written down.
+    pub fn is_durable(&self) -> bool {
+        !self.failing.load(Ordering::Relaxed)
+    }
+
+    /// True while more subjects are in force than the settings foresee. Everything is still enforced.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
+    fn enforce(&self, revocation: &mut Revocation) -> Counts {
+        let now = self.clock.now();
+        revocation.cut_off = revocation.cut_off.min(now);
+        let cut = self.enforcer.apply(revocation).cut;
+        self.metrics.enforced_after(now.since(revocation.cut_off));
+        self.metrics.cut(cut);
+        self.audit.record(self.event(revocation, cut));
+        cut
+    }
+
+    fn measure(&self) {
+        let (size, limit) = (self.enforcer.size(), self.settings.max_subjects);
+        self.metrics.set_size(size, limit);
+        let crowded = size > limit;
+        if crowded && !self.crowded.swap(crowded, Ordering::Relaxed) {
+            tracing::error!(
+                size,
+                limit,
+                "more subjects are revoked than this gateway was set up for; all are enforced"
+            );
+        }
+        self.crowded.store(crowded, Ordering::Relaxed);
+    }
+
+    fn event(&self, revocation: &Revocation, cut: Counts) -> Event {
+        let (stream, idp, jti) = match &revocation.origin {
+            Origin::Stream { stream, jti, .. } => (Some(stream.clone()), None, Some(jti.clone())),
+            Origin::BackChannel { idp, jti } => (None, Some(idp.clone()), Some(jti.clone())),
+            Origin::Operator | Origin::SignOut => (None, None, None),
+        };
+        let app = match &revocation.reach {
+            Reach::All => None,
+            Reach::Apps(apps) => Some(apps.join(",")),
+        };
+        let targets: Vec<_> = revocation.whom.targets().iter().map(|target| self.shown(target)).collect();
+        Event::Revoked {
+            target: targets.join(" and "),
+            mode: revocation.mode,
+            cut_off: revocation.cut_off,
+            source: revocation.origin.word(),
+            stream,
+            idp,
+            jti,
+            app,
+            cut: cut.total(),
+            why: revocation.reason.clone(),
+        }
+    }
+
+    /// A target as the audit log may show it: addresses and the IdP's session ids under a pseudonym, our own session
+    /// ids by their beginning, as everywhere in that log.
+    fn shown(&self, target: &Target) -> String {
+        match target.kind {
+            TargetKind::Email | TargetKind::Phone | TargetKind::Session => {
+                format!("{} #{}", target.kind.word(), self.enforcer.pseudonym(target))
+            }
+            TargetKind::Gateway => {
+                format!("{} {}", target.kind.word(), target.value.chars().take(8).collect::<String>())
+            }
+            TargetKind::User
+            | TargetKind::Device
+            | TargetKind::Tenant
+            | TargetKind::Group
+            | TargetKind::OrgUnit
+            | TargetKind::Everyone => target.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::audit::Sink;
+    use crate::exchanges::{Cut, Exchange, Held, Kind};
+    use crate::identity::{AppKey, Issuer};
+    use crate::ledger::scratch::Scratch;
+    use crate::revocation::{Mode, Whom};
+    use crate::seal::{KeyRing, generate_key};
+    use crate::time::Timestamp;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_463_999);
+
+    /// A gateway's inside, in a directory of its own.
+    struct House {
+        scratch: Scratch,
+        ring: Arc<KeyRing>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        enforcer: Enforcer,
+        intake: Intake,
+        replayed: usize,
+    }
+
+    impl House {
+        fn new() -> Self {
+            let key = generate_key().expect("randomness");
+            let ring = KeyRing::parse([key.expose().as_str()]).expect("key").expect("ring");
+            Self::open(Scratch::new(), Arc::new(ring), Clock::manual(NOW), 1_000, None)
+        }
+
+        fn open(s: Scratch, ring: Arc<KeyRing>, clock: Clock, max_subjects: usize, max_bytes: Option<u64>) -> Self {
+            let metrics = Arc::new(Metrics::new());
+            let enforcer = Enforcer::new(
+                &crate::enforcer::Settings {
+                    longest_life: Duration::from_secs(43_200),
+                    margin: Duration::from_secs(300),
+                    exchanges: crate::exchanges::Settings::default(),
+                },
+                Arc::clone(&ring),
+            );
+            let file = crate::ledger::Settings { max_bytes, ..crate::ledger::Settings::at(s.file("ledger.db")) };
+            let (ledger, replay) = Ledger::open(&file).expect("opens");
+            let lines = crate::audit::Settings { sink: Sink::File(s.file("audit.log")), queue: 1_000 };
+            let audit = Audit::open(&lines, clock.clone(), Arc::clone(&metrics)).expect("opens");
+            let settings = Settings { max_subjects };
+            let intake = Intake::new(settings, enforcer.clone(), ledger, audit, Arc::clone(&metrics), clock.clone());
+            let replayed = intake.replay(replay).expect("readable");
+            Self { scratch: s, ring, clock, metrics, enforcer, intake, replayed }
+        }
+
+        /// The same gateway after a restart.
+        fn restarted(self) -> Self {
+            let Self { scratch, ring, clock, intake, .. } = self;
+            drop(intake);
+            Self::open(scratch, ring, clock, 1_000, None)
+        }
+
+        fn signed_in(&self, kind: TargetKind, value: &str, at: Timestamp) -> Exchange {
+            let targets = Arc::new([(kind, self.ring.hasher().key(&target(kind, value)))]);
+            Exchange {
+                credentials: vec![Held { targets, asserted_at: at, auth_time: Some(at) }],
+                app: AppKey::of("wiki"),
+                app_name: "wiki".into(),
+                kind: Kind::EventStream,
+            }
+        }
+
+        fn is_clear(&self, user: &str, at: Timestamp) -> bool {
+            let exchange = self.signed_in(TargetKind::User, user, at);
+            self.enforcer.admit(exchange, &Cut::new()).expect("room").0.is_clear()
+        }
+
+        fn audited(self) -> String {
+            let Self { scratch, intake, .. } = self;
+            drop(intake);
+            std::fs::read_to_string(scratch.file("audit.log")).expect("read")
+        }
+    }
+
+    fn target(kind: TargetKind, value: &str) -> Target {
+        Target::new(&Issuer::parse("https://idp.example.com").expect("issuer"), kind, value).expect("target")
+    }
+
+    fn revocation(kind: TargetKind, value: &str) -> Revocation {
+        Revocation {
+            whom: Whom::all_of(vec![target(kind, value)]).expect("whom"),
+            reach: Reach::All,
+            mode: Mode::Terminate,
+            cut_off: NOW,
+            origin: Origin::Stream { stream: "corp".into(), jti: "j1".into(), txn: None, event: "e".into() },
+            reason: None,
+            received_at: NOW,
+        }
+    }
+
+    fn before(span: u64) -> Timestamp {
+        NOW.minus(Duration::from_secs(span))
+    }
+
+    fn after(span: u64) -> Timestamp {
+        NOW.plus(Duration::from_secs(span))
+    }
+
+    #[tokio::test]
+    async fn what_is_acknowledged_is_in_force_and_survives_a_restart() {
+        let house = House::new();
+        let cut = Cut::new();
+        let guard = house.enforcer.admit(house.signed_in(TargetKind::User, "ann", before(60)), &cut).expect("room").1;
+        let accepted = house.intake.accept(vec![revocation(TargetKind::User, "ann")]).await.expect("durable");
+        assert_eq!((accepted.applied, accepted.persisted, accepted.cut.of(Kind::EventStream)), (1, 1, 1));
+        assert!(cut.is_cancelled());
+        drop(guard);
+        let house = house.restarted();
+        assert_eq!(house.replayed, 1);
+        assert!(!house.is_clear("ann", NOW), "revoked before the restart, and after it");
+        assert!(house.is_clear("ann", after(1)) && house.is_clear("bob", NOW));
+    }
+
+    #[tokio::test]
+    async fn what_the_ledger_does_not_take_stays_in_force_and_is_not_acknowledged() {
+        let house = House::new();
+        let House { scratch, ring, clock, intake, .. } = house;
+        drop(intake);
+        let house = House::open(scratch, ring, clock, 1_000, Some(1));
+        let large = Revocation { reason: Some("x".repeat(50_000)), ..revocation(TargetKind::User, "ann") };
+        let refused = house.intake.accept(vec![large]).await.expect_err("the ledger is full");
+        assert!(matches!(refused.why, AppendError::Full), "{refused:?}");
+        assert_eq!(refused.applied, 1);
+        assert!(!house.is_clear("ann", NOW));
+        let counted = "portcullis_revocations_total{mode=\"terminate\",result=\"not_durable\",source=\"stream\"} 1";
+        assert!(house.metrics.render().contains(counted));
+        assert!(house.audited().contains("\"event\":\"ledger_failed\""));
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_hangs_up_takes_nothing_back() {
+        let house = House::new();
+        {
+            let accepting = std::pin::pin!(house.intake.accept(vec![revocation(TargetKind::User, "ann")]));
+            // Whether or not the disk was quick: nobody waits for the answer.
+            let _ = futures_util::poll!(accepting);
+        }
+        assert!(!house.is_clear("ann", NOW), "in force before the first wait");
+        assert_eq!(house.restarted().replayed, 1, "and written down all the same");
+    }
+
+    #[tokio::test]
+    async fn a_cut_off_in_the_future_becomes_now() {
+        let house = House::new();
+        let future = Revocation { cut_off: after(86_400), ..revocation(TargetKind::User, "ann") };
+        house.intake.accept(vec![future]).await.expect("durable");
+        assert!(!house.is_clear("ann", NOW) && house.is_clear("ann", after(1)));
+        let house = house.restarted();
+        assert!(!house.is_clear("ann", NOW) && house.is_clear("ann", after(1)), "and it is written down as now");
+    }
+
+    #[tokio::test]
+    async fn a_sweep_forgets_in_memory_and_on_disk_what_nobody_can_meet_any_more() {
+        let house = House::new();
+        let old = Revocation { cut_off: before(10), ..revocation(TargetKind::User, "old") };
+        house.intake.accept(vec![old, revocation(TargetKind::User, "ann")]).await.expect("durable");
+        house.clock.advance(Duration::from_secs(43_500));
+        assert_eq!(house.intake.sweep().await.expect("swept"), Swept { subjects: 1, records: 1 });
+        assert!(!house.is_clear("ann", NOW));
+        house.clock.advance(Duration::from_secs(1));
+        let house = house.restarted();
+        assert_eq!((house.replayed, house.enforcer.size()), (0, 0), "a replay passes over what is too old");
+    }
+
+    #[tokio::test]
+    async fn a_crowded_gateway_says_so_and_enforces_all_the_same() {
+        let house = House::new();
+        let House { scratch, ring, clock, intake, .. } = house;
+        drop(intake);
+        let house = House::open(scratch, ring, clock, 2, None);
+        let accept =
+            |users: &[&str]| house.intake.accept(users.iter().map(|user| revocation(TargetKind::User, user)).collect());
+        accept(&["ann", "bob"]).await.expect("durable");
+        assert!(!house.intake.is_crowded());
+        accept(&["eve"]).await.expect("durable");
+        assert!(house.intake.is_crowded() && !house.is_clear("eve", NOW));
+        house.clock.advance(Duration::from_secs(50_000));
+        house.intake.sweep().await.expect("swept");
+        assert!(!house.intake.is_crowded());
+    }
+
+    #[tokio::test]
+    async fn the_audit_log_names_nobody_by_address_or_session() {
+        let house = House::new();
+        let sid = "s-0123456789";
+        let revoked = [
+            (TargetKind::Email, "ann@corp.example"),
+            (TargetKind::Phone, "+12065550123"),
+            (TargetKind::Session, sid),
+            (TargetKind::Gateway, "0123456789abcdef"),
+            (TargetKind::User, "ann"),
+        ];
+        let all = revoked.iter().map(|(kind, value)| revocation(*kind, value)).collect();
+        house.intake.accept(all).await.expect("durable");
+        let said = house.audited();
+        for hidden in ["ann@corp.example", "2065550123", sid, "0123456789abcdef"] {
+            assert!(!said.contains(hidden), "`{hidden}` is in\n{said}");
+        }
+        for shown in ["\"target\":\"user ann\"", "gateway_session 01234567", "email #", "\"jti\":\"j1\""] {
+            assert!(said.contains(shown), "`{shown}` is not in\n{said}");
+        }
+    }
+}

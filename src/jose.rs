@@ -310,4 +310,4 @@ fn check_times(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

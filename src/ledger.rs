@@ -1,1 +1,488 @@
 //! The durable record of revocations.
+//!
+//! One thread writes. It takes everything that waits, writes it in one transaction, and flushes once for all of them:
+//! an append takes one flush of the disk, however many wait at the same time. Each gateway has a file of its own.
+
+mod embedded;
+#[cfg(test)]
+pub(crate) mod scratch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use self::embedded::Replay;
+use self::embedded::{Row, Store};
+use crate::revocation::{Revocation, Unreadable};
+use crate::time::Timestamp;
+
+/// Where the ledger is and how large it may become.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The file. Its directory must exist; a `.lock` beside it keeps other gateways out.
+    pub path: PathBuf,
+    /// Appends that may wait for the disk. One more is refused with [`AppendError::Busy`].
+    pub queue: usize,
+    /// The size at which the file counts as full: appends fail until old records are forgotten.
+    pub max_bytes: Option<u64>,
+}
+
+impl Settings {
+    /// The file at `path`, with a queue that no sane burst fills and no bound but the disk.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), queue: 4_096, max_bytes: None }
+    }
+}
+
+/// Why the ledger can not be opened, with what to do about it. A gateway without its ledger does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory is missing.
+    #[error("the directory of `{0}` does not exist: create it and give it to the gateway's user")]
+    NoDirectory(PathBuf),
+    /// The file or its directory refuses us.
+    #[error("`{0}` can not be written: its directory and the file must belong to the gateway's user")]
+    NotWritable(PathBuf),
+    /// Another process has it.
+    #[error("`{0}` is in use by another gateway: stop that one, or give each gateway a file of its own")]
+    InUse(PathBuf),
+    /// A database, but none of ours.
+    #[error("`{0}` is another program's database: name another file")]
+    NotALedger(PathBuf),
+    /// A newer gateway changed the file's layout.
+    #[error("`{path}` was written by a newer gateway (layout {layout}): run that version or a later one")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The layout that it has.
+        layout: i64,
+    },
+    /// The file is not whole.
+    #[error(
+        "`{path}` is damaged ({found}): restore it from a backup; or move it away, start, and revoke everyone once, \
+         because what it recorded is no longer in force"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the check found.
+        found: String,
+    },
+    /// One record can not be read. It may be a revocation that would have to be in force.
+    #[error(
+        "record {seq} of `{path}` can not be read ({why}): run the version that wrote it, or restore the file from a \
+         backup"
+    )]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// The record's number.
+        seq: i64,
+        /// What is wrong with it.
+        #[source]
+        why: Unreadable,
+    },
+    /// The disk or the system failed.
+    #[error("`{path}` can not be opened: look at the disk and the system's log")]
+    Storage {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: Failure,
+    },
+}
+
+/// What failed below us.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] rusqlite::Error),
+    /// The file system, or the thread that was to write.
+    #[error(transparent)]
+    System(#[from] std::io::Error),
+}
+
+/// Why an append is not durable. Nothing was acknowledged; the same append may be tried again.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// More appends wait than may.
+    #[error("too many appends wait for the disk")]
+    Busy,
+    /// No space left, on the disk or within the bound of the settings.
+    #[error("the ledger or its disk is full")]
+    Full,
+    /// The disk failed.
+    #[error("the ledger could not be written")]
+    Storage(#[source] Arc<rusqlite::Error>),
+    /// The writer is gone: the gateway is stopping.
+    #[error("the ledger is closed")]
+    Closed,
+}
+
+/// What the writer is asked to do.
+enum Job {
+    Append { rows: Vec<Row>, done: oneshot::Sender<Result<(), AppendError>> },
+    Forget { before: Timestamp, done: oneshot::Sender<Result<usize, AppendError>> },
+}
+
+/// A handle to the writer. When the last clone goes, everything queued is written and the file closed.
+#[derive(Clone, Debug)]
+pub struct Ledger(Arc<Writer>);
+
+#[derive(Debug)]
+struct Writer {
+    /// INVARIANT: `Some` until dropped.
+    jobs: Option<mpsc::Sender<Job>>,
+    /// INVARIANT: `Some` until dropped.
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Records in one transaction, at the most: what one flush can be made to wait for.
+const GROUP: usize = 10_000;
+/// Records forgotten in one transaction, at the most: appends wait no longer than that takes.
+const FORGET_AT_ONCE: usize = 10_000;
+
+impl Ledger {
+    /// Opens the file, makes it if it is not there, and checks it. The replay yields every record in the order in
+    /// which they were appended; it must be in force before the first request is let in.
+    pub fn open(settings: &Settings) -> Result<(Self, Replay), OpenError> {
+        let store = Store::open(settings)?;
+        let replay = store.replay()?;
+        let (jobs, queue) = mpsc::channel(settings.queue.max(1));
+        let thread = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || write(store, queue))
+            .map_err(|error| OpenError::Storage { path: settings.path.clone(), source: error.into() })?;
+        Ok((Self(Arc::new(Writer { jobs: Some(jobs), thread: Some(thread) })), replay))
+    }
+
+    /// Writes `revocations` down; resolves once they are on disk, all of them or none. They are queued before this
+    /// waits for the first time: dropping the future later does not take them back.
+    pub async fn append(&self, revocations: &[Revocation]) -> Result<(), AppendError> {
+        if revocations.is_empty() {
+            return Ok(());
+        }
+        let (done, written) = oneshot::channel();
+        self.send(Job::Append { rows: revocations.iter().map(Row::of).collect(), done })?;
+        written.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Forgets every record with a cut-off before that moment; says how many.
+    pub async fn forget_before(&self, before: Timestamp) -> Result<usize, AppendError> {
+        let mut forgotten = 0;
+        loop {
+            let (done, answer) = oneshot::channel();
+            self.send(Job::Forget { before, done })?;
+            let now = answer.await.unwrap_or(Err(AppendError::Closed))?;
+            forgotten += now;
+            if now < FORGET_AT_ONCE {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    fn send(&self, job: Job) -> Result<(), AppendError> {
+        let jobs = self.0.jobs.as_ref().ok_or(AppendError::Closed)?;
+        jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => AppendError::Busy,
+            mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
+        })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked closed the queue: whoever appended since was told so.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The writer's whole life: until every handle is gone and the queue is empty.
+fn write(mut store: Store, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(first) = jobs.blocking_recv() {
+        let mut group = Group::default();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match job {
+                Job::Append { rows, done } => {
+                    group.rows.extend(rows);
+                    group.waiting.push(done);
+                }
+                Job::Forget { before, done } => {
+                    std::mem::take(&mut group).commit(&mut store);
+                    // The caller may be gone; what is forgotten stays forgotten.
+                    let _ = done.send(store.forget(before, FORGET_AT_ONCE));
+                }
+            }
+            next = if group.rows.len() < GROUP { jobs.try_recv().ok() } else { None };
+        }
+        group.commit(&mut store);
+    }
+}
+
+/// Appends that share one transaction.
+#[derive(Default)]
+struct Group {
+    rows: Vec<Row>,
+    waiting: Vec<oneshot::Sender<Result<(), AppendError>>>,
+}
+
+impl Group {
+    fn commit(self, store: &mut Store) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let result = store.append(&self.rows);
+        for done in self.waiting {
+            // Who no longer waits has nothing to acknowledge.
+            let _ = done.send(result.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    use super::scratch::Scratch;
+    use super::*;
+    use crate::identity::{Issuer, Target, TargetKind};
+    use crate::revocation::{Mode, Origin, Reach, Whom};
+
+    fn revocation(user: &str, cut_off: u64) -> Revocation {
+        let issuer = Issuer::parse("https://idp.example.com").expect("issuer");
+        Revocation {
+            whom: Whom::all_of(vec![Target::new(&issuer, TargetKind::User, user).expect("target")]).expect("whom"),
+            reach: Reach::All,
+            mode: Mode::Terminate,
+            cut_off: Timestamp::from_secs(cut_off),
+            origin: Origin::Operator,
+            reason: None,
+            received_at: Timestamp::from_secs(cut_off),
+        }
+    }
+
+    fn users(replay: Replay) -> Vec<String> {
+        replay.map(|r| r.expect("readable").whom.targets()[0].value.clone()).collect()
+    }
+
+    fn reopened(settings: &Settings) -> Vec<String> {
+        users(Ledger::open(settings).expect("opens again").1)
+    }
+
+    #[tokio::test]
+    async fn what_was_acknowledged_is_replayed_in_order() {
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        let (ledger, replay) = Ledger::open(&settings).expect("opens");
+        assert_eq!(users(replay), Vec::<String>::new());
+        let expected: Vec<_> = (0..2_500).map(|n| format!("user {n}")).collect();
+        for some in expected.chunks(700) {
+            let some: Vec<_> = some.iter().map(|user| revocation(user, 1_000)).collect();
+            ledger.append(&some).await.expect("durable");
+        }
+        drop(ledger);
+        assert_eq!(reopened(&settings), expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_appended_while_a_replay_runs_does_not_disturb_it() {
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        let (ledger, _) = Ledger::open(&settings).expect("opens");
+        let many: Vec<_> = (0..3_000).map(|n| revocation(&format!("user {n}"), 1_000)).collect();
+        ledger.append(&many).await.expect("durable");
+        drop(ledger);
+        let (ledger, mut replay) = Ledger::open(&settings).expect("opens");
+        assert!(replay.next().is_some());
+        ledger.append(&[revocation("late", 1_000)]).await.expect("durable");
+        let rest = users(replay);
+        assert_eq!((rest.len(), rest.last().map(String::as_str)), (2_999, Some("user 2999")));
+    }
+
+    #[test]
+    fn appends_that_wait_together_share_one_flush() {
+        let scratch = Scratch::new();
+        let store = Store::open(&Settings::at(scratch.file("ledger.db"))).expect("opens");
+        let flushes = store.flushes();
+        let (jobs, queue) = mpsc::channel(500);
+        let waiting: Vec<_> = (0..500)
+            .map(|n| {
+                let (done, written) = oneshot::channel();
+                let rows = vec![Row::of(&revocation(&format!("user {n}"), 1_000))];
+                assert!(jobs.try_send(Job::Append { rows, done }).is_ok());
+                written
+            })
+            .collect();
+        drop(jobs);
+        write(store, queue);
+        for written in waiting {
+            written.blocking_recv().expect("an answer").expect("durable");
+        }
+        assert_eq!(flushes.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_is_full_refuses_instead_of_growing() {
+        // A queue that nobody reads.
+        let (jobs, _queue) = mpsc::channel(1);
+        let ledger = Ledger(Arc::new(Writer { jobs: Some(jobs), thread: None }));
+        let one = [revocation("ann", 1_000)];
+        assert!(futures_util::poll!(std::pin::pin!(ledger.append(&one))).is_pending());
+        assert!(matches!(ledger.append(&one).await, Err(AppendError::Busy)));
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_is_gone_acknowledges_nothing() {
+        let (jobs, queue) = mpsc::channel(1);
+        let ledger = Ledger(Arc::new(Writer { jobs: Some(jobs), thread: None }));
+        let one = [revocation("ann", 1_000)];
+        let mut waiting = std::pin::pin!(ledger.append(&one));
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        drop(queue);
+        assert!(matches!(waiting.await, Err(AppendError::Closed)));
+        assert!(matches!(ledger.append(&one).await, Err(AppendError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn a_full_ledger_acknowledges_nothing_and_goes_on_once_there_is_space() {
+        let scratch = Scratch::new();
+        let settings = Settings { max_bytes: Some(256 * 1_024), ..Settings::at(scratch.file("ledger.db")) };
+        let (ledger, _) = Ledger::open(&settings).expect("opens");
+        let mut acknowledged = Vec::new();
+        let full = loop {
+            let batch: Vec<_> = (0..50).map(|n| format!("user {}", acknowledged.len() + n)).collect();
+            let rows: Vec<_> = batch.iter().map(|user| revocation(user, 1_000)).collect();
+            match ledger.append(&rows).await {
+                Ok(()) => acknowledged.extend(batch),
+                Err(error) => break error,
+            }
+            assert!(acknowledged.len() < 100_000, "the bound was never met");
+        };
+        assert!(matches!(full, AppendError::Full), "{full:?}");
+        assert!(ledger.append(&vec![revocation("eve", 2_000); 50]).await.is_err(), "still full");
+        assert_eq!(ledger.forget_before(Timestamp::from_secs(1_001)).await.expect("forgets"), acknowledged.len());
+        ledger.append(&[revocation("late", 2_000)]).await.expect("durable again");
+        drop(ledger);
+        assert_eq!(reopened(&settings), ["late"]);
+    }
+
+    #[tokio::test]
+    async fn only_records_with_an_older_cut_off_are_forgotten() {
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        let (ledger, _) = Ledger::open(&settings).expect("opens");
+        let old: Vec<_> = (0..FORGET_AT_ONCE + 5).map(|n| revocation(&format!("old {n}"), 999)).collect();
+        ledger.append(&old).await.expect("durable");
+        ledger.append(&[revocation("equal", 1_000), revocation("newer", 1_001)]).await.expect("durable");
+        assert_eq!(ledger.forget_before(Timestamp::from_secs(1_000)).await.expect("forgets"), old.len());
+        drop(ledger);
+        assert_eq!(reopened(&settings), ["equal", "newer"]);
+    }
+
+    /// Environment of the test that plays the gateway which is killed.
+    const VICTIM: &str = "PORTCULLIS_TEST_VICTIM_LEDGER";
+
+    /// Appends from several tasks at once, and prints each user once their revocation is acknowledged, until killed.
+    /// Run by itself it does nothing: the tests below start it as a process of its own.
+    #[test]
+    fn victim() {
+        let Some(path) = std::env::var_os(VICTIM) else { return };
+        let (ledger, replay) = Ledger::open(&Settings::at(path)).expect("opens");
+        let known = replay.count();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("runtime");
+        let tasks: Vec<_> = (0..8)
+            .map(|task| {
+                let ledger = ledger.clone();
+                runtime.spawn(async move {
+                    for n in 0.. {
+                        let user = format!("{known}-{task}-{n}");
+                        match ledger.append(&[revocation(&user, 1_000)]).await {
+                            Ok(()) => println!("acknowledged {user}"),
+                            Err(error) => println!("refused {error}"),
+                        }
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            runtime.block_on(task).expect("never ends by itself");
+        }
+    }
+
+    fn start_victim(shell: &str, settings: &Settings) -> std::process::Child {
+        Command::new("sh")
+            .args(["-c", &format!("{shell} exec \"$0\" --exact ledger::tests::victim --nocapture")])
+            .arg(std::env::current_exe().expect("this test's own binary"))
+            .env(VICTIM, &settings.path)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a process")
+    }
+
+    /// A number below `bound` that differs from round to round and is the same in every run.
+    fn scattered(round: usize, bound: usize) -> usize {
+        (round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) % bound
+    }
+
+    #[test]
+    fn whatever_was_acknowledged_survives_a_kill_at_any_moment() {
+        const ROUNDS: usize = 12;
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        let mut acknowledged = Vec::new();
+        for round in 0..ROUNDS {
+            let mut victim = start_victim("", &settings);
+            let mut lines = BufReader::new(victim.stdout.take().expect("piped")).lines().map_while(Result::ok);
+            let users = |line: String| line.strip_prefix("acknowledged ").map(str::to_owned);
+            let before = acknowledged.len();
+            acknowledged.extend(lines.by_ref().filter_map(users).take(1 + scattered(round, 200)));
+            victim.kill().expect("killed");
+            assert!(acknowledged.len() > before, "round {round}: the victim appended nothing");
+            // What it managed to print before it died was acknowledged too.
+            acknowledged.extend(lines.filter_map(users));
+            victim.wait().expect("gone");
+            let found: std::collections::HashSet<_> = reopened(&settings).into_iter().collect();
+            let lost: Vec<_> = acknowledged.iter().filter(|user| !found.contains(*user)).collect();
+            assert!(lost.is_empty(), "round {round}: acknowledged and lost: {lost:?}");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_takes_no_more_loses_nothing_acknowledged_and_is_used_again_once_it_does() {
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        // A limit on the size of files is a full disk for one process: 512 KiB here, as an error instead of a signal.
+        let mut victim = start_victim("trap '' XFSZ; ulimit -S -f 1024;", &settings);
+        let mut lines = BufReader::new(victim.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        let mut acknowledged = Vec::new();
+        let mut read_until = |wanted: &str, times: usize| {
+            let mut left = times;
+            while left > 0 {
+                let line = lines.next().unwrap_or_else(|| panic!("the victim died before it printed `{wanted}`"));
+                left -= usize::from(line.starts_with(wanted));
+                acknowledged.extend(line.strip_prefix("acknowledged ").map(str::to_owned));
+            }
+        };
+        read_until("acknowledged", 1);
+        read_until("refused", 20);
+        let pid = victim.id().to_string();
+        let lifted = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status();
+        assert!(lifted.expect("prlimit, of util-linux").success());
+        read_until("acknowledged", 100);
+        victim.kill().expect("killed");
+        victim.wait().expect("gone");
+        let found: std::collections::HashSet<_> = reopened(&settings).into_iter().collect();
+        let lost: Vec<_> = acknowledged.iter().filter(|user| !found.contains(*user)).collect();
+        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    }
+}

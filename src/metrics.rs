@@ -1,1 +1,279 @@
-//! Numbers for Prometheus.
+//! What the gateway counts, in the Prometheus text format. Callers count by typed methods; the names live here only.
+//!
+//! Label values are configured names and the fixed words of enums, never what a client sent: the number of series is
+//! bounded by the configuration.
+
+use std::time::Duration;
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
+};
+
+use crate::exchanges::{Counts, Kind};
+use crate::revocation::{Mode, Origin};
+
+/// What became of a revocation's record.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is on disk.
+    Durable,
+    /// It is in force here, but the ledger did not take it; the sender was told to send it again.
+    NotDurable,
+    /// It came from the ledger at start.
+    Replayed,
+}
+
+impl Recorded {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Durable => "durable",
+            Self::NotDurable => "not_durable",
+            Self::Replayed => "replayed",
+        }
+    }
+}
+
+/// All counters of one gateway, in a registry of its own.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    in_flight: IntGauge,
+    durations: HistogramVec,
+    revocations: IntCounterVec,
+    set_size: IntGauge,
+    set_limit: IntGauge,
+    latency: Histogram,
+    cut: IntCounterVec,
+    blocked: IntCounterVec,
+    rejected: IntCounterVec,
+    unmatched: IntCounter,
+    logins: IntCounterVec,
+    appends: Histogram,
+    audit_dropped: IntCounter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All counters at zero.
+    #[expect(clippy::expect_used, reason = "names and labels are constants of this function; every test builds them")]
+    pub fn new() -> Self {
+        Self::build().expect("constant names are valid and differ")
+    }
+
+    fn build() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let to = &registry;
+        let build = IntGaugeVec::new(named("build_info", "What is running; the value is always 1"), &["version"])?;
+        registered(to, build)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            requests: counters(to, "requests_total", "Requests answered", &["app", "code"])?,
+            in_flight: gauge(to, "requests_in_flight", "Requests and streams in flight")?,
+            durations: registered(
+                to,
+                HistogramVec::new(
+                    spread("response_duration_seconds", "From a request's head to the end of its answer", &RESPONSE),
+                    &["app"],
+                )?,
+            )?,
+            revocations: counters(to, "revocations_total", "Revocations put in force", &["source", "mode", "result"])?,
+            set_size: gauge(to, "revocation_set_size", "Subjects in force")?,
+            set_limit: gauge(to, "revocation_set_limit", "Subjects above which the gateway says that it is crowded")?,
+            latency: histogram(to, "revocation_latency_seconds", "From the event at the sender to in force", &LATENCY)?,
+            cut: counters(to, "exchanges_cut_total", "Exchanges ended by a revocation", &["kind"])?,
+            blocked: counters(to, "requests_blocked_total", "Requests that were not let through", &["reason"])?,
+            rejected: counters(to, "set_rejected_total", "Signals that were refused", &["why"])?,
+            unmatched: counter(to, "unmatched_subject_total", "Signals whose subject no IdP here can match")?,
+            logins: counters(to, "logins_total", "Logins that came back from the IdP", &["idp", "result"])?,
+            appends: histogram(to, "ledger_append_seconds", "From an append to its record on disk", &APPEND)?,
+            audit_dropped: counter(to, "audit_dropped_total", "Audit lines that were not written")?,
+            registry,
+        })
+    }
+
+    /// A request has begun; it is in flight until the value is dropped.
+    pub fn request_begins(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// A request of `app` has been answered.
+    pub fn request_ends(&self, app: &str, status: u16, took: Duration) {
+        let class = match status {
+            100..=199 => "1xx",
+            200..=299 => "2xx",
+            300..=399 => "3xx",
+            400..=499 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.with_label_values(&[app, class]).inc();
+        self.durations.with_label_values(&[app]).observe(took.as_secs_f64());
+    }
+
+    /// A revocation was put in force.
+    pub fn revoked(&self, origin: &Origin, mode: Mode, recorded: Recorded) {
+        self.revocations.with_label_values(&[origin.word(), mode.word(), recorded.word()]).inc();
+    }
+
+    /// A revocation came into force that long after what it tells of.
+    pub fn enforced_after(&self, latency: Duration) {
+        self.latency.observe(latency.as_secs_f64());
+    }
+
+    /// So many subjects are in force, out of so many that may be.
+    pub fn set_size(&self, subjects: usize, limit: usize) {
+        self.set_size.set(i64::try_from(subjects).unwrap_or(i64::MAX));
+        self.set_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+
+    /// Exchanges were ended by a revocation.
+    pub fn cut(&self, counts: Counts) {
+        for kind in Kind::ALL {
+            self.cut.with_label_values(&[kind.word()]).inc_by(counts.of(kind) as u64);
+        }
+    }
+
+    /// A request was not let through; `reason` is the word of the decision's cause.
+    pub fn request_blocked(&self, reason: &'static str) {
+        self.blocked.with_label_values(&[reason]).inc();
+    }
+
+    /// A signal was refused; `why` is the word of the rejection.
+    pub fn signal_rejected(&self, why: &'static str) {
+        self.rejected.with_label_values(&[why]).inc();
+    }
+
+    /// A signal named nobody that this gateway could match.
+    pub fn subject_unmatched(&self) {
+        self.unmatched.inc();
+    }
+
+    /// A login came back from `idp`; `result` is `ok` or the word of what was wrong with it.
+    pub fn login(&self, idp: &str, result: &'static str) {
+        self.logins.with_label_values(&[idp, result]).inc();
+    }
+
+    /// An append took that long until it was durable.
+    pub fn appended(&self, took: Duration) {
+        self.appends.observe(took.as_secs_f64());
+    }
+
+    /// Audit lines were not written.
+    pub fn audit_dropped(&self, lines: u64) {
+        self.audit_dropped.inc_by(lines);
+    }
+
+    /// Everything, in the Prometheus text format (version 0.0.4).
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        match TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            Ok(()) => text,
+            // Only a metric without samples is refused, and the registry leaves those out.
+            Err(error) => format!("# {error}\n"),
+        }
+    }
+}
+
+/// One request in flight.
+#[derive(Debug)]
+#[must_use = "the request counts as in flight until this is dropped"]
+pub struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// From a fast page to a slow report; streams last longer than any bucket.
+const RESPONSE: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+/// Events are dated in whole seconds; a day is a stream that was broken overnight.
+const LATENCY: [f64; 10] = [0.0, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 600.0, 3_600.0, 86_400.0];
+/// From one flush of a fast disk to a disk in trouble.
+const APPEND: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0];
+
+fn named(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("portcullis")
+}
+
+fn spread(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
+    HistogramOpts::new(name, help).namespace("portcullis").buckets(buckets.to_vec())
+}
+
+fn registered<T: Collector + Clone + 'static>(registry: &Registry, metric: T) -> prometheus::Result<T> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    registered(registry, IntCounter::with_opts(named(name, help))?)
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    registered(registry, IntCounterVec::new(named(name, help), labels)?)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    registered(registry, IntGauge::with_opts(named(name, help))?)
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+    registered(registry, Histogram::with_opts(spread(name, help, buckets))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_count_shows_under_its_name() {
+        let metrics = Metrics::new();
+        let in_flight = metrics.request_begins();
+        metrics.request_ends("wiki", 204, Duration::from_millis(3));
+        metrics.revoked(&Origin::Operator, Mode::Terminate, Recorded::Durable);
+        metrics.enforced_after(Duration::from_secs(3));
+        metrics.set_size(5, 10);
+        metrics.cut(Counts::default());
+        metrics.request_blocked("terminated");
+        metrics.signal_rejected("signature");
+        metrics.subject_unmatched();
+        metrics.login("corp", "ok");
+        metrics.appended(Duration::from_millis(4));
+        metrics.audit_dropped(2);
+        let text = metrics.render();
+        for line in [
+            "portcullis_requests_total{app=\"wiki\",code=\"2xx\"} 1",
+            "portcullis_requests_in_flight 1",
+            "portcullis_response_duration_seconds_bucket{app=\"wiki\",le=\"0.005\"} 1",
+            "portcullis_revocations_total{mode=\"terminate\",result=\"durable\",source=\"operator\"} 1",
+            "portcullis_revocation_set_size 5",
+            "portcullis_revocation_set_limit 10",
+            "portcullis_revocation_latency_seconds_bucket{le=\"5\"} 1",
+            "portcullis_exchanges_cut_total{kind=\"websocket\"} 0",
+            "portcullis_requests_blocked_total{reason=\"terminated\"} 1",
+            "portcullis_set_rejected_total{why=\"signature\"} 1",
+            "portcullis_unmatched_subject_total 1",
+            "portcullis_logins_total{idp=\"corp\",result=\"ok\"} 1",
+            "portcullis_ledger_append_seconds_bucket{le=\"0.005\"} 1",
+            "portcullis_audit_dropped_total 2",
+            concat!("portcullis_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        ] {
+            assert!(text.lines().any(|l| l == line), "`{line}` is not in\n{text}");
+        }
+        drop(in_flight);
+        assert!(metrics.render().contains("portcullis_requests_in_flight 0"));
+    }
+
+    #[test]
+    fn two_gateways_in_one_process_count_apart() {
+        let (one, other) = (Metrics::new(), Metrics::new());
+        one.subject_unmatched();
+        assert!(other.render().contains("portcullis_unmatched_subject_total 0"));
+    }
+}

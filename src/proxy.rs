@@ -1,1 +1,336 @@
-//! The request path on pingora.
+//! The request path on pingora. Each hook translates and calls; nothing is decided here.
+
+mod cidr;
+mod exchange;
+mod headers;
+mod screen;
+mod upstream;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+pub use self::cidr::{Cidr, InvalidCidr};
+pub(crate) use self::exchange::{Cuttable, Patience};
+use self::exchange::Flight;
+use self::headers::Peer;
+use self::screen::{Screened, screen};
+pub(crate) use self::upstream::{Balancer, Pool};
+use crate::apps::App;
+use crate::decision::{Client, Permit};
+use crate::endpoint::{self, Admission, Ask, Endpoints};
+use crate::exchanges::{Guard, Kind};
+use crate::time::Stopwatch;
+
+/// What the proxy must know beyond what the endpoints know.
+pub(crate) struct Settings {
+    /// Bytes of a request's header block.
+    pub(crate) max_header_bytes: usize,
+    /// Clients that are slow to ask.
+    pub(crate) patience: Patience,
+    /// How long a client may neither send nor take a byte that it owes.
+    pub(crate) client_timeout: Duration,
+    /// Peers whose `X-Forwarded-For` is passed on.
+    pub(crate) trusted_proxies: Vec<Cidr>,
+}
+
+/// The proxy: pingora's hooks over our decisions.
+pub(crate) struct Proxy {
+    endpoints: Arc<Endpoints>,
+    pools: HashMap<String, Pool>,
+    settings: Settings,
+}
+
+impl Proxy {
+    pub(crate) fn new(endpoints: Arc<Endpoints>, pools: HashMap<String, Pool>, settings: Settings) -> Self {
+        Self { endpoints, pools, settings }
+    }
+
+    fn peer(&self, session: &Session) -> Peer {
+        let address = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical());
+        let trusted = address.is_some_and(|a| self.settings.trusted_proxies.iter().any(|range| range.contains(a)));
+        Peer { address, trusted }
+    }
+
+    /// Decides on one request: a permit in `ctx`, or the answer.
+    async fn admit(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Option<Response<Bytes>>> {
+        let request = session.req_header();
+        let screened = match screen(request, request.raw_path(), self.settings.max_header_bytes) {
+            Ok(screened) => screened,
+            Err(why) => return Ok(Some(self.endpoints.unclear(why.status(), why.word(), &why.sentence(), request))),
+        };
+        let Screened { host, path, client, length } = screened;
+        ctx.client = Some(client);
+        if endpoint::owns(&path) {
+            return self.serve(session, host, path).await.map(Some);
+        }
+        let Some(app) = self.endpoints.apps().find(&host, &path).cloned() else {
+            return Ok(Some(self.endpoints.unknown_host(&host, client)));
+        };
+        ctx.app = Some(app.clone());
+        let target = match session.req_header().uri.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path.as_str().to_owned(),
+        };
+        let flight = Flight::arrive();
+        let ask = Ask { headers: &session.req_header().headers, method: &session.req_header().method, path: &path, client, target: &target };
+        let admission = self.endpoints.admit(&ask, &app, &flight.cut).await;
+        match admission {
+            Admission::Answer(response) => Ok(Some(response)),
+            Admission::Forward { permit, guard, cookies } => {
+                if length.is_some_and(|length| length > app.max_body) {
+                    return Ok(Some(self.endpoints.too_large(&app, client)));
+                }
+                // What was decided on is what is forwarded, byte for byte.
+                if session.req_header().raw_path() != target.as_bytes() {
+                    let uri = target.parse().map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a path that is no URI"))?;
+                    session.req_header_mut().set_uri(uri);
+                }
+                if client == Client::WebSocket {
+                    guard.set_kind(Kind::WebSocket);
+                }
+                ctx.forward = Some(Forward { permit, guard, cookies });
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads the body for one of our own endpoints, bounded, and calls it.
+    async fn serve(&self, session: &mut Session, host: crate::apps::Host, path: crate::apps::CanonicalPath) -> Result<Response<Bytes>> {
+        Flight::arrive();
+        let mut body = Vec::new();
+        while let Some(chunk) = session.read_request_body().await? {
+            if body.len() + chunk.len() > endpoint::MAX_BODY {
+                session.set_keepalive(None);
+                return Ok(self.endpoints.body_too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let head = session.req_header();
+        let mut request = http::Request::builder().method(head.method.clone()).uri(head.uri.clone());
+        if let Some(headers) = request.headers_mut() {
+            headers.clone_from(&head.headers);
+        }
+        let request = request
+            .body(Bytes::from(body))
+            .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a request that cannot be rebuilt"))?;
+        Ok(self.endpoints.handle(&host, &path, request, self.peer(session).address).await)
+    }
+
+    /// Writes an answer of ours.
+    async fn answer(&self, session: &mut Session, ctx: &mut Ctx, response: Response<Bytes>) -> Result<()> {
+        let (parts, body) = response.into_parts();
+        let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len() + 1))?;
+        for (name, value) in &parts.headers {
+            head.append_header(name, value)?;
+        }
+        let bare = session.req_header().method == http::Method::HEAD;
+        if !parts.headers.contains_key(header::CONTENT_LENGTH) {
+            head.insert_header(header::CONTENT_LENGTH, body.len())?;
+        }
+        ctx.answered = Some(parts.status);
+        // A body that nobody wants must not be taken for the next request.
+        if !session.is_body_done() {
+            session.set_keepalive(None);
+        }
+        let end = bare || body.is_empty();
+        session.write_response_header(Box::new(head), end).await?;
+        if !end {
+            session.write_response_body(Some(body), true).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What one request carries through the hooks.
+pub(crate) struct Ctx {
+    started: Stopwatch,
+    client: Option<Client>,
+    app: Option<Arc<App>>,
+    forward: Option<Forward>,
+    body_seen: u64,
+    answered: Option<StatusCode>,
+    /// Counts the request as in flight, to the end of its life.
+    _in_flight: crate::metrics::InFlight,
+}
+
+struct Forward {
+    permit: Permit,
+    /// In flight as long as this lives, also when the future of the request is dropped.
+    guard: Guard,
+    /// `Set-Cookie` values that go out with the app's answer.
+    cookies: Vec<String>,
+}
+
+impl Ctx {
+    fn app_name(&self) -> &str {
+        self.app.as_ref().map_or("", |app| app.name.as_str())
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Ctx;
+
+    fn new_ctx(&self) -> Ctx {
+        Ctx {
+            started: Stopwatch::start(),
+            client: None,
+            app: None,
+            forward: None,
+            body_seen: 0,
+            answered: None,
+            _in_flight: self.endpoints.metrics().request_begins(),
+        }
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        session.set_keepalive(Some(self.settings.patience.keep_alive.as_secs()));
+        session.set_read_timeout(Some(self.settings.client_timeout));
+        session.set_write_timeout(Some(self.settings.client_timeout));
+        match self.admit(session, ctx).await? {
+            None => Ok(false),
+            Some(response) => self.answer(session, ctx, response).await.map(|()| true),
+        }
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        ctx.body_seen += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        let limit = ctx.app.as_ref().map_or(0, |app| app.max_body);
+        // What flows through an upgraded connection is no request body.
+        if ctx.client != Some(Client::WebSocket) && ctx.body_seen > limit {
+            return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is larger than the app allows");
+        }
+        Ok(())
+    }
+
+    /// Law 4: no permit, no forward.
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+        match (&ctx.forward, ctx.app.as_ref().and_then(|app| self.pools.get(&app.name))) {
+            (Some(_), Some(pool)) => pool.next().map(Box::new),
+            _ => Error::e_explain(ErrorType::HTTPStatus(500), "a request without permit reached the upstream hook"),
+        }
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        match (&ctx.forward, &ctx.app) {
+            (Some(forward), Some(app)) => headers::to_app(request, &forward.permit, app, &self.peer(session)),
+            _ => Error::e_explain(ErrorType::HTTPStatus(500), "a request without permit reached the upstream hook"),
+        }
+    }
+
+    async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+        let cookies = ctx.forward.as_ref().map(|forward| forward.cookies.as_slice()).unwrap_or_default();
+        headers::to_client(response, cookies)?;
+        if let Some(forward) = &ctx.forward {
+            forward.guard.set_kind(kind(response, forward.guard.kind()));
+        }
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            // An idle WebSocket is no slow client.
+            session.set_read_timeout(None);
+            session.set_write_timeout(None);
+        }
+        if session.req_header().version == http::Version::HTTP_10 && response.headers.contains_key(header::TRANSFER_ENCODING) {
+            // HTTP/1.0 has no chunks: the end of the connection ends the body.
+            response.remove_header(&header::TRANSFER_ENCODING);
+            session.set_keepalive(None);
+        }
+        Ok(())
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
+        let status = status_of(error);
+        if status != 0 && session.response_written().is_none() {
+            let client = ctx.client.unwrap_or(Client::Fetch);
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            let response = self.endpoints.failed(status, ctx.app.as_deref(), client);
+            session.set_keepalive(None);
+            // The connection may be the thing that failed; there is nobody left to tell.
+            let _ = self.answer(session, ctx, response).await;
+        }
+        FailToProxy { error_code: status, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
+        let status = session.response_written().map(|r| r.status).or(ctx.answered);
+        if let (Some(error), true) = (error, status.is_none_or(|s| s.is_server_error())) {
+            tracing::warn!(app = ctx.app_name(), error = %error.etype().as_str(), "a request failed");
+        }
+        let status = status.map_or(0, |status| status.as_u16());
+        self.endpoints.metrics().request_ends(ctx.app_name(), status, ctx.started.elapsed());
+    }
+
+    /// Marks the connection as one that has served a request: its next head may take its time to begin.
+    fn persist_connection_context(
+        &self,
+        _session: &Session,
+        _ctx: &Ctx,
+    ) -> Option<Box<dyn std::any::Any + Send + Sync>> {
+        Some(Box::new(()))
+    }
+
+    /// Errors are logged once, by [`Proxy::logging`], without the request's target.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {
+        true
+    }
+}
+
+/// What kind of exchange an answer makes of a request.
+fn kind(response: &ResponseHeader, asked: Kind) -> Kind {
+    let of = |name: header::HeaderName| response.headers.get(name).and_then(|v| v.to_str().ok());
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        Kind::WebSocket
+    } else if of(header::CONTENT_TYPE).is_some_and(|t| t.starts_with("text/event-stream")) {
+        Kind::EventStream
+    } else if of(header::CONTENT_LENGTH).and_then(|l| l.parse::<u64>().ok()).is_some_and(|l| l > LONG_BODY) {
+        Kind::Download
+    } else if asked == Kind::WebSocket {
+        Kind::Request
+    } else {
+        asked
+    }
+}
+
+/// Bytes from which a body counts as a download.
+const LONG_BODY: u64 = 1 << 20;
+
+/// The status that tells a client what failed; 0 if there is nobody to tell.
+fn status_of(error: &Error) -> u16 {
+    match error.etype() {
+        ErrorType::HTTPStatus(code) => *code,
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout | ErrorType::ReadTimedout
+            if *error.esource() == ErrorSource::Upstream =>
+        {
+            504
+        }
+        _ => match error.esource() {
+            ErrorSource::Upstream => 502,
+            ErrorSource::Downstream => match error.etype() {
+                ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed => 0,
+                ErrorType::ReadTimedout => 408,
+                _ => 400,
+            },
+            ErrorSource::Internal | ErrorSource::Unset => 502,
+        },
+    }
+}
+

@@ -3,6 +3,7 @@
 //! The layout is fixed and read in place: a decision opens the seal and looks up the targets' keys, which were hashed
 //! once, at login. Names and groups follow the part that every request needs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::identity::{Identity, TargetHasher, TargetKey, TargetKind};
@@ -68,8 +69,8 @@ pub struct Session {
     pub asserted_at: Timestamp,
     /// When the person last proved who they are.
     pub auth_time: Option<Timestamp>,
-    /// Every handle it can be revoked by.
-    pub targets: Vec<(TargetKind, TargetKey)>,
+    /// Every handle it can be revoked by; shared with the exchanges that run on it.
+    pub targets: Arc<[(TargetKind, TargetKey)]>,
     /// Whom it is for.
     pub person: Person,
 }
@@ -173,7 +174,7 @@ impl Session {
             out.extend_from_slice(&time.secs().to_be_bytes());
         }
         out.push(u8::try_from(self.targets.len()).ok()?);
-        for (kind, key) in &self.targets {
+        for (kind, key) in self.targets.iter() {
             out.push(*kind as u8);
             out.extend_from_slice(&key.0.to_be_bytes());
         }
@@ -228,7 +229,7 @@ impl Session {
             seen_at,
             asserted_at,
             auth_time: (auth_time > Timestamp::ZERO).then_some(auth_time),
-            targets,
+            targets: targets.into(),
             person: Person {
                 subject,
                 email: given(email),

@@ -303,7 +303,7 @@ fn claims_of_another_form_than_asked_are_refused() {
 }
 
 /// Numbers that look random and come again from the same seed (Marsaglia's xorshift64).
-struct Xorshift(u64);
+pub(crate) struct Xorshift(pub(crate) u64);
 
 impl Xorshift {
     fn next(&mut self) -> u64 {
@@ -313,8 +313,26 @@ impl Xorshift {
         self.0
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end.max(1) as u64).expect("small")
+    }
+
+    pub(crate) fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        &choices[self.below(choices.len())]
+    }
+
+    /// Changes `bytes` in one to four places.
+    pub(crate) fn damage(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..=self.below(4) {
+            let at = self.below(bytes.len());
+            match self.below(4) {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at, self.byte()),
+                2 if at < bytes.len() => drop(bytes.remove(at)),
+                _ if at < bytes.len() => bytes[at] = self.byte(),
+                _ => {}
+            }
+        }
     }
 
     fn byte(&mut self) -> u8 {
@@ -333,18 +351,6 @@ fn no_input_makes_the_verifier_panic() {
     let issuer = issuer();
     let expectation = expectation(&issuer);
     let token = signer.sign(Some("test+jwt"), &claims()).expect("token");
-    let mutate = |random: &mut Xorshift, bytes: &mut Vec<u8>| {
-        for _ in 0..=random.below(4) {
-            let at = random.below(bytes.len());
-            match random.below(4) {
-                0 => bytes.truncate(at),
-                1 => bytes.insert(at, random.byte()),
-                2 if at < bytes.len() => drop(bytes.remove(at)),
-                _ if at < bytes.len() => bytes[at] = random.byte(),
-                _ => {}
-            }
-        }
-    };
     for _ in 0..20_000 {
         // Raw noise, a damaged token, damaged JSON under a right signature, a damaged key set.
         let noise: Vec<u8> = (0..random.below(200)).map(|_| random.byte()).collect();
@@ -352,14 +358,14 @@ fn no_input_makes_the_verifier_panic() {
         drop(Keys::parse(&noise));
 
         let mut damaged = token.clone().into_bytes();
-        mutate(&mut random, &mut damaged);
+        random.damage(&mut damaged);
         if damaged != token.as_bytes() {
             let damaged = String::from_utf8_lossy(&damaged).into_owned();
             assert!(check(&damaged, &keys, &expectation).is_err(), "`{damaged}`");
         }
 
         let mut set = jwks.clone().into_bytes();
-        mutate(&mut random, &mut set);
+        random.damage(&mut set);
         if let Ok(keys) = Keys::parse(&set) {
             drop(check(&token, &keys, &expectation));
         }
@@ -367,8 +373,8 @@ fn no_input_makes_the_verifier_panic() {
     for _ in 0..2_000 {
         let mut header = br#"{"alg":"ES256","kid":"k1","typ":"test+jwt"}"#.to_vec();
         let mut payload = claims().to_string().into_bytes();
-        mutate(&mut random, &mut header);
-        mutate(&mut random, &mut payload);
+        random.damage(&mut header);
+        random.damage(&mut payload);
         let (header, payload) = (String::from_utf8_lossy(&header), String::from_utf8_lossy(&payload));
         drop(check(&signer.sign_texts(&header, &payload).expect("token"), &keys, &expectation));
     }

@@ -4,11 +4,11 @@ use crate::identity::{TargetKey, TargetKind};
 
 /// One fact that a person must match.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Member {
+pub struct Member {
     /// Which handle.
-    pub(super) kind: TargetKind,
+    pub kind: TargetKind,
     /// Its key.
-    pub(super) key: TargetKey,
+    pub key: TargetKey,
 }
 
 /// What a rule finds when it looks at one member of a person's targets.

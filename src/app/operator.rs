@@ -1,0 +1,121 @@
+//! What operators can ask of the running gateway.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::admin::{
+    AppStatus, Gateway, IdpStatus, LedgerStatus, Made, Ready, RevokeAnswer, RevokeError, RevokeRequest, Status,
+    StreamStatus,
+};
+use crate::endpoint::Endpoints;
+use crate::proxy::Balancer;
+use crate::revocation::Revocation;
+use crate::time::Timestamp;
+
+/// The operators' view of the gateway.
+pub(super) struct Operator {
+    endpoints: Arc<Endpoints>,
+    /// The balancer of each app, by its name.
+    balancers: BTreeMap<String, Arc<Balancer>>,
+    started_at: Timestamp,
+}
+
+impl Operator {
+    pub(super) fn new(endpoints: Arc<Endpoints>, balancers: BTreeMap<String, Arc<Balancer>>) -> Self {
+        let started_at = endpoints.parts().clock.now();
+        Self { endpoints, balancers, started_at }
+    }
+}
+
+fn answer(revocations: &[Revocation], cut: usize, dry_run: bool, durable: bool) -> RevokeAnswer {
+    RevokeAnswer { revocations: revocations.iter().map(Made::from).collect(), cut, dry_run, durable }
+}
+
+#[async_trait]
+impl Gateway for Operator {
+    async fn revoke(&self, request: RevokeRequest) -> Result<RevokeAnswer, RevokeError> {
+        let parts = self.endpoints.parts();
+        let issuers = parts.idps.iter().map(|(name, idp)| (name.clone(), idp.issuer().clone())).collect();
+        let revocations = request.revocations(&issuers, &parts.apps, parts.clock.now())?;
+        if request.dry_run {
+            let cut = revocations.iter().map(|revocation| parts.enforcer.would_cut(revocation).total()).sum();
+            return Ok(answer(&revocations, cut, true, false));
+        }
+        match parts.intake.accept(revocations.clone()).await {
+            Ok(receipt) => Ok(answer(&revocations, receipt.cut.total(), false, true)),
+            Err(not) => Err(RevokeError::NotDurable(answer(&revocations, not.cut.total(), false, false))),
+        }
+    }
+
+    async fn status(&self) -> Status {
+        let parts = self.endpoints.parts();
+        let mut idps = Vec::new();
+        for idp in parts.idps.values() {
+            let reachable = idp.probe().await.is_ok();
+            idps.push(IdpStatus { name: idp.name().to_owned(), issuer: idp.issuer().to_string(), reachable });
+        }
+        let mut streams: Vec<_> = parts
+            .streams
+            .values()
+            .map(|stream| {
+                let state = stream.state();
+                StreamStatus {
+                    name: stream.settings().name.clone(),
+                    issuer: stream.settings().issuer.to_string(),
+                    last_event_at: state.last_event,
+                    accepted: state.accepted,
+                    refused: state.refused,
+                }
+            })
+            .collect();
+        let mut apps: Vec<_> = parts
+            .apps
+            .iter()
+            .map(|app| {
+                let backends = self.balancers.get(&app.name).map(|balancer| balancer.backends());
+                let known = backends.map(|b| b.get_backend()).unwrap_or_default();
+                AppStatus {
+                    name: app.name.clone(),
+                    url: format!("{}{}", app.origin.as_str(), app.prefix.as_str()),
+                    healthy: known.iter().filter(|one| backends.is_some_and(|b| b.ready(one))).count(),
+                    upstreams: known.len(),
+                }
+            })
+            .collect();
+        idps.sort_by(|a, b| a.name.cmp(&b.name));
+        streams.sort_by(|a, b| a.name.cmp(&b.name));
+        apps.sort_by(|a, b| a.name.cmp(&b.name));
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.started_at,
+            ready: self.ready().await,
+            revocations: parts.enforcer.size(),
+            exchanges: parts.enforcer.in_flight(),
+            ledger: LedgerStatus { durable: parts.intake.is_durable(), records: None },
+            idps,
+            streams,
+            apps,
+        }
+    }
+
+    /// Requests are taken from the moment the listeners are there: the ledger was replayed before. What is wrong
+    /// nevertheless is said, and takes the gateway out of a load balancer only if the ledger cannot be written:
+    /// signals go to one that can.
+    async fn ready(&self) -> Ready {
+        let intake = &self.endpoints.parts().intake;
+        let mut reasons = Vec::new();
+        if !intake.is_durable() {
+            reasons.push("the ledger cannot be written: revocations are in force but not durable".to_owned());
+        }
+        if intake.is_crowded() {
+            reasons.push("more subjects are revoked than this gateway was set up for".to_owned());
+        }
+        Ready { ready: intake.is_durable(), reasons }
+    }
+
+    async fn metrics(&self) -> String {
+        self.endpoints.metrics().render()
+    }
+}

@@ -1,0 +1,75 @@
+//! What runs beside the proxy.
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+
+use super::operator::Operator;
+use crate::admin;
+use crate::intake::Intake;
+use crate::secret::Secret;
+
+/// How often what is over is forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// The admin listener.
+pub(super) struct AdminService {
+    /// Taken once, when the service starts.
+    listener: Mutex<Option<TcpListener>>,
+    token: Secret<String>,
+    operator: Arc<Operator>,
+}
+
+impl AdminService {
+    pub(super) const fn new(listener: TcpListener, token: Secret<String>, operator: Arc<Operator>) -> Self {
+        Self { listener: Mutex::new(Some(listener)), token, operator }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for AdminService {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(listener) = listener.and_then(|l| tokio::net::TcpListener::from_std(l).ok()) else {
+            tracing::error!("the admin listener cannot be served");
+            return;
+        };
+        let router = admin::router(Arc::clone(&self.operator), self.token.clone());
+        let stop = async move {
+            // An error means that the server is gone.
+            let _ = shutdown.wait_for(|stop| *stop).await;
+        };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
+            tracing::error!(%error, "the admin listener ended");
+        }
+    }
+}
+
+/// Forgets revocations that have nothing left to do (law 10).
+pub(super) struct Housekeeping(pub(super) Arc<Intake>);
+
+#[async_trait]
+impl BackgroundService for Housekeeping {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        loop {
+            tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+            }
+            match self.0.sweep().await {
+                Ok(swept) if swept.subjects + swept.records > 0 => tracing::info!(
+                    subjects = swept.subjects,
+                    records = swept.records,
+                    "revocations older than every credential were forgotten"
+                ),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "old revocations could not be deleted from the ledger"),
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `[idps.NAME]`: who signs people in.
+
+use std::time::Duration;
+
+use super::reader::Reader;
+use super::values::{issuer, one_of, scope, seconds, secure_url, text};
+use super::{ClaimNames, IdpSettings, ProveBy};
+
+/// Every IdP, by name in the order of the file; `None` for one that has a fault.
+pub(super) fn idps(file: &Reader<'_>, session_max_age: Duration) -> Vec<(String, Option<IdpSettings>)> {
+    file.named("idps", |name, table| idp(name, table, session_max_age)).into_iter().map(|at| at.value).collect()
+}
+
+fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpSettings> {
+    let issuer = table.require("issuer", issuer);
+    let client_id = table.require("client_id", text);
+    let client_secret = table.secret("client_secret", "client_secret_file").map(|at| at.value);
+    let scopes = scopes(table);
+    let claims = table.section("claims", |claims| ClaimNames {
+        email: claims.or("email", text, "email".to_owned()),
+        groups: claims.or("groups", text, "groups".to_owned()),
+        device: claims.parse("device", text).map(|at| at.value),
+        tenant: claims.parse("tenant", text).map(|at| at.value),
+        preferred_username: claims.or("preferred_username", text, "preferred_username".to_owned()),
+    });
+    let max_age = table.or("max_age", seconds, session_max_age);
+    let metadata_url = table.parse("metadata_url", secure_url).map(|at| at.value);
+    let proofs = [("auth_time", ProveBy::AuthTime), ("issued_at", ProveBy::IssuedAt)];
+    let prove_by = table.or("prove_by", one_of(&proofs, &[]), ProveBy::AuthTime);
+    Some(IdpSettings {
+        name: name.to_owned(),
+        issuer: issuer?.value,
+        client_id: client_id?.value,
+        client_secret,
+        scopes,
+        claims,
+        kept_claims: Vec::new(), // filled in when the apps are known
+        max_age,
+        metadata_url,
+        prove_by,
+    })
+}
+
+fn scopes(table: &Reader<'_>) -> Vec<String> {
+    if !table.has("scopes") {
+        return ["openid", "profile", "email"].map(str::to_owned).to_vec();
+    }
+    let scopes: Vec<_> = table.list("scopes", scope).into_iter().map(|at| at.value).collect();
+    if !scopes.iter().any(|scope| scope == "openid") {
+        table.fault("scopes", "`openid` is missing: without it there is no ID token");
+    }
+    scopes
+}

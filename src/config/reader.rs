@@ -1,0 +1,399 @@
+//! Walks the parsed file and notes which keys were asked for, so that every mistake is found in one go and no key is
+//! silently ignored.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::faults::{Fault, did_you_mean};
+use super::files::Files;
+
+/// Why a value cannot be used, in words for people.
+#[derive(Debug)]
+pub(super) struct Why(pub(super) String);
+
+impl<T: Into<String>> From<T> for Why {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+/// Where something stands in the file.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The line, counted from 1.
+    pub(super) line: Option<usize>,
+    /// The dotted key.
+    pub(super) key: String,
+}
+
+/// A value and where it stands, for checks that compare several.
+#[derive(Clone, Debug)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+}
+
+/// What all readers of one file share.
+pub(super) struct Context<'a> {
+    /// Where named files come from.
+    pub(super) files: &'a dyn Files,
+    /// What relative paths start from.
+    base: &'a Path,
+    /// Offset of the first byte of each line.
+    line_starts: Vec<usize>,
+    faults: RefCell<Vec<Fault>>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(text: &str, base: &'a Path, files: &'a dyn Files) -> Self {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { files, base, line_starts, faults: RefCell::new(Vec::new()) }
+    }
+
+    /// The line that holds that byte.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= offset)
+    }
+
+    /// Notes a fault.
+    pub(super) fn fault(&self, place: &Place, why: impl Into<Why>) {
+        let Why(why) = why.into();
+        self.faults.borrow_mut().push(Fault { line: place.line, key: place.key.clone(), why });
+    }
+
+    /// The path that `text` names, seen from the config's directory.
+    pub(super) fn path(&self, text: &str) -> PathBuf {
+        self.base.join(text)
+    }
+
+    /// Everything that was noted.
+    pub(super) fn into_faults(self) -> Vec<Fault> {
+        self.faults.into_inner()
+    }
+}
+
+/// One table of the file. Only made by [`read_root`], [`Reader::section`] and its kin, which report every key that
+/// nobody asked for when the table has been read: it cannot be forgotten.
+pub(super) struct Reader<'c> {
+    context: &'c Context<'c>,
+    /// `None` where the file has no such table: then every key is absent.
+    table: Option<&'c DeTable<'c>>,
+    /// Where the table stands.
+    place: Place,
+    /// The table's place holds something else: that is fault enough, nothing in it is missing too.
+    muted: bool,
+    asked: RefCell<Vec<&'static str>>,
+}
+
+/// Reads the file's outermost table.
+pub(super) fn read_root<'c, T>(
+    context: &'c Context<'c>,
+    table: &'c DeTable<'c>,
+    read: impl FnOnce(&Reader<'c>) -> T,
+) -> T {
+    let place = Place { line: None, key: String::new() };
+    Reader::over(context, Some(table), place, false, read)
+}
+
+impl<'c> Reader<'c> {
+    fn over<T>(
+        context: &'c Context<'c>,
+        table: Option<&'c DeTable<'c>>,
+        place: Place,
+        muted: bool,
+        read: impl FnOnce(&Self) -> T,
+    ) -> T {
+        let reader = Self { context, table, place, muted, asked: RefCell::new(Vec::new()) };
+        let value = read(&reader);
+        reader.report_unknown();
+        value
+    }
+
+    /// What all readers share.
+    pub(super) const fn context(&self) -> &'c Context<'c> {
+        self.context
+    }
+
+    /// Whether the table has that key, whatever it holds.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        self.look(key).is_some()
+    }
+
+    /// Whether the key holds a list with nothing in it.
+    pub(super) fn is_empty_list(&self, key: &'static str) -> bool {
+        matches!(self.look(key), Some((DeValue::Array(array), _)) if array.is_empty())
+    }
+
+    /// A text, parsed; `None` if it is absent or was a fault.
+    pub(super) fn parse<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, Why>) -> Option<At<T>> {
+        let (value, place) = self.look(key)?;
+        self.parse_text(value, place, &parse)
+    }
+
+    /// A text, parsed, or `default`.
+    pub(super) fn or<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, Why>, default: T) -> T {
+        self.parse(key, parse).map_or(default, |at| at.value)
+    }
+
+    /// A text that must be there, parsed.
+    pub(super) fn require<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, Why>) -> Option<At<T>> {
+        if self.look(key).is_none() {
+            self.fault(key, "it is missing");
+        }
+        self.parse(key, parse)
+    }
+
+    /// Notes a fault of `key`, there or missing. Not where the table itself is one already.
+    pub(super) fn fault(&self, key: &str, why: &str) {
+        if !self.muted {
+            self.context.fault(&self.at(key), why);
+        }
+    }
+
+    /// A list of texts, each parsed.
+    pub(super) fn list<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, Why>) -> Vec<At<T>> {
+        match self.look(key) {
+            None => Vec::new(),
+            Some((DeValue::Array(array), place)) => self.each_of(array, &place, &parse),
+            Some((other, place)) => {
+                self.context.fault(&place, wrong_type("a list of texts, `[\"…\"]`", other));
+                Vec::new()
+            }
+        }
+    }
+
+    /// One text or a list of them, each parsed.
+    pub(super) fn one_or_many<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, Why>) -> Vec<At<T>> {
+        match self.look(key) {
+            Some((DeValue::Array(array), place)) => self.each_of(array, &place, &parse),
+            Some((value, place)) => self.parse_text(value, place, &parse).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// True or false.
+    pub(super) fn flag(&self, key: &'static str, default: bool) -> bool {
+        match self.look(key) {
+            None => default,
+            Some((DeValue::Boolean(value), _)) => *value,
+            Some((other, place)) => {
+                self.context.fault(&place, wrong_type("`true` or `false`", other));
+                default
+            }
+        }
+    }
+
+    /// A whole number within `bounds`.
+    pub(super) fn number(&self, key: &'static str, bounds: std::ops::RangeInclusive<usize>) -> Option<usize> {
+        let (value, place) = self.look(key)?;
+        let DeValue::Integer(number) = value else {
+            self.context.fault(&place, wrong_type("a whole number", value));
+            return None;
+        };
+        let parsed = usize::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| bounds.contains(n));
+        if parsed.is_none() {
+            self.context.fault(&place, format!("it must be between {} and {}", bounds.start(), bounds.end()));
+        }
+        parsed
+    }
+
+    /// The table under `key`; an absent one reads as empty.
+    pub(super) fn section<T>(&self, key: &'static str, read: impl FnOnce(&Self) -> T) -> T {
+        match self.look(key) {
+            None => Self::over(self.context, None, self.at(key), self.muted, read),
+            Some((DeValue::Table(table), place)) => Self::over(self.context, Some(table), place, false, read),
+            Some((other, place)) => {
+                self.context.fault(&place, wrong_type("a table", other));
+                Self::over(self.context, None, place, true, read)
+            }
+        }
+    }
+
+    /// Every table in the list under `key`.
+    pub(super) fn tables<T>(&self, key: &'static str, mut read: impl FnMut(&Self) -> Option<T>) -> Vec<T> {
+        let expected = "a list of tables, `[{ … }]`";
+        let Some((value, place)) = self.look(key) else { return Vec::new() };
+        let DeValue::Array(array) = value else {
+            self.context.fault(&place, wrong_type(expected, value));
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for (i, item) in array.iter().enumerate() {
+            let place = Place { line: Some(self.context.line(item.span().start)), key: format!("{}[{i}]", place.key) };
+            match item.get_ref() {
+                DeValue::Table(table) => {
+                    found.extend(Self::over(self.context, Some(table), place, false, &mut read));
+                }
+                other => self.context.fault(&place, wrong_type(expected, other)),
+            }
+        }
+        found
+    }
+
+    /// Every named table under `key`, `[apps.NAME]`, in the order of the file.
+    pub(super) fn named<T>(
+        &self,
+        key: &'static str,
+        mut read: impl FnMut(&str, &Self) -> Option<T>,
+    ) -> Vec<At<(String, Option<T>)>> {
+        let mut found = Vec::new();
+        for (name, value, place) in self.free_keys(key) {
+            if let Err(why) = plain_name(name) {
+                self.context.fault(&place, why);
+            }
+            let read = |reader: &Self| read(name, reader);
+            let value = match value {
+                DeValue::Table(table) => Self::over(self.context, Some(table), place.clone(), false, read),
+                other => {
+                    self.context.fault(&place, wrong_type(&format!("a table, `[{key}.NAME]`"), other));
+                    Self::over(self.context, None, place.clone(), true, read)
+                }
+            };
+            found.push(At { value: (name.to_owned(), value), place });
+        }
+        found
+    }
+
+    /// A table with keys of the writer's choice, each with one text or several.
+    pub(super) fn texts_by_name(&self, key: &'static str) -> Vec<(String, Vec<String>)> {
+        let mut found = Vec::new();
+        for (name, value, place) in self.free_keys(key) {
+            let same = |text: &str| Ok(text.to_owned());
+            let texts = match value {
+                DeValue::Array(array) => self.each_of(array, &place, &same),
+                value => self.parse_text(value, place.clone(), &same).into_iter().collect(),
+            };
+            if matches!(value, DeValue::Array(array) if array.is_empty()) {
+                self.context.fault(&place, "the list is empty: nobody could satisfy it");
+            }
+            found.push((name.to_owned(), texts.into_iter().map(|at| at.value).collect()));
+        }
+        found
+    }
+
+    /// The entries of the table under `key`, in the order of the file.
+    fn free_keys(&self, key: &'static str) -> Vec<(&'c str, &'c DeValue<'c>, Place)> {
+        let Some((value, place)) = self.look(key) else { return Vec::new() };
+        let DeValue::Table(table) = value else {
+            self.context.fault(&place, wrong_type("a table", value));
+            return Vec::new();
+        };
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        entries
+            .into_iter()
+            .map(|(name, value)| {
+                let line = Some(self.context.line(name.span().start));
+                let name = name.get_ref().as_ref();
+                (name, value.get_ref(), Place { line, key: format!("{}.{name}", place.key) })
+            })
+            .collect()
+    }
+
+    /// The value under `key`, and its place; the key counts as known from now on.
+    fn look(&self, key: &'static str) -> Option<(&'c DeValue<'c>, Place)> {
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(&key) {
+            asked.push(key);
+        }
+        let value = self.table?.get(key)?;
+        Some((value.get_ref(), self.at(key)))
+    }
+
+    /// The place that `key` has, or would have, in this table.
+    pub(super) fn at(&self, key: &str) -> Place {
+        let line = self.table.and_then(|table| table.get_key_value(key)).map(|(name, _)| name.span().start);
+        let line = line.map_or(self.place.line, |start| Some(self.context.line(start)));
+        let dot = if self.place.key.is_empty() { "" } else { "." };
+        Place { line, key: format!("{}{dot}{key}", self.place.key) }
+    }
+
+    fn parse_text<T>(
+        &self,
+        value: &DeValue<'_>,
+        place: Place,
+        parse: &impl Fn(&str) -> Result<T, Why>,
+    ) -> Option<At<T>> {
+        let DeValue::String(text) = value else {
+            self.context.fault(&place, wrong_type("a text, `\"…\"`", value));
+            return None;
+        };
+        match parse(text) {
+            Ok(value) => Some(At { value, place }),
+            Err(why) => {
+                self.context.fault(&place, why);
+                None
+            }
+        }
+    }
+
+    fn each_of<T>(
+        &self,
+        array: &toml::de::DeArray<'_>,
+        place: &Place,
+        parse: &impl Fn(&str) -> Result<T, Why>,
+    ) -> Vec<At<T>> {
+        let place = |i: usize, item: &Spanned<DeValue<'_>>| Place {
+            line: Some(self.context.line(item.span().start)),
+            key: format!("{}[{i}]", place.key),
+        };
+        array
+            .iter()
+            .enumerate()
+            .filter_map(|(i, item)| self.parse_text(item.get_ref(), place(i, item), parse))
+            .collect()
+    }
+
+    fn report_unknown(&self) {
+        let asked = self.asked.borrow();
+        let mut unknown: Vec<_> = self.table.iter().flat_map(|table| table.iter()).map(|(name, _)| name).collect();
+        unknown.retain(|name| !asked.iter().any(|key| *key == name.get_ref().as_ref()));
+        for name in unknown {
+            let word = name.get_ref().as_ref();
+            let why = if NOT_YET.contains(&word) {
+                format!("`{word}` is not in this version")
+            } else if let Some(meant) = did_you_mean(word, asked.iter().copied()) {
+                format!("there is no key `{word}` here; did you mean `{meant}`?")
+            } else {
+                format!("there is no key `{word}` here; known are {}", join(&asked))
+            };
+            self.context.fault(&self.at(word), why);
+        }
+    }
+}
+
+/// A name that can stand in URLs, logs and metrics as it is.
+fn plain_name(name: &str) -> Result<(), Why> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {
+        return Err(Why(format!("a name has letters, digits, `-` and `_`, and at most {MAX_NAME} of them")));
+    }
+    Ok(())
+}
+
+fn wrong_type(expected: &str, found: &DeValue<'_>) -> String {
+    let found = match found {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "`true` or `false`",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    format!("expected {expected}, found {found}")
+}
+
+fn join(words: &[&str]) -> String {
+    let mut quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    quoted.sort();
+    quoted.join(", ")
+}
+
+/// Keys that the design knows and this version does not.
+const NOT_YET: [&str; 4] = ["session_cookies", "derived", "when_blind", "logout_paths"];
+/// Characters of a name: it becomes a label of metrics and a part of URLs.
+const MAX_NAME: usize = 64;

@@ -1,0 +1,60 @@
+//! `[streams.NAME]`: who may say that it is over, and for whom.
+
+use super::faults::did_you_mean;
+use super::reader::{At, Reader, Why};
+use super::values::{issuer, one_of, secure_url, text};
+use super::{Delivery, StreamSettings, Widest};
+use crate::revocation::Mode;
+
+/// Every stream, by name; `None` for one that has a fault.
+pub(super) fn streams(file: &Reader<'_>, idps: &[&str]) -> Vec<Option<(String, StreamSettings)>> {
+    file.named("streams", |name, table| stream(name, table, idps))
+        .into_iter()
+        .map(|At { value: (name, stream), .. }| Some((name, stream?)))
+        .collect()
+}
+
+fn stream(name: &str, table: &Reader<'_>, idps: &[&str]) -> Option<StreamSettings> {
+    let issuer = table.require("issuer", issuer);
+    let audience: Vec<_> = table.one_or_many("audience", text).into_iter().map(|at| at.value).collect();
+    if !table.has("audience") {
+        table.fault("audience", "it is missing: events for others would count");
+    } else if table.is_empty_list("audience") {
+        table.fault("audience", "it names nobody: no event would count");
+    }
+    table.or("delivery", one_of(&[("push", ())], &["poll"]), ());
+    let token = table.bearer("push_token", "push_token_file");
+    let jwks_uri = table.parse("jwks_uri", secure_url).map(|at| at.value);
+    let speaks_for: Vec<_> =
+        table.list("speaks_for", |idp| known_idp(idp, idps)).into_iter().map(|at| at.value).collect();
+    if !table.has("speaks_for") {
+        table.fault("speaks_for", "it is missing; it lists the IdPs whose people the stream may revoke");
+    } else if table.is_empty_list("speaks_for") {
+        table.fault("speaks_for", "the list is empty: the stream could revoke nobody");
+    }
+    let widest = [Widest::User, Widest::Group, Widest::Tenant, Widest::Everyone].map(|widest| (widest.word(), widest));
+    let widest = table.or("widest", one_of(&widest, &[]), Widest::User);
+    let modes = [Mode::Terminate, Mode::Reestablish].map(|mode| (mode.word(), mode));
+    let session_revoked = table.or("session_revoked", one_of(&modes, &["hold"]), Mode::Terminate);
+    Some(StreamSettings {
+        name: name.to_owned(),
+        issuer: issuer?.value,
+        audience,
+        delivery: Delivery::Push { token: token? },
+        jwks_uri,
+        speaks_for,
+        widest,
+        session_revoked,
+    })
+}
+
+/// The name of an IdP that the file has.
+pub(super) fn known_idp(name: &str, idps: &[&str]) -> Result<String, Why> {
+    if idps.contains(&name) {
+        return Ok(name.to_owned());
+    }
+    Err(Why(match did_you_mean(name, idps.iter().copied()) {
+        Some(meant) => format!("there is no [idps.{name}]; did you mean \"{meant}\"?"),
+        None => format!("there is no [idps.{name}]"),
+    }))
+}

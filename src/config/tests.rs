@@ -1,0 +1,457 @@
+//! Each mistake is found, with its line, its key and a remedy; all of them at once; and no text makes it panic.
+
+use std::collections::HashMap;
+use std::io;
+
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::apps::{Access, CanonicalPath, Host};
+
+/// Files of a test, by path; `true` for those that others may read.
+struct Shelf(HashMap<PathBuf, (Vec<u8>, bool)>);
+
+impl Files for Shelf {
+    fn read(&self, path: &Path) -> io::Result<File> {
+        let (bytes, exposed) = self.0.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(File { bytes: Zeroizing::new(bytes.clone()), exposed: *exposed })
+    }
+}
+
+fn shelf() -> Shelf {
+    let key = || crate::seal::generate_key().expect("key").expose().clone().into_bytes();
+    let files: [(&str, Vec<u8>, bool); 9] = [
+        ("ring-1.key", key(), false),
+        ("ring-0.key", key(), false),
+        ("open.key", key(), true),
+        ("admin.token", b"0123456789abcdef0123456789abcdef\n".to_vec(), false),
+        ("corp.secret", b"s3cret\n".to_vec(), false),
+        ("corp.push", b"push-push-push-push\n".to_vec(), false),
+        ("empty", b"\n".to_vec(), false),
+        ("short", b"hunter2\n".to_vec(), false),
+        ("binary", vec![0xff, 0xfe], false),
+    ];
+    Shelf(files.into_iter().map(|(name, bytes, exposed)| (Path::new("/etc/p").join(name), (bytes, exposed))).collect())
+}
+
+/// A config without mistake; each row of the table below changes one thing in it.
+const GOOD: &str = r#"[server]
+listen = ["127.0.0.1:8080"]
+trusted_proxies = ["10.0.0.0/8"]
+timeouts = { header_read = "5s" }
+
+[admin]
+listen = "127.0.0.1:9090"
+token_file = "admin.token"
+
+[keys]
+files = ["ring-1.key", "ring-0.key"]
+
+[ledger]
+path = "ledger.db"
+
+[session]
+max_age = "8h"
+idle = "30m"
+
+[idps.corp]
+issuer = "https://idp.example.com"
+client_id = "portcullis"
+client_secret_file = "corp.secret"
+scopes = ["openid", "email"]
+claims = { device = "device_id" }
+
+[idps.partners]
+issuer = "https://partners.example.com"
+client_id = "portcullis"
+
+[streams.corp]
+issuer = "https://idp.example.com"
+audience = "https://wiki.example.com"
+delivery = "push"
+push_token_file = "corp.push"
+speaks_for = ["corp"]
+widest = "group"
+
+[apps.wiki]
+url = "https://wiki.example.com"
+upstreams = ["http://10.0.0.5:8080", "http://10.0.0.6:8080"]
+upstream = { connect_timeout = "2s" }
+idp = "corp"
+allow = { groups = ["staff"], claims = { department = "it" } }
+rules = [
+  { path = "/healthz", access = "public" },
+  { path = "/admin", allow = { claims = { level = ["9", "10"] } } },
+]
+
+[apps.mail]
+url = "https://mail.example.com/webmail"
+upstreams = ["https://10.0.0.7"]
+idp = "partners"
+max_body = "10MiB"
+headers = "remote"
+"#;
+
+fn parse(text: &str) -> Result<Config, Faults> {
+    Config::parse(text, Path::new("/etc/p/portcullis.toml"), &shelf())
+}
+
+fn faults(text: &str) -> Vec<Fault> {
+    parse(text).err().map(|faults| faults.iter().cloned().collect()).unwrap_or_default()
+}
+
+#[test]
+fn a_good_file_becomes_values() {
+    let config = parse(GOOD).expect("no faults");
+    assert_eq!(config.server.listen, ["127.0.0.1:8080".parse::<SocketAddr>().expect("address")]);
+    assert_eq!(config.server.timeouts.header_read, Duration::from_secs(5));
+    assert_eq!(config.server.timeouts.keep_alive, Duration::from_secs(60));
+    assert_eq!(config.server.max_header_bytes, 131_072);
+    assert_eq!(config.ledger.path, Path::new("/etc/p/ledger.db"));
+    assert_eq!(config.session.idle, Duration::from_secs(1800));
+    assert_eq!(config.admin.token.expose(), "0123456789abcdef0123456789abcdef");
+    let corp = config.idps.get("corp").expect("corp");
+    assert_eq!(corp.client_secret.as_ref().map(|s| s.expose().as_str()), Some("s3cret"));
+    assert_eq!(corp.kept_claims, ["department", "level"]);
+    assert_eq!(corp.max_age, Duration::from_secs(8 * 3600));
+    assert_eq!((corp.claims.device.as_deref(), corp.claims.email.as_str()), (Some("device_id"), "email"));
+    assert_eq!(config.streams.get("corp").map(|s| s.widest), Some(Widest::Group));
+    let wiki = config.apps.named("wiki").expect("wiki");
+    assert_eq!((wiki.upstreams.len(), wiki.access), (2, Access::Login));
+    assert_eq!(wiki.rules.first().map(|r| r.access), Some(Access::Public));
+    let (host, path) = (Host::parse("mail.example.com").expect("host"), CanonicalPath::parse("/webmail/x"));
+    assert_eq!(config.apps.find(&host, &path.expect("path")).map(|a| a.max_body), Some(10 << 20));
+}
+
+#[test]
+fn a_config_prints_no_secret() {
+    let printed = format!("{:?}", parse(GOOD).expect("no faults"));
+    for secret in ["0123456789abcdef", "s3cret", "push-push", "portcullis-key"] {
+        assert!(!printed.contains(secret), "`{secret}`");
+    }
+}
+
+/// Changes `GOOD` and expects exactly one fault.
+struct Mistake {
+    /// What is replaced, by what.
+    change: (&'static str, &'static str),
+    /// The text on whose line the fault is expected; none where nothing of it is in the file.
+    on: Option<&'static str>,
+    key: &'static str,
+    why: &'static str,
+}
+
+const fn mistake(
+    from: &'static str,
+    to: &'static str,
+    on: &'static str,
+    key: &'static str,
+    why: &'static str,
+) -> Mistake {
+    Mistake { change: (from, to), on: Some(on), key, why }
+}
+
+const fn absent(from: &'static str, to: &'static str, key: &'static str, why: &'static str) -> Mistake {
+    Mistake { change: (from, to), on: None, key, why }
+}
+
+const IDP: &str = "idp = \"corp\"";
+const UPSTREAMS: &str = "upstreams = [\"http://10.0.0.5:8080\", \"http://10.0.0.6:8080\"]";
+const RULE: &str = "{ path = \"/healthz\", access = \"public\" }";
+const ALLOW: &str = "allow = { groups = [\"staff\"], claims = { department = \"it\" } }";
+
+const MISTAKES: &[Mistake] = &[
+    // slips of keys and types
+    mistake("idle =", "idel =", "idel", "session.idel", "did you mean `idle`"),
+    mistake("[session]", "[sesion]", "[sesion]", "sesion", "did you mean `session`"),
+    mistake(
+        "client_secret_file",
+        "client_secert_file",
+        "secert",
+        "idps.corp.client_secert_file",
+        "`client_secret_file`",
+    ),
+    mistake("device = ", "devise = ", "devise", "idps.corp.claims.devise", "did you mean `device`"),
+    mistake(
+        IDP,
+        "idp = \"corp\"\nsession_cookies = []",
+        "session_cookies",
+        "apps.wiki.session_cookies",
+        "not in this version",
+    ),
+    mistake(IDP, "idp = \"corp\"\nwhen_blind = \"serve\"", "when_blind", "apps.wiki.when_blind", "not in this version"),
+    mistake(IDP, "idp = \"corp\"\ncolour = 3", "colour", "apps.wiki.colour", "known are"),
+    mistake("\"30m\"", "30", "idle = 30", "session.idle", "expected a text"),
+    mistake(IDP, "idp = [\"corp\"]", "idp = [", "apps.wiki.idp", "found a list"),
+    mistake(
+        "timeouts = { header_read = \"5s\" }",
+        "timeouts = \"5s\"",
+        "timeouts",
+        "server.timeouts",
+        "expected a table",
+    ),
+    mistake(
+        "{ connect_timeout = \"2s\" }",
+        "{ http2 = \"yes\" }",
+        "http2",
+        "apps.wiki.upstream.http2",
+        "`true` or `false`",
+    ),
+    mistake("[server]\n", "[server]\nthreads = 0\n", "threads", "server.threads", "between 1 and 1024"),
+    mistake("[server]\n", "[server]\ntls = { listen = \"127.0.0.1:8443\" }\n", "tls", "server.tls", "a list of tables"),
+    // addresses
+    mistake("listen = [\"127.0.0.1:8080\"]\n", "", "[server]", "server.listen", "nothing to listen on"),
+    mistake("[\"127.0.0.1:8080\"]", "[\"8080\"]", "[\"8080\"]", "server.listen[0]", "no address with port"),
+    mistake(
+        "8080\"]\ntrusted",
+        "8080\",\n \"127.0.0.1:8080\"]\ntrusted",
+        " \"127.0.0.1:8080\"",
+        "server.listen[1]",
+        "`server.listen[0]` listens",
+    ),
+    mistake("9090", "8080", "listen = \"127.0.0.1:8080\"", "admin.listen", "already"),
+    mistake("127.0.0.1:9090", "0.0.0.0:9090", "0.0.0.0:9090", "admin.listen", "must be loopback"),
+    mistake("10.0.0.0/8", "10.0.0.5/8", "10.0.0.5/8", "server.trusted_proxies[0]", "behind the prefix"),
+    // secrets and files
+    mistake("token_file = \"admin.token\"\n", "", "[admin]", "admin.token_file", "it is missing"),
+    mistake(
+        "admin.token\"",
+        "admin.token\"\ntoken = \"0123456789abcdef\"",
+        "token_file",
+        "admin.token_file",
+        "`token` is there too",
+    ),
+    mistake("\"admin.token\"", "\"short\"", "short", "admin.token_file", "shorter than 16"),
+    mistake("\"corp.secret\"", "\"nowhere\"", "nowhere", "idps.corp.client_secret_file", "there is no such file"),
+    mistake("\"corp.secret\"", "\"empty\"", "empty", "idps.corp.client_secret_file", "the secret is empty"),
+    mistake("\"corp.secret\"", "\"binary\"", "binary", "idps.corp.client_secret_file", "no text"),
+    mistake("\"ring-0.key\"", "\"open.key\"", "open.key", "keys.files[1]", "chmod 600"),
+    mistake("\"ring-0.key\"", "\"corp.secret\"", "files = [", "keys.files[1]", "portcullis keygen"),
+    mistake("\"ring-0.key\"", "\"ring-1.key\"", "files = [", "keys.files[1]", "in the list already"),
+    mistake("[\"ring-1.key\", \"ring-0.key\"]", "[]", "files = []", "keys.files", "the list is empty"),
+    absent("[keys]\nfiles = [\"ring-1.key\", \"ring-0.key\"]\n", "", "keys.files", "portcullis keygen"),
+    absent("[ledger]\npath = \"ledger.db\"\n", "", "ledger.path", "it is missing"),
+    // spans and sizes
+    mistake("\"30m\"", "\"9h\"", "9h", "session.idle", "longer than `max_age`"),
+    mistake("\"30m\"", "\"30\"", "idle = \"30\"", "session.idle", "has no unit"),
+    mistake("\"8h\"", "\"8 hours\"", "8 hours", "session.max_age", "is no unit of time"),
+    mistake("\"10MiB\"", "\"10MB\"", "10MB", "apps.mail.max_body", "use `B`, `KiB`"),
+    mistake("[server]\n", "[server]\nmax_header = \"1GiB\"\n", "max_header", "server.max_header", "between `4KiB`"),
+    // IdPs and streams
+    mistake(
+        "issuer = \"https://partners",
+        "issuer = \"http://partners",
+        "http://partners",
+        "idps.partners.issuer",
+        "must be https",
+    ),
+    mistake(
+        "issuer = \"https://partners.",
+        "issuer = \"https://u:hunter2@partners.",
+        "partners.example",
+        "idps.partners.issuer",
+        "no password",
+    ),
+    mistake("[\"openid\", \"email\"]", "[\"email\"]", "scopes", "idps.corp.scopes", "`openid` is missing"),
+    mistake(
+        "claims = { device",
+        "prove_by = \"hope\"\nclaims = { device",
+        "hope",
+        "idps.corp.prove_by",
+        "\"auth_time\" or \"issued_at\"",
+    ),
+    mistake(
+        "speaks_for = [\"corp\"]",
+        "speaks_for = [\"crop\"]",
+        "crop",
+        "streams.corp.speaks_for[0]",
+        "did you mean \"corp\"?",
+    ),
+    mistake("speaks_for = [\"corp\"]\n", "", "[streams.corp]", "streams.corp.speaks_for", "it is missing"),
+    mistake("\"push\"", "\"poll\"", "delivery", "streams.corp.delivery", "not in this version"),
+    mistake("\"group\"", "\"galaxy\"", "galaxy", "streams.corp.widest", "none of the choices"),
+    mistake(
+        "audience = \"https://wiki.example.com\"",
+        "audience = []",
+        "audience",
+        "streams.corp.audience",
+        "names nobody",
+    ),
+    // apps
+    mistake(IDP, "idp = \"crop\"", "crop", "apps.wiki.idp", "there is no [idps.crop]; did you mean \"corp\"?"),
+    mistake(IDP, "", "[apps.wiki]", "apps.wiki.idp", "it is missing"),
+    mistake("[apps.wiki]", "[apps.\"wi ki\"]", "wi ki", "apps.wi ki", "a name has letters"),
+    mistake("url = \"https://wiki", "url = \"http://wiki", "http://wiki", "apps.wiki.url", "must be https"),
+    mistake(
+        "https://mail.example.com/webmail",
+        "https://wiki.example.com:444",
+        ":444",
+        "apps.mail.url",
+        "[apps.wiki] has the same host",
+    ),
+    mistake(
+        "https://mail.example.com/",
+        "https://wiki.example.com/",
+        "idp = \"partners\"",
+        "apps.mail.idp",
+        "share a session",
+    ),
+    mistake(UPSTREAMS, "upstreams = []", "upstreams = []", "apps.wiki.upstreams", "has no server"),
+    mistake(
+        "http://10.0.0.6:8080",
+        "http://10.0.0.6:8080/x",
+        "10.0.0.6",
+        "apps.wiki.upstreams[1]",
+        "write `http://10.0.0.6:8080`",
+    ),
+    mistake("http://10.0.0.6:8080", "http://u:hunter2@10.0.0.6", "10.0.0.6", "apps.wiki.upstreams[1]", "no password"),
+    mistake("10.0.0.6", "10.0.0.5", UPSTREAMS_TWICE, "apps.wiki.upstreams[1]", "in the list already"),
+    mistake(
+        "{ connect_timeout = \"2s\" }",
+        "{ server_name = \"wiki.internal\" }",
+        "server_name",
+        "apps.wiki.upstream.server_name",
+        "no upstream speaks TLS",
+    ),
+    mistake("\"/healthz\"", "\"/a/../healthz\"", "healthz", "apps.wiki.rules[0].path", "write `/healthz`"),
+    mistake("\"/healthz\"", "\"/health*\"", "health*", "apps.wiki.rules[0].path", "no wildcard"),
+    mistake("\"/healthz\"", "\"/admin\"", "{ path = \"/admin\", allow", "apps.wiki.rules[1].path", "the same path"),
+    mistake(
+        RULE,
+        "{ path = \"/x\", access = \"public\", allow = { groups = [\"a\"] } }",
+        "\"/x\"",
+        "apps.wiki.rules[0].allow",
+        "nobody would be asked",
+    ),
+    mistake(
+        "max_body",
+        "rules = [{ path = \"/x\" }]\nmax_body",
+        "\"/x\"",
+        "apps.mail.rules[0].path",
+        "write `/webmail/x`",
+    ),
+    mistake(ALLOW, "access = \"bearer\"", "bearer", "apps.wiki.access", "not in this version"),
+    mistake("groups = [\"staff\"]", "groups = []", "allow = { groups", "apps.wiki.allow.groups", "admits everyone"),
+    mistake(
+        "groups = [\"staff\"]",
+        "email_domains = [\"@corp.com\"]",
+        "@corp",
+        "apps.wiki.allow.email_domains[0]",
+        "`corp.com`",
+    ),
+    mistake("groups = [\"staff\"]", "emails = [\"ann\"]", "ann", "apps.wiki.allow.emails[0]", "no e-mail address"),
+    mistake(
+        "department = \"it\"",
+        "department = []",
+        "department",
+        "apps.wiki.allow.claims.department",
+        "nobody could satisfy",
+    ),
+    mistake("\"remote\"", "\"X-Remote\"", "X-Remote", "apps.mail.headers", "\"x-remote\""),
+    mistake(
+        "max_body",
+        "websocket_origins = [\"https://a.example/ws\"]\nmax_body",
+        "websocket",
+        "apps.mail.websocket_origins[0]",
+        "write `https://a.example`",
+    ),
+];
+
+const UPSTREAMS_TWICE: &str = "upstreams = [\"http://10.0.0.5:8080\", \"http://10.0.0.5:8080\"]";
+
+#[test]
+fn each_mistake_is_found_on_its_line_and_nothing_else_is() {
+    for Mistake { change: (from, to), on, key, why } in MISTAKES {
+        assert!(GOOD.contains(from), "`{from}` is not in the good file");
+        let text = GOOD.replacen(from, to, 1);
+        let line = on.map(|needle| 1 + text.lines().position(|line| line.contains(needle)).expect(needle));
+        let found = faults(&text);
+        let [fault] = found.as_slice() else { panic!("`{from}` → `{to}`: expected one fault, got {found:#?}") };
+        assert_eq!((fault.line, fault.key.as_str()), (line, *key), "`{from}` → `{to}`: {}", fault.why);
+        assert!(fault.why.contains(why), "`{from}` → `{to}`: expected `{why}` in `{}`", fault.why);
+        assert!(!fault.why.contains("hunter2"), "a secret is repeated: {}", fault.why);
+    }
+}
+
+#[test]
+fn ten_mistakes_are_ten_faults_in_the_order_of_the_file() {
+    let mut text = GOOD.to_owned();
+    for (from, to) in [
+        ("127.0.0.1:8080", "8080"),
+        ("127.0.0.1:9090", "0.0.0.0:9090"),
+        ("ring-0.key", "gone.key"),
+        ("idle =", "idel ="),
+        ("https://idp.example.com", "http://idp.example.com"),
+        ("\"push\"", "\"poll\""),
+        ("speaks_for = [\"corp\"]", "speaks_for = [\"crop\"]"),
+        ("http://10.0.0.6:8080", "http://10.0.0.6:8080/x"),
+        ("\"/healthz\"", "\"healthz\""),
+        ("10MiB", "10MB"),
+    ] {
+        text = text.replacen(from, to, 1);
+    }
+    let found = faults(&text);
+    assert_eq!(found.len(), 10, "{found:#?}");
+    assert!(found.is_sorted_by_key(|fault| fault.line), "{found:#?}");
+}
+
+#[test]
+fn what_is_not_toml_is_said_with_its_line() {
+    for (text, line) in [("[server\n", 1), ("[server]\nlisten = [\n", 2), ("a = 1\na = 2\n", 2), ("\n\nx y\n", 3)] {
+        let found = faults(text);
+        let first = found.first().expect("a fault");
+        assert!(first.why.starts_with("this is not TOML"), "{first:?}");
+        assert!(first.line.is_some_and(|found| found == line || found == line + 1), "`{text}`: {first:?}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_a_fault_like_any_other() {
+    let faults = Config::load(Path::new("no/such/portcullis.toml")).expect_err("no such file");
+    assert!(faults.to_string().starts_with("no/such/portcullis.toml  the config cannot be read"), "{faults}");
+}
+
+/// xorshift64*: good enough to walk through texts, and the same walk every time.
+struct Walk(u64);
+
+impl Walk {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        usize::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).expect("31 bits") % bound
+    }
+}
+
+#[test]
+fn no_mutation_of_a_file_makes_it_panic() {
+    const SEED: u64 = 0x5eed_2026;
+    const SPICE: [&str; 16] =
+        ["\"", "[", "]", "{", "}", "=", ".", "\n", "'''", "0", "-1", "\u{0}", "ü", "https://", "inf", "1979-05-27"];
+    let mut walk = Walk(SEED);
+    let shelf = shelf();
+    for round in 0..3000 {
+        let mut text: Vec<char> = GOOD.chars().collect();
+        for _ in 0..=walk.below(4) {
+            let (from, length) = (walk.below(text.len()), walk.below(12));
+            let to = (from + length).min(text.len());
+            match walk.below(4) {
+                0 => drop(text.drain(from..to)),
+                1 => drop(text.splice(from..from, SPICE[walk.below(SPICE.len())].chars())),
+                2 => drop(text.splice(from..to, SPICE[walk.below(SPICE.len())].chars())),
+                _ => {
+                    let piece = text[from..to].to_vec();
+                    let at = walk.below(text.len());
+                    drop(text.splice(at..at, piece));
+                }
+            }
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(faults) = Config::parse(&text, Path::new("p.toml"), &shelf) {
+            let lines = text.matches('\n').count() + 1;
+            let outside = |fault: &&Fault| fault.line.is_some_and(|line| line == 0 || line > lines);
+            assert_eq!(faults.iter().find(outside), None, "seed {SEED:#x}, round {round}:\n{text}");
+            assert!(!faults.to_string().is_empty());
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The one place that writes answers of the gateway itself: pages for people, JSON for programs.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::apps::App;
+use crate::decision::{Cause, Client};
+use crate::page::{self, Page};
+use crate::secret::Secret;
+
+/// After a termination the browser forgets what the app stored in it, and the service worker that would go on showing
+/// cached pages. Not `"cookies"`: that clears the whole registrable domain, other apps included.
+const CLEAR_SITE_DATA: &str = "\"cache\", \"storage\"";
+
+/// A page.
+pub(super) fn page(status: StatusCode, page: &Page) -> Response<Bytes> {
+    let mut response = of(status, "text/html; charset=utf-8", Bytes::from(page.render()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CONTENT_SECURITY_POLICY));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response
+}
+
+/// A JSON object.
+pub(super) fn json(status: StatusCode, body: &serde_json::Value) -> Response<Bytes> {
+    of(status, "application/json", Bytes::from(body.to_string()))
+}
+
+/// A page for a person, or a short JSON body with the same word for a program.
+pub(super) fn either(client: Client, status: StatusCode, word: &str, html: &Page) -> Response<Bytes> {
+    match client {
+        Client::Navigation => page(status, html),
+        Client::Fetch | Client::WebSocket => json(status, &json!({ "error": word })),
+        Client::Grpc => grpc(if status == StatusCode::FORBIDDEN { 7 } else { 14 }, word),
+    }
+}
+
+/// No body.
+pub(super) fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A redirect that turns every method into GET (RFC 9110 §15.4.4) and sets cookies on the way.
+pub(super) fn redirect(location: &str, cookies: &[Secret<String>]) -> Response<Bytes> {
+    let mut response = empty(StatusCode::FOUND);
+    match HeaderValue::from_str(location) {
+        Ok(location) => response.headers_mut().insert(header::LOCATION, location),
+        Err(_) => return page(StatusCode::BAD_REQUEST, &Page::bad_request("The way to go on is no address.")),
+    };
+    set_cookies(&mut response, cookies);
+    response
+}
+
+/// Adds `Set-Cookie` fields.
+pub(super) fn set_cookies(response: &mut Response<Bytes>, cookies: &[Secret<String>]) {
+    for cookie in cookies {
+        if let Ok(mut value) = HeaderValue::from_str(cookie.expose()) {
+            value.set_sensitive(true);
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+    }
+}
+
+/// Tells a program to sign in, and where a person can.
+pub(super) fn challenge(app: &App, cause: Cause, client: Client, login_url: &str) -> Response<Bytes> {
+    let mut response = match client {
+        Client::Grpc => return grpc(16, cause.word()),
+        Client::Navigation | Client::Fetch | Client::WebSocket => {
+            json(StatusCode::UNAUTHORIZED, &json!({ "error": cause.word(), "login_url": login_url }))
+        }
+    };
+    // RFC 9110 §11.6.1 asks for a challenge with every 401. No registered scheme means "our cookie".
+    let challenge = format!("Session realm=\"{}\", error=\"{}\"", app.name, cause.word());
+    if let Ok(value) = HeaderValue::from_str(&challenge) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+    }
+    forget(&mut response, cause);
+    response
+}
+
+/// Makes the browser forget what the app stored, where the session was terminated.
+pub(super) fn forget(response: &mut Response<Bytes>, cause: Cause) {
+    if cause == Cause::Terminated {
+        response.headers_mut().insert("clear-site-data", HeaderValue::from_static(CLEAR_SITE_DATA));
+    }
+}
+
+/// A gRPC answer without messages: status in the headers, HTTP status 200 (gRPC over HTTP/2, Trailers-Only).
+fn grpc(status: u8, message: &str) -> Response<Bytes> {
+    let mut response = of(StatusCode::OK, "application/grpc", Bytes::new());
+    response.headers_mut().insert("grpc-status", HeaderValue::from(status));
+    if let Ok(message) = HeaderValue::from_str(message) {
+        response.headers_mut().insert("grpc-message", message);
+    }
+    response
+}
+
+fn of(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
+    let mut response = empty(status);
+    *response.body_mut() = body;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The page's style sheet.
+pub(super) fn style() -> Response<Bytes> {
+    let mut response = of(StatusCode::OK, "text/css; charset=utf-8", Bytes::from_static(page::STYLE.as_bytes()));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    response
+}

@@ -1,0 +1,329 @@
+//! Sending people to the IdP, and taking them back.
+
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, header};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use super::{Ask, Call, Endpoints, PREFIX, answer, session_cookie};
+use crate::apps::App;
+use crate::audit::Event;
+use crate::decision::{Client, Login};
+use crate::evidence;
+use crate::idp::{self, Assertion, Idp};
+use crate::login::{self, Flows, Proof, Resume, ReturnPath, Shortfall, Start, Verdict};
+use crate::page::Page;
+use crate::secret::Secret;
+use crate::session::{self, Session, SessionId};
+use crate::time::Timestamp;
+
+/// What clocks may differ by before an `auth_time` counts as too old for `max_age`.
+const SKEW: Duration = Duration::from_secs(60);
+
+impl Endpoints {
+    /// Where a person begins to sign in to `app`, with the way back.
+    pub(super) fn start_url(&self, app: &App, return_to: &str) -> String {
+        format!("{}{PREFIX}/start?rd={}", app.origin.as_str(), utf8_percent_encode(return_to, NON_ALPHANUMERIC))
+    }
+
+    /// The answer to a request that needs a login: a redirect for a page, a challenge for everything else.
+    pub(super) async fn sign_in(&self, login: &Login, app: &App, ask: &Ask<'_>) -> Response<Bytes> {
+        // Only a GET can be repeated by coming back; after anything else the person returns to the page they were on.
+        let repeatable = login.client == Client::Navigation && matches!(*ask.method, Method::GET | Method::HEAD);
+        let target = if repeatable { Some(ask.target) } else { referrer(ask.headers) };
+        let return_to = return_path(target.unwrap_or("/"), app);
+        let mut response = if login.client == Client::Navigation {
+            self.begin(app, ask.headers, return_to, login.proof, None).await
+        } else {
+            return answer::challenge(app, login.cause, login.client, &self.start_url(app, return_to.as_str()));
+        };
+        answer::forget(&mut response, login.cause);
+        response
+    }
+
+    /// `/oauth2/start`: by a person's click, or by a third party (OpenID Connect Core §4).
+    pub(super) async fn start(&self, call: &Call<'_>) -> Response<Bytes> {
+        let wanted = call.parameter("rd").or_else(|| call.parameter("target_link_uri"));
+        let wanted = wanted.as_deref().unwrap_or("/");
+        let return_to = return_path(wanted, call.app);
+        // The app that the person goes back to decides about the IdP: several apps may share the host.
+        let path = return_to.as_str().split('?').next().unwrap_or("/");
+        let app = crate::apps::CanonicalPath::parse(path)
+            .ok()
+            .and_then(|path| self.0.apps.find(call.host, &path))
+            .unwrap_or(call.app);
+        if let Some(issuer) = call.parameter("iss") {
+            let ours = self.0.idps.get(&app.idp).is_some_and(|idp| idp.issuer().as_str() == issuer);
+            if !ours {
+                let page = Page::bad_request("The link that brought you here names another sign-in service.");
+                return answer::page(StatusCode::BAD_REQUEST, &page);
+            }
+        }
+        // A session that was cut says what the next login must prove.
+        let standing = self
+            .evidence(call.headers(), app)
+            .session()
+            .map(|session| self.0.enforcer.judge(&session.credential(app.key)))
+            .unwrap_or_default();
+        let proof = match (standing.terminated, standing.reestablish) {
+            (Some(cut_off), _) => Proof::NewerThan(cut_off),
+            (None, Some(cut_off)) => Proof::Reassert(cut_off),
+            (None, None) => Proof::Any,
+        };
+        let hint = call.parameter("login_hint").filter(|hint| hint.len() <= 200);
+        self.begin(app, call.headers(), return_to, proof, hint.as_deref()).await
+    }
+
+    /// Sends the browser to the IdP.
+    async fn begin(
+        &self,
+        app: &App,
+        headers: &HeaderMap,
+        return_to: ReturnPath,
+        proof: Proof,
+        login_hint: Option<&str>,
+    ) -> Response<Bytes> {
+        let retry = self.start_url(app, return_to.as_str());
+        let Some(idp) = self.0.idps.get(&app.idp) else {
+            return answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(&app.idp, &retry));
+        };
+        self.wait_out(proof).await;
+        let host = app.origin.host().as_str();
+        let flows = self.flows(headers, host);
+        let start = Start { host, idp: idp.name(), app: &app.name, return_to, proof, max_age: idp.max_age(), login_hint };
+        let mut random = [0; login::RANDOM_LEN];
+        let begun = rand::fill(&mut random)
+            .ok()
+            .and_then(|()| login::begin(start, &flows, &self.0.ring, &random, self.0.clock.now()));
+        let Some(begun) = begun else {
+            tracing::error!("the system has no randomness to give: nobody can sign in");
+            return answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), &retry));
+        };
+        let Some(redirect_uri) = redirect_uri(app) else {
+            return answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), &retry));
+        };
+        match idp.authorization_url(&begun.ask, &redirect_uri).await {
+            Ok(url) => answer::redirect(url.as_str(), &begun.set_cookies),
+            Err(error) => self.idp_failed(idp, app, &error, &retry),
+        }
+    }
+
+    /// A proof must be newer than a cut-off, and the same second counts as older: a login that would begin within
+    /// that second waits for its end rather than fail.
+    async fn wait_out(&self, proof: Proof) {
+        let cut_off = match proof {
+            Proof::Any => return,
+            Proof::NewerThan(cut_off) | Proof::Reassert(cut_off) => cut_off,
+        };
+        if self.0.clock.now() == cut_off {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// `/oauth2/callback`: the IdP's answer.
+    pub(super) async fn callback(&self, call: &Call<'_>) -> Response<Bytes> {
+        let host = call.app.origin.host().as_str();
+        let flows = self.flows(call.headers(), host);
+        let answer = match login::resume(call.query(), &flows, self.0.clock.now()) {
+            Resume::Answered(answer) => answer,
+            Resume::TooLate { flow, expire_cookie } => {
+                let mut response = self.not_under_way(call, flow.return_to.as_str());
+                answer::set_cookies(&mut response, &[expire_cookie]);
+                return response;
+            }
+            Resume::NoSuchFlow => return self.not_under_way(call, "/"),
+            Resume::Malformed => {
+                return answer::page(StatusCode::BAD_REQUEST, &Page::bad_request("This is no answer of a sign-in service."));
+            }
+        };
+        let expire = answer.expire_cookie();
+        let mut response = self.answered(call, answer).await;
+        answer::set_cookies(&mut response, &[expire]);
+        response
+    }
+
+    async fn answered(&self, call: &Call<'_>, answer: login::Answer) -> Response<Bytes> {
+        let flow = answer.flow().clone();
+        let retry = self.start_url(call.app, flow.return_to.as_str());
+        let (Some(idp), Some(app)) = (self.0.idps.get(&flow.idp), self.0.apps.named(&flow.app)) else {
+            // The config changed while the person was signing in.
+            return self.not_under_way(call, flow.return_to.as_str());
+        };
+        let Some(redirect_uri) = redirect_uri(app) else {
+            return answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), &retry));
+        };
+        match idp.redeem(answer, &redirect_uri).await {
+            Ok(assertion) => self.asserted(call, idp, app, &flow, assertion).await,
+            Err(idp::Error::Denied(denied)) => self.denied(idp, app, denied, &retry),
+            Err(error) => self.idp_failed(idp, app, &error, &retry),
+        }
+    }
+
+    /// A person comes with a fresh assertion: it is judged like everything else, then becomes a session.
+    async fn asserted(
+        &self,
+        call: &Call<'_>,
+        idp: &Idp,
+        app: &App,
+        flow: &login::FlowState,
+        assertion: Assertion,
+    ) -> Response<Bytes> {
+        let now = self.0.clock.now();
+        let retry = self.start_url(app, flow.return_to.as_str());
+        let mut id = [0; 16];
+        if rand::fill(&mut id).is_err() {
+            return answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), &retry));
+        }
+        let Assertion { identity, kept_claims, id_token, .. } = assertion;
+        let claims = kept_claims.into_iter().flat_map(|(name, values)| values.into_iter().map(move |v| (name.clone(), v)));
+        let session =
+            Session::begin(SessionId(id), idp.name(), &identity, claims.collect(), self.0.ring.hasher(), &self.0.session, now);
+        let standing = self.0.enforcer.judge(&session.credential(app.key));
+        let verdict = match login::check_proof(flow.proof, &identity, standing) {
+            // The IdP was asked for somebody who proved themselves within max_age (OpenID Connect Core §3.1.2.1).
+            Verdict::Proven => too_long_ago(flow.proof, identity.auth_time, now.minus(idp.max_age() + SKEW)),
+            verdict => verdict,
+        };
+        match verdict {
+            Verdict::Proven => {}
+            Verdict::AskAgain(proof) => {
+                self.0.metrics.login(idp.name(), "ask_again");
+                return self.begin(app, call.headers(), flow.return_to.clone(), proof, None).await;
+            }
+            Verdict::CannotProve(shortfall) => return self.not_fresh(idp, app, &session, shortfall, &retry),
+        }
+        let host = app.origin.host().as_str();
+        let Some(cookies) = session.seal(&self.0.ring, host) else {
+            let page = Page::new("You cannot be signed in", "Your account has more groups than a session can carry.")
+                .advise("Ask the people who run this service to send fewer groups.");
+            return answer::page(StatusCode::INTERNAL_SERVER_ERROR, &page);
+        };
+        self.0.metrics.login(idp.name(), "signed_in");
+        self.0.audit.record(Event::SignedIn {
+            app: app.name.clone(),
+            idp: idp.name().to_owned(),
+            user: session.person.subject.clone(),
+            session: session.id.to_string(),
+        });
+        let mut set: Vec<Secret<String>> =
+            cookies.iter().map(|(name, value)| Secret::new(session_cookie(name, value))).collect();
+        // Chunks of the session before this one must not stand beside the new one.
+        let left_over = session::cookie_names().filter(|name| !cookies.iter().any(|(new, _)| new == name));
+        set.extend(left_over.filter(|name| has_cookie(call.headers(), name)).map(|name| {
+            Secret::new(format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"))
+        }));
+        set.extend(self.hint_cookie(app, &id_token));
+        // A hop on the same site: cookies with SameSite=Strict are not sent on the way back from the IdP.
+        let mut response = answer::page(StatusCode::OK, &Page::continue_to(flow.return_to.as_str()));
+        answer::set_cookies(&mut response, &set);
+        response
+    }
+
+    /// The answer of a tab whose flow is not there: if the person is signed in by now, they go on.
+    fn not_under_way(&self, call: &Call<'_>, return_to: &str) -> Response<Bytes> {
+        if self.good_session(call.headers(), call.app).is_some() {
+            return answer::page(StatusCode::OK, &Page::continue_to(return_to));
+        }
+        let page = Page::new("This sign-in is no longer under way", "It was finished in another tab, took too long, or your browser does not keep cookies for this address.")
+            .advise("Sign in again. If this page comes back, check that cookies are allowed here.")
+            .action("Sign in", &self.start_url(call.app, return_to));
+        answer::page(StatusCode::BAD_REQUEST, &page)
+    }
+
+    fn denied(&self, idp: &Idp, app: &App, denied: login::Denied, retry: &str) -> Response<Bytes> {
+        self.0.metrics.login(idp.name(), "denied");
+        self.0.audit.record(Event::SignInRefused {
+            app: app.name.clone(),
+            idp: idp.name().to_owned(),
+            user: None,
+            why: denied.to_string(),
+        });
+        let (status, happened) = match denied {
+            login::Denied::OtherIssuer | login::Denied::IssuerMissing | login::Denied::NoCode => {
+                (StatusCode::BAD_REQUEST, "The answer of the sign-in service is not one that was asked for.")
+            }
+            login::Denied::Refused(login::Refusal::Unavailable) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "The sign-in service has a fault at the moment.")
+            }
+            login::Denied::Refused(_) => (StatusCode::FORBIDDEN, "The sign-in service did not sign you in."),
+        };
+        let page = Page::new("You are not signed in", happened)
+            .advise("Try again, or ask the people who run this service.")
+            .action("Try again", retry)
+            .detail("What it said", &denied.to_string());
+        answer::page(status, &page)
+    }
+
+    /// The end of the road: the IdP did not prove a fresh login. A page, never a loop.
+    fn not_fresh(&self, idp: &Idp, app: &App, session: &Session, shortfall: Shortfall, retry: &str) -> Response<Bytes> {
+        self.0.metrics.login(idp.name(), "not_fresh");
+        self.0.audit.record(Event::SignInRefused {
+            app: app.name.clone(),
+            idp: idp.name().to_owned(),
+            user: Some(session.person.subject.clone()),
+            why: format!("{:?}", shortfall.why),
+        });
+        let mut response =
+            answer::page(StatusCode::FORBIDDEN, &Page::login_not_fresh(idp.name(), retry));
+        if let Some(wait) = shortfall.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().into());
+        }
+        response
+    }
+
+    fn idp_failed(&self, idp: &Idp, app: &App, error: &idp::Error, retry: &str) -> Response<Bytes> {
+        self.0.metrics.login(idp.name(), "idp_failed");
+        tracing::warn!(idp = idp.name(), %error, "a sign-in failed at the IdP");
+        if error.is_transient() {
+            let mut response =
+                answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), retry));
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+            return response;
+        }
+        self.0.audit.record(Event::SignInRefused {
+            app: app.name.clone(),
+            idp: idp.name().to_owned(),
+            user: None,
+            why: error.to_string(),
+        });
+        let page = Page::new("You are not signed in", "The sign-in service gave an answer that cannot be trusted.")
+            .advise("Try again. If it stays so, the people who run this service find the reason in its log.")
+            .action("Try again", retry);
+        answer::page(StatusCode::BAD_GATEWAY, &page)
+    }
+
+    fn flows(&self, headers: &HeaderMap, host: &str) -> Flows {
+        let cookies = evidence::cookies(headers).unwrap_or_default();
+        Flows::read(cookies, &self.0.ring, host)
+    }
+}
+
+/// Where the IdP sends people back to: as registered there, from the config.
+fn redirect_uri(app: &App) -> Option<Url> {
+    Url::parse(app.origin.as_str()).ok()?.join(&format!("{PREFIX}/callback")).ok()
+}
+
+/// A place on `app` to come back to.
+pub(super) fn return_path(text: &str, app: &App) -> ReturnPath {
+    Url::parse(app.origin.as_str()).map_or_else(|_| ReturnPath::front_page(), |origin| ReturnPath::parse(text, &origin))
+}
+
+fn referrer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::REFERER)?.to_str().ok()
+}
+
+fn has_cookie(headers: &HeaderMap, name: &str) -> bool {
+    evidence::cookies(headers).unwrap_or_default().iter().any(|(given, _)| *given == name)
+}
+
+/// Whether the person's last proof is older than `oldest`; asked once more then, with `prompt=login`.
+fn too_long_ago(asked: Proof, auth_time: Option<Timestamp>, oldest: Timestamp) -> Verdict {
+    match (asked, auth_time) {
+        // A proof that was asked for is newer than a revocation, and that is judged already.
+        (Proof::Any | Proof::Reassert(_), Some(at)) if at < oldest => Verdict::AskAgain(Proof::NewerThan(oldest)),
+        _ => Verdict::Proven,
+    }
+}

@@ -1,0 +1,167 @@
+//! Where others say "it is over": SETs pushed by a transmitter, logout tokens posted by an IdP.
+//!
+//! Cheap checks come before dear ones: method and size before the shared secret, the secret before any signature. What
+//! is answered with success is in force and durable (law 2).
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::{Call, Endpoints, answer};
+use crate::audit::Event as Audited;
+use crate::event::reject::{self, Answer, Code};
+use crate::event::{SecurityEvent, logout, token};
+use crate::idp::Idp;
+use crate::intake::NotDurable;
+use crate::jose::{Alg, Reject};
+use crate::keys::Failure;
+use crate::policy::{self, SpokenFor};
+use crate::revocation::Revocation;
+use crate::stream::Stream;
+
+/// Seconds after which a sender that we could not serve should try again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// Why a signal is not acknowledged.
+enum Unserved {
+    /// It is refused, for good.
+    Refused(Answer),
+    /// It cannot be judged or kept at the moment: the sender must send it again.
+    Later,
+}
+
+impl From<Failure> for Unserved {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Rejected(reject) => Self::Refused(reject.into()),
+            Failure::Unavailable => Self::Later,
+        }
+    }
+}
+
+impl From<Reject> for Unserved {
+    fn from(reject: Reject) -> Self {
+        Self::Refused(reject.into())
+    }
+}
+
+impl From<NotDurable> for Unserved {
+    fn from(_: NotDurable) -> Self {
+        Self::Later
+    }
+}
+
+impl Endpoints {
+    /// `/oauth2/ssf/{stream}`: a pushed SET (RFC 8935 §2). 202 with an empty body, or 400 with code and description.
+    pub(super) async fn push(&self, name: &str, call: &Call<'_>) -> Response<Bytes> {
+        let Some(stream) = self.0.streams.get(name) else {
+            return answer::empty(StatusCode::NOT_FOUND);
+        };
+        match self.pushed(stream, call).await {
+            Ok(()) => answer::empty(StatusCode::ACCEPTED),
+            Err(Unserved::Later) => later(),
+            Err(Unserved::Refused(refusal)) => {
+                stream.refused();
+                self.0.metrics.signal_rejected(refusal.code.word());
+                self.0.audit.record(Audited::SignalRejected {
+                    source: "stream",
+                    stream: Some(name.to_owned()),
+                    idp: None,
+                    jti: None,
+                    why: format!("{}: {}", refusal.code.word(), refusal.description),
+                });
+                let mut response = answer::json(StatusCode::BAD_REQUEST, &refusal.json());
+                response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static("en"));
+                response
+            }
+        }
+    }
+
+    async fn pushed(&self, stream: &Stream, call: &Call<'_>) -> Result<(), Unserved> {
+        let presented = call.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        if !presented.is_some_and(|value| stream.admits(value)) {
+            return Err(Unserved::Refused(Answer::authentication_failed()));
+        }
+        let content_type = call.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        if !["application/secevent+jwt", "application/jwt"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+            let why = "the content type must be `application/secevent+jwt`";
+            return Err(Unserved::Refused(Answer::new(Code::InvalidRequest, why)));
+        }
+        let compact = std::str::from_utf8(call.request.body()).map_err(|_| Reject::Malformed)?.trim();
+        let verified = stream.verify::<token::SetClaims>(compact).await?;
+        let event = token::parse(verified)?;
+        self.take(stream, &event).await
+    }
+
+    /// What an authentic event comes to.
+    async fn take(&self, stream: &Stream, event: &SecurityEvent) -> Result<(), Unserved> {
+        let now = self.0.clock.now();
+        stream.heard(event, now);
+        let judged = policy::revocations(event, stream.settings(), now)
+            .map_err(|refused| Unserved::Refused(refused.into()))?;
+        for unmatched in &judged.unmatched {
+            self.0.metrics.subject_unmatched();
+            tracing::warn!(stream = stream.settings().name, jti = event.jti, why = %unmatched, "a signal names nobody here");
+        }
+        self.enter(judged.revocations).await
+    }
+
+    async fn enter(&self, revocations: Vec<Revocation>) -> Result<(), Unserved> {
+        if revocations.is_empty() {
+            return Ok(());
+        }
+        self.0.intake.accept(revocations).await?;
+        Ok(())
+    }
+
+    /// `/oauth2/backchannel-logout/{idp}`: a logout token (Back-Channel Logout §2.5). 200, or 400 with an OAuth error.
+    pub(super) async fn logout(&self, name: &str, call: &Call<'_>) -> Response<Bytes> {
+        let Some(idp) = self.0.idps.get(name) else {
+            return answer::empty(StatusCode::NOT_FOUND);
+        };
+        let outcome = async {
+            let token = logout_token(call.request.body()).ok_or(Reject::Malformed)?;
+            let client_ids = [idp.client_id().to_owned()];
+            let expectation = logout::expectation(idp.issuer(), &client_ids, &Alg::ALL);
+            let now = self.0.clock.now();
+            let logout = logout::parse(idp.verify(&token, &expectation).await?, now)?;
+            self.enter(policy::logout(&logout, &spoken_for(idp), now).into_iter().collect()).await
+        };
+        match outcome.await {
+            Ok(()) => answer::empty(StatusCode::OK),
+            Err(Unserved::Later) => later(),
+            Err(Unserved::Refused(refusal)) => {
+                self.0.metrics.signal_rejected(refusal.code.word());
+                self.0.audit.record(Audited::SignalRejected {
+                    source: "backchannel",
+                    stream: None,
+                    idp: Some(name.to_owned()),
+                    jti: None,
+                    why: format!("{}: {}", refusal.code.word(), refusal.description),
+                });
+                answer::json(StatusCode::BAD_REQUEST, &reject::logout_json(&refusal))
+            }
+        }
+    }
+}
+
+/// The IdP as the authority over its own people.
+pub(crate) fn spoken_for(idp: &Idp) -> SpokenFor {
+    SpokenFor { name: idp.name().to_owned(), issuer: idp.issuer().clone(), client_id: idp.client_id().to_owned() }
+}
+
+/// The one `logout_token` of a form; `None` for none or several (a second one is somebody's trick).
+fn logout_token(body: &[u8]) -> Option<String> {
+    let mut tokens = form_urlencoded::parse(body).filter(|(name, _)| name == "logout_token").map(|(_, value)| value);
+    match (tokens.next(), tokens.next()) {
+        (Some(token), None) => Some(token.into_owned()),
+        _ => None,
+    }
+}
+
+/// Not now: the sender keeps it and sends it again.
+fn later() -> Response<Bytes> {
+    let mut response = answer::empty(StatusCode::SERVICE_UNAVAILABLE);
+    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
+}

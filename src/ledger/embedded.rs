@@ -1,0 +1,504 @@
+//! The ledger's file: SQLite in WAL mode with `synchronous=FULL`, so that a committed transaction survives the loss of
+//! power. A reader (`sqlite3 ledger.db`) may look at it while the gateway runs.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
+
+use super::{AppendError, Failure, OpenError, Settings};
+use crate::revocation::{Revocation, Unreadable, decode, encode};
+use crate::time::Timestamp;
+
+/// Marks the file as ours: `PORT` in ASCII.
+const APPLICATION: i64 = 0x504F_5254;
+/// The layout below. A change of it is a new number, and code that brings the older one up.
+const LAYOUT: i64 = 1;
+/// `AUTOINCREMENT`: no number is ever given twice, even once the newest record is forgotten.
+const SCHEMA: &str = "
+    CREATE TABLE revocations (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        received_at INTEGER NOT NULL,
+        cut_off INTEGER NOT NULL,
+        record BLOB NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX revocations_by_cut_off ON revocations (cut_off);
+";
+/// Larger files are not checked as a whole at start, which would take longer than people wait: the replay reads every
+/// record and its checksum anyway.
+const CHECKED_WHOLE: u64 = 256 * 1_024 * 1_024;
+/// How long a write waits for somebody who looks at the file with a tool of their own.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Records that a replay holds at once.
+const CHUNK: usize = 1_000;
+/// Only the owner: the file names people.
+const OWNER_ONLY: u32 = 0o600;
+
+/// One record, ready to be written.
+#[derive(Debug)]
+pub(super) struct Row {
+    received_at: i64,
+    cut_off: i64,
+    record: Vec<u8>,
+}
+
+impl Row {
+    pub(super) fn of(revocation: &Revocation) -> Self {
+        Self {
+            received_at: stored(revocation.received_at),
+            cut_off: stored(revocation.cut_off),
+            record: encode(revocation),
+        }
+    }
+}
+
+/// The open file, for writing. Nobody else can open it while this exists.
+#[derive(Debug)]
+pub(super) struct Store {
+    connection: Connection,
+    path: PathBuf,
+    is_new: bool,
+    flushes: Arc<AtomicU64>,
+    /// Held, not used. INVARIANT: declared last, so that the file is closed before another gateway may open it.
+    _lock: File,
+}
+
+impl Store {
+    pub(super) fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let path = &settings.path;
+        let lock = lock(path)?;
+        create(path)?;
+        let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| unusable(path, e))?;
+        let is_new = recognise(&connection, path)?;
+        prepare(&mut connection, settings, is_new).map_err(|e| unusable(path, e))?;
+        if size <= CHECKED_WHOLE {
+            check(&connection, path)?;
+        } else {
+            tracing::warn!(path = %path.display(), size, "the ledger is too large to be checked as a whole at start");
+        }
+        Ok(Self { connection, path: path.clone(), is_new, flushes: Arc::default(), _lock: lock })
+    }
+
+    /// Every record that is there now, in order, over a connection of its own.
+    pub(super) fn replay(&self) -> Result<Replay, OpenError> {
+        let open = || -> rusqlite::Result<Replay> {
+            let connection = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            let last = connection.query_row("SELECT coalesce(max(seq), 0) FROM revocations", [], |row| row.get(0))?;
+            Ok(Replay {
+                connection,
+                path: self.path.clone(),
+                is_new: self.is_new,
+                next: 0,
+                last,
+                chunk: Vec::new().into_iter(),
+            })
+        };
+        open().map_err(|e| unusable(&self.path, e))
+    }
+
+    /// Writes `rows` in one transaction and flushes it to the disk.
+    pub(super) fn append(&mut self, rows: &[Row]) -> Result<(), AppendError> {
+        self.flushes.fetch_add(1, Ordering::Relaxed);
+        let mut write = || -> rusqlite::Result<()> {
+            // Dropped without a commit, a transaction is rolled back.
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            {
+                let mut insert = transaction.prepare(
+                    "INSERT INTO revocations (received_at, cut_off, record, checksum) VALUES (?1, ?2, ?3, ?4)",
+                )?;
+                for row in rows {
+                    insert.execute(params![row.received_at, row.cut_off, row.record, checksum(&row.record)])?;
+                }
+            }
+            transaction.commit()
+        };
+        write().map_err(not_durable)
+    }
+
+    /// Forgets records with a cut-off before that moment, `limit` at the most; says how many.
+    pub(super) fn forget(&mut self, before: Timestamp, limit: usize) -> Result<usize, AppendError> {
+        self.connection
+            .execute(
+                "DELETE FROM revocations WHERE seq IN (SELECT seq FROM revocations WHERE cut_off < ?1 LIMIT ?2)",
+                params![stored(before), i64::try_from(limit).unwrap_or(i64::MAX)],
+            )
+            .map_err(not_durable)
+    }
+
+    /// How often this asked the disk to make records durable.
+    #[cfg(test)]
+    pub(super) fn flushes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.flushes)
+    }
+}
+
+/// The records of a ledger, in the order in which they were appended, read a thousand at a time.
+///
+/// It ends with the first that can not be read: that may be a revocation, and a gateway that does not know it must not
+/// start.
+#[derive(Debug)]
+pub struct Replay {
+    connection: Connection,
+    path: PathBuf,
+    is_new: bool,
+    /// Records up to this number were read.
+    next: i64,
+    /// The newest record when the replay began.
+    last: i64,
+    chunk: std::vec::IntoIter<(i64, Vec<u8>, i64)>,
+}
+
+impl Replay {
+    /// True if the file was made just now: the first start, or somebody took the ledger away and with it all that was
+    /// in force.
+    pub const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    fn read(&mut self) -> rusqlite::Result<()> {
+        let mut select = self.connection.prepare(
+            "SELECT seq, record, checksum FROM revocations WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
+        )?;
+        let limit = i64::try_from(CHUNK).unwrap_or(i64::MAX);
+        let rows =
+            select.query_map([self.next, self.last, limit], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let chunk: Vec<_> = rows.collect::<Result<_, _>>()?;
+        drop(select);
+        self.next = chunk.last().map_or(self.last, |(seq, ..)| *seq);
+        self.chunk = chunk.into_iter();
+        Ok(())
+    }
+
+    /// Nothing comes after `error`.
+    fn end(&mut self, error: OpenError) -> OpenError {
+        self.next = self.last;
+        self.chunk = Vec::new().into_iter();
+        error
+    }
+}
+
+impl Iterator for Replay {
+    type Item = Result<Revocation, OpenError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.chunk.len() == 0
+            && self.next < self.last
+            && let Err(error) = self.read()
+        {
+            let error = unusable(&self.path, error);
+            return Some(Err(self.end(error)));
+        }
+        let (seq, record, sum) = self.chunk.next()?;
+        let readable = if checksum(&record) == sum { decode(&record) } else { Err(Unreadable::Damaged) };
+        Some(readable.map_err(|why| {
+            let path = self.path.clone();
+            self.end(OpenError::Record { path, seq, why })
+        }))
+    }
+}
+
+/// Keeps every other gateway away from the file at `path` until the lock is dropped or the process is gone.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = OsString::from(path);
+    name.push(".lock");
+    let file = open_for_owner(Path::new(&name)).map_err(|e| unreachable_file(path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(unreachable_file(path, error)),
+    }
+}
+
+/// Makes the file if it is not there, and makes sure that only its owner reads it. Whatever SQLite puts beside it gets
+/// the same mode.
+fn create(path: &Path) -> Result<(), OpenError> {
+    // Opened and closed before SQLite has it: closing a file later would drop the locks that SQLite holds on it.
+    let file = open_for_owner(path).map_err(|e| unreachable_file(path, e))?;
+    file.set_permissions(Permissions::from_mode(OWNER_ONLY)).map_err(|e| unreachable_file(path, e))
+}
+
+fn open_for_owner(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path)
+}
+
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    Ok(connection)
+}
+
+/// Tells our file, of a layout that we know, from everything else, before anything is changed in it. True for an empty
+/// file, which becomes ours.
+fn recognise(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let tables = || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+    let read = || -> rusqlite::Result<_> { Ok((pragma("application_id")?, pragma("user_version")?, tables()?)) };
+    match read().map_err(|e| unusable(path, e))? {
+        (0, 0, 0) => Ok(true),
+        (APPLICATION, layout, _) if layout > LAYOUT => Err(OpenError::Newer { path: path.to_owned(), layout }),
+        (APPLICATION, LAYOUT, _) => Ok(false),
+        _ => Err(OpenError::NotALedger(path.to_owned())),
+    }
+}
+
+/// Brings the file into the form in which it is used.
+fn prepare(connection: &mut Connection, settings: &Settings, is_new: bool) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    if is_new {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", LAYOUT)?;
+        transaction.commit()?;
+    }
+    if let Some(bytes) = settings.max_bytes {
+        let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).map(i64::cast_unsigned)?;
+        let pages = i64::try_from(bytes / page.max(1)).unwrap_or(i64::MAX).max(1);
+        connection.pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))?;
+    }
+    Ok(())
+}
+
+/// Reads the whole file and compares what must agree.
+fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let found: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| unusable(path, e))?;
+    if found == "ok" { Ok(()) } else { Err(OpenError::Damaged { path: path.to_owned(), found }) }
+}
+
+/// What an error of the file system means to whoever starts the gateway.
+fn unreachable_file(path: &Path, error: io::Error) -> OpenError {
+    let path = path.to_owned();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => OpenError::NoDirectory(path),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::IsADirectory => {
+            OpenError::NotWritable(path)
+        }
+        _ => OpenError::Storage { path, source: Failure::System(error) },
+    }
+}
+
+/// What an error of the database means to whoever starts the gateway.
+fn unusable(path: &Path, error: rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            OpenError::Damaged { path, found: error.to_string() }
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => OpenError::NotWritable(path),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(path),
+        _ => OpenError::Storage { path, source: Failure::Database(error) },
+    }
+}
+
+fn not_durable(error: rusqlite::Error) -> AppendError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => AppendError::Full,
+        _ => AppendError::Storage(Arc::new(error)),
+    }
+}
+
+/// Eight bytes of SHA-256. A record is text: a flipped bit may well leave it readable, with another person in it.
+fn checksum(record: &[u8]) -> i64 {
+    let sum = digest::digest(&digest::SHA256, record);
+    sum.as_ref().first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes))
+}
+
+fn stored(moment: Timestamp) -> i64 {
+    i64::try_from(moment.secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scratch::Scratch;
+    use super::*;
+    use crate::identity::{Issuer, Target, TargetKind};
+    use crate::revocation::{Mode, Origin, Reach, Whom};
+
+    fn row(user: &str) -> Row {
+        let issuer = Issuer::parse("https://idp.example.com").expect("issuer");
+        Row::of(&Revocation {
+            whom: Whom::all_of(vec![Target::new(&issuer, TargetKind::User, user).expect("target")]).expect("whom"),
+            reach: Reach::All,
+            mode: Mode::Terminate,
+            cut_off: Timestamp::from_secs(1_000),
+            origin: Origin::Operator,
+            reason: None,
+            received_at: Timestamp::from_secs(1_000),
+        })
+    }
+
+    fn filled(settings: &Settings, records: usize) {
+        let mut store = Store::open(settings).expect("opens");
+        let rows: Vec<_> = (0..records).map(|n| row(&format!("user {n}"))).collect();
+        store.append(&rows).expect("durable");
+    }
+
+    /// Changes the file behind the gateway's back.
+    fn meddle(settings: &Settings, sql: &str) {
+        Connection::open(&settings.path).expect("opens").execute_batch(sql).expect("changed");
+    }
+
+    fn refusal(settings: &Settings) -> OpenError {
+        match Store::open(settings).and_then(|store| store.replay()) {
+            Err(error) => error,
+            Ok(replay) => replay.last().expect("records").expect_err("something is wrong with it"),
+        }
+    }
+
+    #[test]
+    fn each_reason_not_to_open_names_its_remedy() {
+        type Spoil = fn(&Scratch, &Settings);
+        let rows: [(&str, Spoil, &str); 8] = [
+            ("no directory", |s, _| std::fs::remove_dir_all(s.path()).expect("removed"), "create it and give it"),
+            ("a directory", |_, f| std::fs::create_dir(&f.path).expect("made"), "must belong to"),
+            ("text", |_, f| std::fs::write(&f.path, "hello, world\n".repeat(500)).expect("written"), "restore it"),
+            ("other tables", |_, f| meddle(f, "CREATE TABLE t (a)"), "name another file"),
+            (
+                "newer layout",
+                |_, f| {
+                    filled(f, 1);
+                    meddle(f, "PRAGMA user_version = 2");
+                },
+                "run that version or a later one",
+            ),
+            (
+                "newer record",
+                |_, f| {
+                    let newer = Row { record: br#"{"v":9,"revocation":{}}"#.to_vec(), ..row("ann") };
+                    Store::open(f).expect("opens").append(&[row("bob"), newer]).expect("durable");
+                },
+                "record 2 of",
+            ),
+            (
+                "one person turned into another",
+                |_, f| {
+                    filled(f, 3);
+                    let other = "CAST(replace(CAST(record AS TEXT), 'user 1', 'user 7') AS BLOB)";
+                    meddle(f, &format!("UPDATE revocations SET record = {other}"));
+                },
+                "record 2 of",
+            ),
+            (
+                "half of it gone",
+                |_, f| {
+                    filled(f, 2_000);
+                    let file = OpenOptions::new().write(true).open(&f.path).expect("opens");
+                    file.set_len(file.metadata().expect("size").len() / 2).expect("cut");
+                },
+                "restore it from a backup",
+            ),
+        ];
+        for (name, spoil, remedy) in rows {
+            let scratch = Scratch::new();
+            let settings = Settings::at(scratch.file("ledger.db"));
+            spoil(&scratch, &settings);
+            let said = refusal(&settings).to_string();
+            assert!(said.contains(remedy), "{name}: `{remedy}` is not in `{said}`");
+            assert!(said.contains("ledger.db"), "{name}: the file is not named in `{said}`");
+        }
+    }
+
+    #[test]
+    fn any_page_overwritten_is_noticed_or_harmless() {
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        filled(&settings, 300);
+        let whole = std::fs::read(&settings.path).expect("read");
+        let expected: Vec<_> = Store::open(&settings)
+            .and_then(|store| store.replay())
+            .expect("opens")
+            .map(|r| r.expect("readable"))
+            .collect();
+        for page in 0..whole.len() / 4_096 {
+            let mut spoilt = whole.clone();
+            spoilt[page * 4_096..(page + 1) * 4_096].fill(0xA5);
+            std::fs::write(&settings.path, &spoilt).expect("written");
+            let read = Store::open(&settings).and_then(|s| s.replay()).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            assert!(read.is_err() || read.is_ok_and(|records| records == expected), "page {page}");
+        }
+    }
+
+    #[test]
+    fn two_gateways_never_share_a_file() {
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        let first = Store::open(&settings).expect("opens");
+        assert!(matches!(Store::open(&settings), Err(OpenError::InUse(_))));
+        drop(first);
+        assert!(Store::open(&settings).is_ok());
+    }
+
+    #[test]
+    fn an_operator_may_read_while_the_gateway_writes() {
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        let mut store = Store::open(&settings).expect("opens");
+        store.append(&[row("ann")]).expect("durable");
+        let reader = Connection::open_with_flags(&settings.path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("opens");
+        let transaction = reader.unchecked_transaction().expect("begun");
+        let count = || transaction.query_row("SELECT count(*) FROM revocations", [], |r| r.get::<_, i64>(0));
+        assert_eq!(count(), Ok(1));
+        store.append(&[row("bob")]).expect("durable, with a reader in the way");
+        assert_eq!(count(), Ok(1), "the reader sees what was there when it began");
+    }
+
+    #[test]
+    fn only_its_owner_reads_the_ledger() {
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        std::fs::write(&settings.path, "").expect("written");
+        std::fs::set_permissions(&settings.path, Permissions::from_mode(0o666)).expect("opened to all");
+        let mut store = Store::open(&settings).expect("opens");
+        store.append(&[row("ann")]).expect("durable");
+        let mut seen = Vec::new();
+        for file in std::fs::read_dir(scratch.path()).expect("listed").map_while(Result::ok) {
+            let mode = file.metadata().expect("mode").permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{:?}", file.file_name());
+            seen.push(file.file_name());
+        }
+        assert!(seen.len() >= 3, "the file, its lock and its write-ahead log: {seen:?}");
+    }
+
+    #[test]
+    fn every_commit_is_flushed() {
+        let scratch = Scratch::new();
+        let store = Store::open(&Settings::at(scratch.file("ledger.db"))).expect("opens");
+        let pragma =
+            |name| store.connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        assert_eq!(pragma("journal_mode"), Ok("wal".to_owned().into()));
+        assert_eq!(pragma("synchronous"), Ok(2.into()), "2 is FULL: the log is flushed at each commit");
+    }
+
+    #[test]
+    fn a_ledger_that_was_taken_away_is_told_from_one_that_is_empty() {
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        let is_new = || Store::open(&settings).and_then(|store| store.replay()).expect("opens").is_new();
+        assert_eq!((is_new(), is_new()), (true, false));
+        std::fs::remove_file(&settings.path).expect("removed");
+        assert!(is_new());
+    }
+
+    #[test]
+    fn a_number_is_never_given_twice() {
+        let scratch = Scratch::new();
+        let mut store = Store::open(&Settings::at(scratch.file("ledger.db"))).expect("opens");
+        store.append(&[row("ann")]).expect("durable");
+        assert_eq!(store.forget(Timestamp::from_secs(u64::MAX), 10).ok(), Some(1));
+        store.append(&[row("bob")]).expect("durable");
+        assert_eq!(store.connection.query_row("SELECT seq FROM revocations", [], |r| r.get(0)), Ok(2));
+    }
+}

@@ -1,0 +1,207 @@
+//! What the app sees of a request, and the browser of a response: identity from proof only, our cookies never.
+
+use std::net::IpAddr;
+
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::{OrErr, Result};
+
+use crate::apps::{App, HeaderProfile};
+use crate::decision::Permit;
+use crate::session::Person;
+
+/// Cookies of these prefixes are ours: no app sees them, no app may set them.
+const OURS: [&str; 2] = ["__Host-portcullis", "__Secure-portcullis"];
+
+/// Headers by which one program tells another who the user is, beyond the profiles' own. Whatever arrives under these
+/// names (also with `_` for `-`, which CGI and WSGI cannot tell apart) is a claim without proof.
+const IDENTITY: [&str; 20] = [
+    "remote-user", "remote-email", "remote-groups", "remote-name", "x-remote-user", "x-remote-email",
+    "x-remote-groups", "x-remote-name", "x-remote-group", "x-user", "x-email", "x-groups", "x-user-id",
+    "x-authenticated-user", "x-webauth-user", "x-webauth-email", "x-webauth-groups", "x-proxy-user",
+    "x-ssl-client-cert", "x-client-cert",
+];
+const IDENTITY_PREFIXES: [&str; 5] = ["x-forwarded-", "x-auth-request-", "oidc-", "x-authentik-", "x-pomerium-"];
+/// Headers by which a proxy rewrites where a request came from or goes to.
+const FORWARDING: [&str; 7] =
+    ["forwarded", "x-real-ip", "x-original-url", "x-rewrite-url", "x-original-uri", "x-original-host", "x-client-ip"];
+
+/// Who is on the other end of the connection, as the app is told.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) address: Option<IpAddr>,
+    /// The peer is a configured proxy: what it says about the chain before it is passed on.
+    pub(super) trusted: bool,
+}
+
+/// Makes the request what the app may see: claims and our cookies out, the person of the permit in.
+pub(super) fn to_app(request: &mut RequestHeader, permit: &Permit, app: &App, peer: &Peer) -> Result<()> {
+    let chain = peer.trusted.then(|| joined(request, "x-forwarded-for")).flatten();
+    strip_claims(request);
+    strip_own_cookies(request)?;
+    request.remove_header("http2-settings");
+    let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
+    let chain = chain.map_or_else(|| address.clone(), |before| format!("{before}, {address}"));
+    request.insert_header("x-forwarded-for", chain)?;
+    let (scheme, host) = app.origin.as_str().split_once("://").unwrap_or(("https", ""));
+    request.insert_header("x-forwarded-proto", scheme)?;
+    request.insert_header("x-forwarded-host", host)?;
+    if let Some(host) = &app.transport.host_header {
+        request.insert_header("host", host)?;
+    }
+    permit.person().map_or(Ok(()), |person| introduce(request, person, app.headers))
+}
+
+/// Removes every header that claims an identity or a route.
+fn strip_claims(request: &mut RequestHeader) {
+    let claims: Vec<_> = request
+        .headers
+        .keys()
+        .filter(|name| {
+            let plain = name.as_str().replace('_', "-");
+            IDENTITY.contains(&plain.as_str())
+                || FORWARDING.contains(&plain.as_str())
+                || IDENTITY_PREFIXES.iter().any(|prefix| plain.starts_with(prefix))
+        })
+        .cloned()
+        .collect();
+    for name in claims {
+        request.remove_header(&name);
+    }
+}
+
+/// Removes our cookies and joins the rest into the one field that HTTP/1.1 knows (RFC 9113 §8.2.3).
+fn strip_own_cookies(request: &mut RequestHeader) -> Result<()> {
+    let Some(cookies) = joined_with(request, "cookie", "; ") else { return Ok(()) };
+    request.remove_header("cookie");
+    let theirs: Vec<_> = cookies
+        .split(';')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty() && !OURS.iter().any(|ours| pair.starts_with(ours)))
+        .collect();
+    if theirs.is_empty() { Ok(()) } else { request.insert_header("cookie", theirs.join("; ")) }
+}
+
+/// Tells the app who the person is, under the names of its profile.
+fn introduce(request: &mut RequestHeader, person: &Person, profile: HeaderProfile) -> Result<()> {
+    let Some([user, email, groups, preferred]) = profile.names() else { return Ok(()) };
+    let name = person.preferred_username.as_deref();
+    let shown = match profile {
+        // As the field's most used gateway does it: the subject is the user, the name stands beside it.
+        HeaderProfile::Forwarded => person.subject.as_str(),
+        HeaderProfile::Remote | HeaderProfile::XRemote | HeaderProfile::Silent => name.unwrap_or(&person.subject),
+    };
+    let groups_value = (!person.groups.is_empty()).then(|| person.groups.join(","));
+    for (header, value) in
+        [(user, Some(shown)), (email, person.email.as_deref()), (groups, groups_value.as_deref()), (preferred, name)]
+    {
+        if let Some(value) = value {
+            // A value that is no header text (line breaks, control characters) cannot be passed on as it is: the app
+            // would get another name. The request fails instead.
+            let text = http::HeaderValue::from_bytes(value.as_bytes())
+                .or_err(pingora::ErrorType::InvalidHTTPHeader, "an identity that is no header text")?;
+            request.insert_header(header, text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps apps from setting our cookies, and puts ours in.
+pub(super) fn to_client(response: &mut ResponseHeader, ours: &[String]) -> Result<()> {
+    let set: Vec<_> = response.headers.get_all("set-cookie").iter().cloned().collect();
+    let is_ours = |value: &http::HeaderValue| OURS.iter().any(|name| value.as_bytes().trim_ascii_start().starts_with(name.as_bytes()));
+    if set.iter().any(is_ours) {
+        response.remove_header("set-cookie");
+        for value in set.into_iter().filter(|v| !is_ours(v)) {
+            response.append_header("set-cookie", value)?;
+        }
+    }
+    for cookie in ours {
+        response.append_header("set-cookie", cookie.as_str())?;
+    }
+    Ok(())
+}
+
+fn joined(request: &RequestHeader, name: &str) -> Option<String> {
+    joined_with(request, name, ", ")
+}
+
+fn joined_with(request: &RequestHeader, name: &str, glue: &str) -> Option<String> {
+    let values: Vec<_> = request.headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).collect();
+    (!values.is_empty()).then(|| values.join(glue))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::{Client, Decision, Request, decide};
+    use crate::evidence::Evidence;
+    use crate::revocation::Standing;
+
+    fn public() -> (App, Permit) {
+        let mut app = crate::apps::tests::app("wiki", "https://wiki.example");
+        app.access = crate::apps::Access::Public;
+        let path = crate::apps::CanonicalPath::parse("/").expect("path");
+        let request = Request { client: Client::Fetch, path: &path, origin: None };
+        match decide(&request, &app, &Evidence::Nothing, Standing::default()) {
+            Decision::Forward(permit) => (app, permit),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn sent(headers: &[(&'static str, &str)], trusted: bool) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", b"/", None).expect("request");
+        for (name, value) in headers {
+            request.append_header(*name, *value).expect("header");
+        }
+        let (app, permit) = public();
+        let peer = Peer { address: "192.0.2.7".parse().ok(), trusted };
+        to_app(&mut request, &permit, &app, &peer).expect("headers");
+        request
+    }
+
+    #[test]
+    fn no_spelling_of_an_identity_reaches_the_app_not_even_on_public_paths() {
+        for name in [
+            "X-Forwarded-User", "x_forwarded_user", "X-Forwarded_User", "X_FORWARDED-EMAIL", "X-Forwarded-Access-Token",
+            "Remote-User", "remote_user", "X-Remote-User", "x_remote_groups", "OIDC-CLAIM-sub", "oidc_claim_email",
+            "X-Auth-Request-Email", "X-WebAuth-User", "X-Authentik-Username", "X-Original-URL", "X-Rewrite-Url",
+            "Forwarded", "X-Real-IP",
+        ] {
+            let request = sent(&[(name, "root")], true);
+            let leaked = request.headers.iter().any(|(_, value)| value == "root");
+            assert!(!leaked, "`{name}` reached the app");
+        }
+    }
+
+    #[test]
+    fn the_chain_of_addresses_is_believed_from_trusted_peers_only() {
+        let chain = |trusted| {
+            let request = sent(&[("x-forwarded-for", "10.0.0.1")], trusted);
+            request.headers.get("x-forwarded-for").and_then(|v| v.to_str().ok().map(str::to_owned))
+        };
+        assert_eq!(chain(false).as_deref(), Some("192.0.2.7"));
+        assert_eq!(chain(true).as_deref(), Some("10.0.0.1, 192.0.2.7"));
+    }
+
+    #[test]
+    fn our_cookies_stay_here_and_the_others_arrive_as_one_field() {
+        let request = sent(
+            &[("cookie", "a=1; __Host-portcullis=x; __Host-portcullis-flow-y=z"), ("cookie", "b=2"), ("cookie", "__Secure-portcullis-id=q")],
+            false,
+        );
+        let cookies: Vec<_> = request.headers.get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2"]);
+        assert!(!sent(&[("cookie", "__Host-portcullis=x")], false).headers.contains_key("cookie"));
+    }
+
+    #[test]
+    fn an_app_cannot_set_our_cookies() {
+        let mut response = ResponseHeader::build(200, None).expect("response");
+        for value in ["a=1; Path=/", "__Host-portcullis=forged; Path=/; Secure", " __Host-portcullis-flow-a=b"] {
+            response.append_header("set-cookie", value).expect("header");
+        }
+        to_client(&mut response, &["__Host-portcullis=real".to_owned()]).expect("headers");
+        let set: Vec<_> = response.headers.get_all("set-cookie").iter().collect();
+        assert_eq!(set, ["a=1; Path=/", "__Host-portcullis=real"]);
+    }
+}

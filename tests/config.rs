@@ -1,0 +1,137 @@
+//! The sample config that is shipped loads as it stands, from a disk that has the files it names.
+#![expect(clippy::expect_used, reason = "a test that cannot set itself up has failed")]
+
+use std::fs;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use portcullis::apps::Access;
+use portcullis::config::{Config, ProveBy, Widest};
+use portcullis::revocation::Mode;
+
+const SAMPLE: &str = include_str!("../conf/portcullis.toml");
+
+/// The sample in a directory of its own, with everything that it names; gone when dropped.
+struct Installed {
+    directory: PathBuf,
+}
+
+impl Installed {
+    fn new(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("portcullis-config-{}-{name}", std::process::id()));
+        fs::create_dir_all(&directory).expect("directory");
+        let installed = Self { directory };
+        let key = portcullis::seal::generate_key().expect("key");
+        installed.write("ring-1.key", key.expose());
+        for name in ["admin.token", "corp.secret", "corp.push"] {
+            installed.write(name, "0123456789abcdef0123456789abcdef\n");
+        }
+        let here = installed.directory.to_str().expect("plain path");
+        installed
+            .write("portcullis.toml", &SAMPLE.replace("/etc/portcullis", here).replace("/var/lib/portcullis", here));
+        installed
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let mut options = fs::OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(self.directory.join(name));
+        std::io::Write::write_all(&mut file.expect("file"), text.as_bytes()).expect("written");
+    }
+
+    fn load(&self) -> Result<Config, String> {
+        Config::load(&self.directory.join("portcullis.toml")).map_err(|faults| faults.to_string())
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.directory));
+    }
+}
+
+#[test]
+fn the_sample_loads_and_says_what_its_comments_say() {
+    let installed = Installed::new("loads");
+    let config = installed.load().unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(config.session.max_age, Duration::from_secs(12 * 3600));
+    assert_eq!(config.ledger.path, installed.directory.join("ledger.db"));
+    let corp = config.idps.get("corp").expect("corp");
+    assert_eq!((corp.prove_by, corp.claims.tenant.as_deref()), (ProveBy::AuthTime, Some("tenant")));
+    let stream = config.streams.get("corp").expect("stream");
+    assert_eq!((stream.widest, stream.session_revoked), (Widest::User, Mode::Terminate));
+    let wiki = config.apps.named("wiki").expect("wiki");
+    assert_eq!(wiki.rules.iter().map(|rule| rule.access).collect::<Vec<_>>(), [Access::Public, Access::Login]);
+}
+
+#[test]
+fn the_values_in_the_sample_are_the_defaults_that_it_claims() {
+    let installed = Installed::new("defaults");
+    let with = installed.load().unwrap_or_else(|faults| panic!("{faults}"));
+    // Everything that has a default, left out.
+    let optional = [
+        "trusted_proxies",
+        "timeouts",
+        "max_header",
+        "max_exchanges",
+        "listen = \"127",
+        "max_age",
+        "idle",
+        "to =",
+        "level",
+        "connect_timeout",
+        "timeout =",
+        "scopes",
+        "prove_by",
+        "widest",
+        "delivery",
+        "session_revoked",
+        "access =",
+        "headers",
+        "max_body",
+    ];
+    let path = installed.directory.join("portcullis.toml");
+    let text = fs::read_to_string(&path).expect("text");
+    let short: String = text
+        .lines()
+        .filter(|line| !optional.iter().any(|key| line.starts_with(key)))
+        .map(|line| {
+            format!("{line}\n").replace(
+                "http2 = false, connect_timeout = \"5s\", read_timeout = \"never\", keep_alive = \"4s\", pool = true, ",
+                "",
+            )
+        })
+        .collect();
+    assert!(short.len() < text.len() - 500, "something was left out");
+    let without = Config::parse(&short, &path, &portcullis::config::Disk).unwrap_or_else(|faults| panic!("{faults}"));
+    // Everything but the secrets and keys, which say nothing in `Debug`.
+    assert_eq!(format!("{:?}", with.server), format!("{:?}", without.server));
+    assert_eq!(format!("{:?}", with.admin), format!("{:?}", without.admin));
+    assert_eq!(with.session, without.session);
+    assert_eq!((with.audit, with.log, with.outbound), (without.audit, without.log, without.outbound));
+    assert_eq!(format!("{:?}", with.idps), format!("{:?}", without.idps));
+    assert_eq!(format!("{:?}", with.streams), format!("{:?}", without.streams));
+    assert_eq!(with.apps.named("wiki"), without.apps.named("wiki"));
+}
+
+#[test]
+fn a_secret_that_others_may_read_stops_the_start() {
+    let installed = Installed::new("exposed");
+    for mode in [0o640, 0o604, 0o660] {
+        let path = installed.directory.join("corp.secret");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("permissions");
+        let faults = installed.load().expect_err("a fault");
+        assert!(faults.contains("chmod 600"), "{mode:o}: {faults}");
+        assert_eq!(faults.lines().count(), 1, "{mode:o}: {faults}");
+    }
+}
+
+#[test]
+fn a_directory_in_place_of_a_secret_is_a_fault() {
+    let installed = Installed::new("directory");
+    let path: &Path = &installed.directory.join("corp.push");
+    fs::remove_file(path).expect("removed");
+    fs::create_dir(path).expect("directory");
+    let faults = installed.load().expect_err("a fault");
+    assert!(faults.contains("it is not a file"), "{faults}");
+}
