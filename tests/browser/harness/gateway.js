@@ -7,8 +7,7 @@ import { join } from 'node:path';
 import { Program, run, until } from './process.js';
 
 const TEMPLATE = new URL('gateway.toml', import.meta.url);
-/** What the gateway says to itself is searched for secrets: it says all it can. */
-const ENVIRONMENT = { ...process.env, RUST_LOG: 'debug', RUST_BACKTRACE: '1' };
+const ENVIRONMENT = { ...process.env, RUST_BACKTRACE: '1' };
 /** Files of its directory that hold secrets by design; everything else there must hold none. */
 const SECRET_FILES = new Set(['admin.token', 'corp.push', 'corp.secret', 'ring.key']);
 
@@ -16,25 +15,32 @@ export class Gateway {
   #program;
   #logs = [];
 
-  /** `places`: port, admin, issuer, audience and the apps' URLs and upstreams. */
+  /** `places`: port, admin, issuer, audience, the client secret, and the apps' URLs and upstreams. */
   static async start(binary, places) {
     const gateway = new Gateway();
     gateway.binary = binary;
-    gateway.dir = await mkdtemp(join(tmpdir(), 'portcullis-gateway.'));
-    gateway.config = join(gateway.dir, 'portcullis.toml');
     gateway.admin = `http://127.0.0.1:${places.admin}`;
-    gateway.secrets = {
-      'admin.token': secret(),
-      'corp.push': secret(),
-      'corp.secret': places.clientSecret,
-      'ring.key': await newRingKey(binary),
-    };
-    for (const [name, value] of Object.entries(gateway.secrets)) {
-      await writeFile(join(gateway.dir, name), `${value}\n`, { mode: 0o600 });
+    gateway.dir = await mkdtemp(join(tmpdir(), 'portcullis-gateway.'));
+    try {
+      await gateway.#writeFiles(places);
+      await gateway.run();
+    } catch (error) {
+      await gateway.stop();
+      throw error;
     }
-    await writeFile(gateway.config, fill(await readFile(TEMPLATE, 'utf8'), { ...places, dir: gateway.dir }));
-    await gateway.run();
     return gateway;
+  }
+
+  async #writeFiles(places) {
+    const inDir = (name) => join(this.dir, name);
+    this.secrets = { 'admin.token': secret(), 'corp.push': secret(), 'corp.secret': places.clientSecret };
+    for (const [name, value] of Object.entries(this.secrets)) {
+      await writeFile(inDir(name), `${value}\n`, { mode: 0o600 });
+    }
+    await this.does('keygen', inDir('ring.key'));
+    this.secrets['ring.key'] = (await readFile(inDir('ring.key'), 'utf8')).trim();
+    this.config = inDir('portcullis.toml');
+    await writeFile(this.config, fill(await readFile(TEMPLATE, 'utf8'), { ...places, dir: this.dir }));
   }
 
   /** Starts it (again) and waits until it says that it is ready. */
@@ -50,10 +56,13 @@ export class Gateway {
   /** `kill -9`. */
   kill() { return this.#program.kill(); }
 
-  /** `portcullis revoke …`; gives what it printed. */
-  async revoke(...words) {
-    const { code, stdout, stderr } = await run(this.binary, ['revoke', '-c', this.config, ...words]);
-    if (code !== 0) throw new Error(`portcullis revoke ${words.join(' ')} ended with ${code}: ${stdout}${stderr}`);
+  /** `portcullis revoke …`, as an operator types it. */
+  revoke(...words) { return this.does('revoke', '-c', this.config, ...words); }
+
+  /** Runs one command to its end, and gives what it printed. */
+  async does(...words) {
+    const { code, stdout, stderr } = await run(this.binary, words);
+    if (code !== 0) throw new Error(`portcullis ${words.join(' ')} ended with ${code}: ${stdout}${stderr}`);
     return stdout;
   }
 
@@ -73,12 +82,6 @@ export class Gateway {
     if (keepFiles) return;
     await rm(this.dir, { recursive: true, force: true });
   }
-}
-
-async function newRingKey(binary) {
-  const { code, stdout, stderr } = await run(binary, ['keygen']);
-  if (code !== 0) throw new Error(`portcullis keygen ended with ${code}: ${stderr}`);
-  return stdout.trim();
 }
 
 function fill(template, values) {

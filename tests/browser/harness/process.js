@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import * as net from 'node:net';
 
 const running = new Set();
-process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
+// Asked, not forced: the apps' starters have a server and a directory to clear away.
+process.on('exit', () => { for (const child of running) child.kill('SIGTERM'); });
 
 export class Program {
   #child;

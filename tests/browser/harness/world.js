@@ -45,7 +45,7 @@ export class World {
         client_id: 'portcullis',
         client_secret: CLIENT_SECRET,
         redirect_uris: origins.map((origin) => `${origin}/oauth2/callback`),
-        post_logout_redirect_uris: origins.flatMap((origin) => [`${origin}/`, `${origin}/oauth2/sign_out`]),
+        post_logout_redirect_uris: origins.map((origin) => `${origin}/oauth2/signed_out`),
         backchannel_logout_uri: `${this.wiki}/oauth2/backchannel-logout/corp`,
       }]),
       chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGUMENTS }),
