@@ -1,0 +1,123 @@
+// Everything at once: the IdP, two apps, the gateway in front of them, and browsers.
+import { fileURLToPath } from 'node:url';
+
+import { chromium } from 'playwright-core';
+
+import { Gateway } from './gateway.js';
+import { Idp } from './idp.js';
+import { freePort, Program, until } from './process.js';
+import { Visitor } from './visitor.js';
+
+const APPS = new URL('../../apps/', import.meta.url);
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+/** No sandbox, as CI is root in a container; nothing that looks for hosts outside. */
+const CHROMIUM_ARGUMENTS = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',
+];
+const CLIENT_SECRET = 'the-secret-that-the-gateway-shares-with-the-idp';
+/** What the transmitter calls the gateway. */
+const AUDIENCE = 'https://gateway.corp.example';
+
+export class World {
+  #programs = [];
+  #secrets = new Set();
+
+  static async start(binary = process.env.PORTCULLIS_BIN) {
+    if (!binary) throw new Error('$PORTCULLIS_BIN does not name the gateway to test');
+    const world = new World();
+    try {
+      await world.#build(binary);
+      return world;
+    } catch (error) {
+      await world.stop();
+      throw error;
+    }
+  }
+
+  async #build(binary) {
+    const [port, admin, wikiPort, tomcatPort] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+    this.wiki = `http://wiki.localhost:${port}`;
+    this.tomcat = `http://tomcat.localhost:${port}`;
+    const origins = [this.wiki, this.tomcat];
+    const [idp, browser] = await Promise.all([
+      Idp.start([{
+        client_id: 'portcullis',
+        client_secret: CLIENT_SECRET,
+        redirect_uris: origins.map((origin) => `${origin}/oauth2/callback`),
+        post_logout_redirect_uris: origins.map((origin) => `${origin}/oauth2/signed_out`),
+        backchannel_logout_uri: `${this.wiki}/oauth2/backchannel-logout/corp`,
+      }]),
+      chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGUMENTS }),
+      this.#startApp('dokuwiki', wikiPort),
+      this.#startApp('tomcat', tomcatPort),
+    ]);
+    this.idp = idp;
+    this.browser = browser;
+    this.#programs.push(idp.program);
+    this.gateway = await Gateway.start(binary, {
+      port,
+      admin,
+      issuer: idp.issuer,
+      audience: AUDIENCE,
+      clientSecret: CLIENT_SECRET,
+      wiki_url: this.wiki,
+      wiki_upstream: `http://127.0.0.1:${wikiPort}`,
+      tomcat_url: this.tomcat,
+      tomcat_upstream: `http://127.0.0.1:${tomcatPort}`,
+    });
+  }
+
+  async #startApp(name, port) {
+    const app = new Program(name, fileURLToPath(new URL(name, APPS)), [String(port)]);
+    this.#programs.push(app);
+    await app.says(/^ready /m);
+  }
+
+  /** Somebody with a browser that has been nowhere yet, or that has these cookies. */
+  async visitor(cookies = []) {
+    const context = await this.browser.newContext();
+    await context.addCookies(cookies);
+    return new Visitor(context, { idp: this.idp.issuer, noteSecret: (value) => this.#secrets.add(value) });
+  }
+
+  /** Every open tab with its first words, for a scenario that failed. */
+  async whereabouts() {
+    const tabs = this.browser.contexts().flatMap((context) => context.pages());
+    const shown = await Promise.all(tabs.map(async (tab) => {
+      const text = await tab.evaluate(() => document.documentElement.textContent.replace(/\s+/g, ' ')).catch(String);
+      return `${tab.url()}\n    ${text.slice(0, 300)}`;
+    }));
+    return shown.join('\n');
+  }
+
+  async closeBrowsers() {
+    await Promise.all(this.browser.contexts().map((context) => context.close()));
+  }
+
+  /** The IdP's stream says that this address's sessions are over; gives {status, body} of the gateway's answer. */
+  pushSessionRevoked(email) {
+    return this.idp.pushSessionRevoked(email, {
+      url: `${this.wiki}/oauth2/ssf/corp`,
+      token: this.gateway.secrets['corp.push'],
+      audience: AUDIENCE,
+    });
+  }
+
+  /** Signed times are whole seconds, and the same second counts as older: a login must be in a later one. */
+  async nextSecond() {
+    const second = Math.floor(Date.now() / 1000);
+    await until('the clock moves on', () => Math.floor(Date.now() / 1000) > second);
+  }
+
+  /** Every cookie value, code, token and SET that was around. */
+  async secrets() {
+    return [...this.#secrets, ...await this.idp.secrets(), ...Object.values(this.gateway.secrets)];
+  }
+
+  async stop() {
+    await this.browser?.close();
+    await this.gateway?.stop();
+    await Promise.all(this.#programs.map((program) => program.stop()));
+  }
+}
