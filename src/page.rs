@@ -238,7 +238,7 @@ pub fn escape(text: &str) -> String {
 }
 
 /// Characters of a detail that are shown.
-const MAX_DETAIL: usize = 300;
+pub const MAX_DETAIL: usize = 300;
 
 /// The gate, as a drawing: no file to load, coloured by the style sheet.
 const MARK: &str = "<svg class=\"mark\" viewBox=\"0 0 44 44\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"3\" \
