@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -226,6 +227,22 @@ async fn a_caller_who_goes_away_does_not_end_it_for_the_others() {
     assert_eq!(setup.cache.fetches(), 1);
     setup.wait(2);
     assert_eq!(setup.verify(&token).await, Ok(()));
+}
+
+#[tokio::test]
+async fn callers_who_go_away_one_after_another_do_not_make_a_flood() {
+    let key = signer("a");
+    let setup = setup(&[&key]).await;
+    let token = token(&key);
+    let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(setup.verify(&token).fuse())).collect();
+    while !waiting.is_empty() {
+        for caller in &mut waiting {
+            let _ = futures_util::poll!(caller);
+        }
+        // The one who fetches leaves, and the next one has the turn.
+        drop(waiting.remove(0));
+    }
+    assert_eq!(setup.cache.fetches(), 1);
 }
 
 #[tokio::test]

@@ -191,9 +191,9 @@ fn the_oldest_flows_are_given_up_for_new_ones() {
 fn flows_that_are_over_or_unreadable_are_swept_by_the_next_one() {
     let mut browser = Browser::new();
     browser.begin(Proof::Any, 100);
-    browser.jar.insert("__Host-portcullis-flow-AAAAAAAA".into(), "nonsense".into());
     let moved = browser.jar.values().next().cloned().expect("a cookie");
     browser.jar.insert("__Host-portcullis-flow-BBBBBBBB".into(), moved);
+    browser.jar.insert("__Host-portcullis-flow-AAAAAAAA".into(), "nonsense".into());
     for (name, value) in
         [("__Host-portcullis-flow-short", "x"), ("__Host-portcullis-flow-AAAA;AAA", "x"), ("theme", "dark")]
     {
