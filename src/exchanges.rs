@@ -1,7 +1,8 @@
 //! What is in flight: every request and stream, with what it takes to end it.
 //!
-//! A revocation looks at all of them. At 100,000 that is about a millisecond, which no index per target would pay back:
-//! each exchange would have to enter itself under every target of the person and leave again, on the hot path.
+//! A revocation looks at all of them, at a trace of 32 bytes each that stands in the table itself. No index per target
+//! would pay that back: each exchange would have to enter itself under every target of the person and leave again, on
+//! the hot path.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -196,9 +197,53 @@ impl Entry {
     }
 }
 
+/// An exchange in the table.
+#[derive(Debug)]
+struct Slot {
+    /// Of every key of every credential, in all apps and in this one.
+    trace: Trace,
+    entry: Arc<Entry>,
+}
+
+/// What keys leave behind in 256 bits, two bits each: whose trace lacks a key's bits does not have the key. Reading it
+/// costs no jump through memory, which is what a walk over many exchanges would otherwise spend its time on.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+struct Trace([u64; 4]);
+
+impl Trace {
+    /// A key is a hash: any of its bytes will do as the number of a bit.
+    fn add(&mut self, key: TargetKey) {
+        let [one, other, ..] = key.0.to_le_bytes();
+        for bit in [one, other] {
+            if let Some(word) = self.0.get_mut(usize::from(bit >> 6)) {
+                *word |= 1 << (bit & 63);
+            }
+        }
+    }
+
+    fn of(exchange: &Exchange) -> Self {
+        let mut trace = Self::default();
+        for (_, key) in exchange.credentials.iter().flat_map(|held| held.targets.iter()) {
+            trace.add(*key);
+            trace.add(key.in_app(exchange.app));
+        }
+        trace
+    }
+
+    fn of_key(key: TargetKey) -> Self {
+        let mut trace = Self::default();
+        trace.add(key);
+        trace
+    }
+
+    fn contains(&self, other: &Self) -> bool {
+        self.0.iter().zip(other.0).all(|(mine, theirs)| mine & theirs == theirs)
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
-    entries: DashMap<u64, Arc<Entry>>,
+    entries: DashMap<u64, Slot>,
     next: AtomicU64,
     /// Guards that exist. INVARIANT: never above `max` for longer than one call of `enter`.
     entered: AtomicUsize,
@@ -228,8 +273,9 @@ impl Exchanges {
         }
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let kind = AtomicU8::new(exchange.kind as u8);
+        let trace = Trace::of(&exchange);
         let entry = Arc::new(Entry { exchange, kind, cut: cut.clone() });
-        self.0.entries.insert(id, Arc::clone(&entry));
+        self.0.entries.insert(id, Slot { trace, entry: Arc::clone(&entry) });
         Ok(Guard { id, entry, exchanges: self.clone() })
     }
 
@@ -258,12 +304,14 @@ impl Exchanges {
     }
 
     fn covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Vec<Arc<Entry>> {
+        let sought: Vec<_> = keys.iter().map(|key| Trace::of_key(*key)).collect();
         // The walk locks every shard, empty ones too. That is what orders it after each `enter` that it does not see.
         self.0
             .entries
             .iter()
-            .filter(|entry| entry.exchange.shares(keys) && !entry.exchange.judge(set).is_clear())
-            .map(|entry| Arc::clone(entry.value()))
+            .filter(|slot| sought.iter().any(|trace| slot.trace.contains(trace)))
+            .filter(|slot| slot.entry.exchange.shares(keys) && !slot.entry.exchange.judge(set).is_clear())
+            .map(|slot| Arc::clone(&slot.entry))
             .collect()
     }
 
