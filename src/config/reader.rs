@@ -98,6 +98,16 @@ pub(super) fn read_root<'c, T>(
     Reader::over(context, Some(table), place, false, read)
 }
 
+/// Reads a part of the file's outermost table; what else is in it counts for nothing.
+pub(super) fn read_part<'c, T>(
+    context: &'c Context<'c>,
+    table: &'c DeTable<'c>,
+    read: impl FnOnce(&Reader<'c>) -> T,
+) -> T {
+    let place = Place { line: None, key: String::new() };
+    read(&Reader { context, table: Some(table), place, muted: false, asked: RefCell::new(Vec::new()) })
+}
+
 impl<'c> Reader<'c> {
     fn over<T>(
         context: &'c Context<'c>,

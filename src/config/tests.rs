@@ -92,6 +92,11 @@ max_body = "10MiB"
 headers = "remote"
 "#;
 
+/// What `GOOD` means.
+pub(crate) fn good() -> Config {
+    parse(GOOD).expect("no faults")
+}
+
 fn parse(text: &str) -> Result<Config, Faults> {
     Config::parse(text, Path::new("/etc/p/portcullis.toml"), &shelf())
 }
@@ -102,7 +107,7 @@ fn faults(text: &str) -> Vec<Fault> {
 
 #[test]
 fn a_good_file_becomes_values() {
-    let config = parse(GOOD).expect("no faults");
+    let config = good();
     assert_eq!(config.server.listen, ["127.0.0.1:8080".parse::<SocketAddr>().expect("address")]);
     assert_eq!(config.server.timeouts.header_read, Duration::from_secs(5));
     assert_eq!(config.server.timeouts.keep_alive, Duration::from_secs(60));
@@ -125,7 +130,7 @@ fn a_good_file_becomes_values() {
 
 #[test]
 fn a_config_prints_no_secret() {
-    let printed = format!("{:?}", parse(GOOD).expect("no faults"));
+    let printed = format!("{:?}", good());
     for secret in ["0123456789abcdef", "s3cret", "push-push", "portcullis-key"] {
         assert!(!printed.contains(secret), "`{secret}`");
     }
