@@ -142,10 +142,14 @@ async fn revoke(State(door): State<Door>, request: Request) -> Response {
     };
     match door.gateway.revoke(request).await {
         Ok(answer) => json(StatusCode::OK, &answer),
-        Err(error @ RevokeError::Unclear(_)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
-        Err(RevokeError::NotDurable(done)) => {
-            let error = "in force, but not written down; try again".to_owned();
-            json(StatusCode::SERVICE_UNAVAILABLE, &Problem { error, done: Some(done) })
+        Err(refused) => {
+            let error = refused.to_string();
+            match refused {
+                RevokeError::Unclear(_) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error),
+                RevokeError::NotDurable(done) => {
+                    json(StatusCode::SERVICE_UNAVAILABLE, &Problem { error, done: Some(done) })
+                }
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod apps;
 mod cidr;
+mod context;
 mod faults;
 mod files;
 mod idps;
@@ -319,7 +320,8 @@ fn parse<T>(
     let value = read(&context, table.get_ref());
     match (value, context.into_faults()) {
         (Some(value), faults) if faults.is_empty() => Ok(value),
-        // Whatever is `None` has left a fault behind.
+        // Whatever is `None` has left a fault behind; if ever it has not, that is no config either.
+        (_, faults) if faults.is_empty() => Err(Faults::of_file(path, "the config cannot be understood".to_owned())),
         (_, faults) => Err(Faults::new(path, faults)),
     }
 }
