@@ -142,10 +142,14 @@ async fn revoke(State(door): State<Door>, request: Request) -> Response {
     };
     match door.gateway.revoke(request).await {
         Ok(answer) => json(StatusCode::OK, &answer),
-        Err(error @ RevokeError::Unclear(_)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
-        Err(RevokeError::NotDurable(done)) => {
-            let error = "in force, but not written down; try again".to_owned();
-            json(StatusCode::SERVICE_UNAVAILABLE, &Problem { error, done: Some(done) })
+        Err(refused) => {
+            let error = refused.to_string();
+            match refused {
+                RevokeError::Unclear(_) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error),
+                RevokeError::NotDurable(done) => {
+                    json(StatusCode::SERVICE_UNAVAILABLE, &Problem { error, done: Some(done) })
+                }
+            }
         }
     }
 }
@@ -173,7 +177,7 @@ fn text(status: StatusCode, text: String) -> Response {
 const MAX_BODY: usize = 64 << 10;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Mutex;
 
     use http::Method;
@@ -183,11 +187,11 @@ mod tests {
     use crate::revocation::Mode;
     use crate::time::Timestamp;
 
-    const TOKEN: &str = "0123456789abcdef";
+    pub(crate) const TOKEN: &str = "0123456789abcdef";
 
     /// Writes down what it was asked, and answers as it is told.
-    struct Scripted {
-        asked: Mutex<Vec<RevokeRequest>>,
+    pub(crate) struct Scripted {
+        pub(crate) asked: Mutex<Vec<RevokeRequest>>,
         durable: bool,
         ready: bool,
     }
@@ -225,7 +229,7 @@ mod tests {
         }
     }
 
-    fn gateway(durable: bool, ready: bool) -> Arc<Scripted> {
+    pub(crate) fn gateway(durable: bool, ready: bool) -> Arc<Scripted> {
         Arc::new(Scripted { asked: Mutex::default(), durable, ready })
     }
 

@@ -5,6 +5,7 @@
 //! is guessed: an unknown key, a missing secret, a file that others may read, and the gateway does not start.
 
 mod apps;
+mod context;
 mod faults;
 mod files;
 mod idps;
@@ -278,27 +279,49 @@ impl Widest {
 impl Config {
     /// Reads the file at `path` and everything that it names. Relative paths in it start from its own directory.
     pub fn load(path: &Path) -> Result<Self, Faults> {
-        let of_file = |why: String| Faults::of_file(path, why);
-        let file = Disk.read(path).map_err(|error| of_file(format!("the config cannot be read: {error}")))?;
-        let text = std::str::from_utf8(&file.bytes).map_err(|_| of_file("the config is not UTF-8 text".to_owned()))?;
-        Self::parse(text, path, &Disk)
+        Self::parse(&text_of(path)?, path, &Disk)
     }
 
     /// Parses `text` as the content of the file at `path`; the files that it names come from `files`.
     pub fn parse(text: &str, path: &Path, files: &dyn Files) -> Result<Self, Faults> {
-        let base = path.parent().unwrap_or_else(|| Path::new(""));
-        let context = Context::new(text, base, files);
-        let (table, errors) = DeTable::parse_recoverable(text);
-        if !errors.is_empty() {
-            // What follows from a table that was not understood would only be noise.
-            return Err(Faults::new(path, errors.iter().map(|error| not_toml(&context, error)).collect()));
-        }
-        let config = reader::read_root(&context, table.get_ref(), read);
-        match (config, context.into_faults()) {
-            (Some(config), faults) if faults.is_empty() => Ok(config),
-            // Whatever is `None` has left a fault behind.
-            (_, faults) => Err(Faults::new(path, faults)),
-        }
+        parse(text, path, files, |context, table| reader::read_root(context, table, read))
+    }
+}
+
+impl AdminSettings {
+    /// Reads `[admin]` only, from the file at `path`: a mistake elsewhere must not stand in the way of a revocation.
+    pub fn load(path: &Path) -> Result<Self, Faults> {
+        parse(&text_of(path)?, path, &Disk, |context, table| {
+            reader::read_part(context, table, |file| file.section("admin", server::admin)?.settings())
+        })
+    }
+}
+
+fn text_of(path: &Path) -> Result<String, Faults> {
+    let of_file = |why: String| Faults::of_file(path, why);
+    let file = Disk.read(path).map_err(|error| of_file(format!("the config cannot be read: {error}")))?;
+    String::from_utf8(file.bytes.to_vec()).map_err(|_| of_file("the config is not UTF-8 text".to_owned()))
+}
+
+fn parse<T>(
+    text: &str,
+    path: &Path,
+    files: &dyn Files,
+    read: impl for<'c> FnOnce(&'c Context<'c>, &'c DeTable<'c>) -> Option<T>,
+) -> Result<T, Faults> {
+    let base = path.parent().unwrap_or_else(|| Path::new(""));
+    let context = Context::new(text, base, files);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        // What follows from a table that was not understood would only be noise.
+        return Err(Faults::new(path, errors.iter().map(|error| not_toml(&context, error)).collect()));
+    }
+    let value = read(&context, table.get_ref());
+    match (value, context.into_faults()) {
+        (Some(value), faults) if faults.is_empty() => Ok(value),
+        // Whatever is `None` has left a fault behind; if ever it has not, that is no config either.
+        (_, faults) if faults.is_empty() => Err(Faults::of_file(path, "the config cannot be understood".to_owned())),
+        (_, faults) => Err(Faults::new(path, faults)),
     }
 }
 
@@ -349,4 +372,4 @@ fn not_toml(context: &Context<'_>, error: &toml::de::Error) -> Fault {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,78 +2,12 @@
 //! silently ignored.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::faults::{Fault, did_you_mean};
-use super::files::Files;
-
-/// Why a value cannot be used, in words for people.
-#[derive(Debug)]
-pub(super) struct Why(pub(super) String);
-
-impl<T: Into<String>> From<T> for Why {
-    fn from(text: T) -> Self {
-        Self(text.into())
-    }
-}
-
-/// Where something stands in the file.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    /// The line, counted from 1.
-    pub(super) line: Option<usize>,
-    /// The dotted key.
-    pub(super) key: String,
-}
-
-/// A value and where it stands, for checks that compare several.
-#[derive(Clone, Debug)]
-pub(super) struct At<T> {
-    pub(super) value: T,
-    pub(super) place: Place,
-}
-
-/// What all readers of one file share.
-pub(super) struct Context<'a> {
-    /// Where named files come from.
-    pub(super) files: &'a dyn Files,
-    /// What relative paths start from.
-    base: &'a Path,
-    /// Offset of the first byte of each line.
-    line_starts: Vec<usize>,
-    faults: RefCell<Vec<Fault>>,
-}
-
-impl<'a> Context<'a> {
-    pub(super) fn new(text: &str, base: &'a Path, files: &'a dyn Files) -> Self {
-        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { files, base, line_starts, faults: RefCell::new(Vec::new()) }
-    }
-
-    /// The line that holds that byte.
-    pub(super) fn line(&self, offset: usize) -> usize {
-        self.line_starts.partition_point(|start| *start <= offset)
-    }
-
-    /// Notes a fault.
-    pub(super) fn fault(&self, place: &Place, why: impl Into<Why>) {
-        let Why(why) = why.into();
-        self.faults.borrow_mut().push(Fault { line: place.line, key: place.key.clone(), why });
-    }
-
-    /// The path that `text` names, seen from the config's directory.
-    pub(super) fn path(&self, text: &str) -> PathBuf {
-        self.base.join(text)
-    }
-
-    /// Everything that was noted.
-    pub(super) fn into_faults(self) -> Vec<Fault> {
-        self.faults.into_inner()
-    }
-}
+pub(super) use super::context::{At, Context, Place, Why};
+use super::faults::did_you_mean;
 
 /// One table of the file. Only made by [`read_root`], [`Reader::section`] and its kin, which report every key that
 /// nobody asked for when the table has been read: it cannot be forgotten.
@@ -96,6 +30,16 @@ pub(super) fn read_root<'c, T>(
 ) -> T {
     let place = Place { line: None, key: String::new() };
     Reader::over(context, Some(table), place, false, read)
+}
+
+/// Reads a part of the file's outermost table; what else is in it counts for nothing.
+pub(super) fn read_part<'c, T>(
+    context: &'c Context<'c>,
+    table: &'c DeTable<'c>,
+    read: impl FnOnce(&Reader<'c>) -> T,
+) -> T {
+    let place = Place { line: None, key: String::new() };
+    read(&Reader { context, table: Some(table), place, muted: false, asked: RefCell::new(Vec::new()) })
 }
 
 impl<'c> Reader<'c> {

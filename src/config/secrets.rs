@@ -40,12 +40,6 @@ impl fmt::Debug for Certificate {
     }
 }
 
-impl PartialEq for Certificate {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.cert_file, &self.key_file) == (&other.cert_file, &other.key_file)
-    }
-}
-
 /// Who may read a file.
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum Holds {

@@ -21,7 +21,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Why> {
         "h" => 3_600_000,
         "d" => 86_400_000,
         "" => return Err(Why(format!("`{text}` has no unit; write `{text}s`, `{text}m` or `{text}h`"))),
-        _ => return Err(Why(format!("`{unit}` is no unit of time; use `ms`, `s`, `m`, `h` or `d`"))),
+        _ => return Err(Why(format!("`{text}` is no span; write a whole number and `ms`, `s`, `m`, `h` or `d`"))),
     };
     let span = Duration::from_millis(number.saturating_mul(millis));
     if span.is_zero() {
@@ -57,7 +57,7 @@ pub(super) fn size(text: &str) -> Result<u64, Why> {
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
         "" => return Err(Why(format!("`{text}` has no unit; write `{text}B` or `{text}MiB`"))),
-        _ => return Err(Why(format!("`{unit}` is no unit of size; use `B`, `KiB`, `MiB` or `GiB`"))),
+        _ => return Err(Why(format!("`{text}` is no size; write a whole number and `B`, `KiB`, `MiB` or `GiB`"))),
     };
     number.checked_mul(factor).ok_or_else(|| Why::from("it is larger than any size"))
 }

@@ -1,0 +1,112 @@
+//! `portcullis check`: the config as it was understood.
+
+use super::table::{columns, count, or, table};
+use crate::apps::{Access, Allow, App};
+use crate::config::{AuditTo, Config, Delivery};
+
+/// What the config means, in a few tables.
+pub(super) fn summary(config: &Config) -> String {
+    let apps = sorted(config);
+    let mut out = format!(
+        "ok: {}, {}, {}\n\n",
+        count(apps.len(), "app"),
+        count(config.idps.len(), "IdP"),
+        count(config.streams.len(), "stream")
+    );
+    let plain = config.server.listen.iter().map(ToString::to_string);
+    let tls = config.server.tls.iter().map(|tls| format!("{} (TLS)", tls.listen));
+    let spans = format!("{} at most, {} idle", span(config.session.max_age), span(config.session.idle));
+    let audit = match &config.audit {
+        AuditTo::Stdout => "to standard output".to_owned(),
+        AuditTo::Off => "off".to_owned(),
+        AuditTo::File(path) => format!("to {}", path.display()),
+    };
+    out.push_str(&columns(&[
+        ["listen".to_owned(), plain.chain(tls).collect::<Vec<_>>().join(", ")],
+        ["admin".to_owned(), config.admin.listen.to_string()],
+        ["sessions".to_owned(), spans],
+        ["ledger".to_owned(), config.ledger.path.display().to_string()],
+        ["audit".to_owned(), audit],
+    ]));
+    let rows = apps.iter().map(|app| {
+        let upstreams: Vec<_> = app.upstreams.iter().map(upstream).collect();
+        [app.name.clone(), place(app), app.idp.clone(), asks(app.access, &app.allow), upstreams.join(", ")]
+    });
+    out.push_str(&table(["app", "url", "idp", "who gets in", "upstreams"], rows.collect()));
+    let rows = apps.iter().flat_map(|app| {
+        app.rules.iter().map(|rule| [app.name.clone(), rule.path.as_str().to_owned(), asks(rule.access, &rule.allow)])
+    });
+    out.push_str(&table(["rule of", "path", "who gets in"], rows.collect()));
+    let rows = config.idps.values().map(|idp| {
+        let learns = [&idp.claims.device, &idp.claims.tenant].into_iter().flatten().chain(&idp.kept_claims).cloned();
+        let learns = [&idp.claims.email, &idp.claims.groups].into_iter().cloned().chain(learns);
+        [idp.name.clone(), idp.issuer.to_string(), idp.client_id.clone(), learns.collect::<Vec<_>>().join(", ")]
+    });
+    out.push_str(&table(["idp", "issuer", "client", "claims"], rows.collect()));
+    let rows = config.streams.values().map(|stream| {
+        let delivery = match stream.delivery {
+            Delivery::Push { .. } => "push",
+        };
+        [
+            stream.name.clone(),
+            stream.issuer.to_string(),
+            delivery.to_owned(),
+            stream.speaks_for.join(", "),
+            stream.widest.word().to_owned(),
+            stream.session_revoked.word().to_owned(),
+        ]
+    });
+    out.push_str(&table(["stream", "issuer", "by", "speaks for", "widest", "session-revoked"], rows.collect()));
+    out
+}
+
+/// Every app, by name.
+pub(super) fn sorted(config: &Config) -> Vec<&App> {
+    let mut apps: Vec<&App> = config.apps.iter().map(AsRef::as_ref).collect();
+    apps.sort_by(|a, b| a.name.cmp(&b.name));
+    apps
+}
+
+/// Where an app is, as people type it.
+pub(super) fn place(app: &App) -> String {
+    let prefix = app.prefix.as_str();
+    format!("{}{}", app.origin.as_str(), if prefix == "/" { "" } else { prefix })
+}
+
+/// Who gets in, in words.
+pub(super) fn asks(access: Access, allow: &Allow) -> String {
+    match access {
+        Access::Public => "everybody".to_owned(),
+        Access::Login if *allow == Allow::default() => "who signs in".to_owned(),
+        Access::Login => admitted(allow),
+    }
+}
+
+/// Whom `allow` admits, in words.
+pub(super) fn admitted(allow: &Allow) -> String {
+    let lists = [("group", &allow.groups), ("domain", &allow.email_domains), ("address", &allow.emails)];
+    let lists = lists.into_iter().map(|(what, values)| (what.to_owned(), values));
+    let claims = allow.claims.iter().map(|(name, values)| (name.clone(), values));
+    let parts: Vec<_> = lists
+        .chain(claims)
+        .filter(|(_, values)| !values.is_empty())
+        .map(|(what, values)| format!("{what} {}", values.join(" or ")))
+        .collect();
+    or(&[parts.join("; ")].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>(), "who signs in")
+}
+
+fn upstream(upstream: &crate::apps::Upstream) -> String {
+    let scheme = if upstream.tls { "https" } else { "http" };
+    let host = if upstream.host.contains(':') { format!("[{}]", upstream.host) } else { upstream.host.clone() };
+    format!("{scheme}://{host}:{}", upstream.port)
+}
+
+/// A span in the largest unit that divides it, as it would be written in the config.
+fn span(span: std::time::Duration) -> String {
+    let seconds = span.as_secs();
+    let (unit, size) = [("d", 86_400), ("h", 3600), ("m", 60)]
+        .into_iter()
+        .find(|(_, size)| seconds >= *size && seconds.is_multiple_of(*size))
+        .unwrap_or(("s", 1));
+    format!("{}{unit}", seconds / size)
+}

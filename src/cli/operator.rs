@@ -1,0 +1,212 @@
+//! `portcullis revoke` and `portcullis status`: what operators ask the running gateway.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::table::{columns, count, or, table};
+use super::{Exit, Outcome, Revoke, Running, Status};
+use crate::admin::{Made, Named, Problem, RevokeAnswer, RevokeRequest};
+use crate::config::{AdminSettings, Disk, Files as _};
+use crate::identity::is_loopback;
+use crate::secret::Secret;
+
+/// Asks the running gateway to revoke, and says what that did.
+pub(super) fn revoke(typed: Revoke) -> Outcome {
+    let json = typed.json;
+    let door = match Door::of(&typed.running) {
+        Ok(door) => door,
+        Err(outcome) => return outcome,
+    };
+    let request = RevokeRequest {
+        idp: typed.idp,
+        whom: Named {
+            user: typed.whom.user,
+            email: typed.whom.email,
+            session: typed.whom.session,
+            device: typed.whom.device,
+            tenant: typed.whom.tenant,
+            group: typed.whom.group,
+            everyone: typed.whom.everyone,
+        },
+        apps: typed.apps,
+        mode: typed.mode.into(),
+        reason: typed.reason,
+        dry_run: typed.dry_run,
+    };
+    // Serialising plain structs with string keys into memory has no failing case.
+    let body = serde_json::to_vec(&request).unwrap_or_default();
+    match door.call("/v1/revocations", Some(body)) {
+        Ok(reply) => revoked(&reply, json),
+        Err(outcome) => outcome,
+    }
+}
+
+/// Asks the running gateway how it is.
+pub(super) fn status(typed: &Status) -> Outcome {
+    let reply = Door::of(&typed.running).and_then(|door| door.call("/v1/status", None));
+    match reply {
+        Ok(reply) if reply.status != 200 => refused(&reply),
+        Ok(reply) if typed.json => Outcome::done(reply.text() + "\n"),
+        Ok(reply) => reply.read().map_or_else(not_understood, |status| Outcome::done(shown(&status))),
+        Err(outcome) => outcome,
+    }
+}
+
+/// The admin listener of the gateway that is meant.
+struct Door {
+    base: String,
+    token: Secret<String>,
+}
+
+/// What came back.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+impl Reply {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
+    }
+}
+
+impl Door {
+    fn of(running: &Running) -> Result<Self, Outcome> {
+        let (Some(url), Some(token_file)) = (&running.admin, &running.token_file) else {
+            let admin = AdminSettings::load(&running.config).map_err(|faults| super::faulty(&faults))?;
+            return Ok(Self { base: format!("http://{}", admin.listen), token: admin.token });
+        };
+        let base = Url::parse(url).ok().filter(|url| url.scheme() == "http" && url.host_str().is_some_and(is_loopback));
+        // The token travels in the clear: it must not leave this machine.
+        let base = base.ok_or_else(|| {
+            Outcome::not(Exit::Usage, format!("`{url}` is no loopback address; write `http://127.0.0.1:9090`"))
+        })?;
+        Ok(Self { base: base.origin().ascii_serialization(), token: token_in(token_file)? })
+    }
+
+    /// One call. It has 30 seconds: a revocation is written to disk before it is answered, but not longer than that.
+    #[tokio::main(flavor = "current_thread")]
+    async fn call(&self, path: &str, body: Option<Vec<u8>>) -> Result<Reply, Outcome> {
+        // The HTTP client wants one even for plain HTTP. If one is installed already, that is as good.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let send = async {
+            let client = reqwest::Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .timeout(Duration::from_secs(30))
+                .build()?;
+            let url = format!("{}{path}", self.base);
+            let request = match body {
+                Some(body) => client.post(url).header("content-type", "application/json").body(body),
+                None => client.get(url),
+            };
+            let mut response = request.bearer_auth(self.token.expose()).send().await?;
+            let mut reply = Reply { status: response.status().as_u16(), body: Vec::new() };
+            while let Some(chunk) = response.chunk().await? {
+                if reply.body.len() + chunk.len() > MAX_REPLY {
+                    break;
+                }
+                reply.body.extend_from_slice(&chunk);
+            }
+            Ok::<_, reqwest::Error>(reply)
+        };
+        send.await.map_err(|error| {
+            let why = if error.is_timeout() { "it does not answer in time" } else { "it cannot be reached" };
+            Outcome::not(Exit::Unreachable, format!("the gateway at {}: {why}; nothing is known to be done", self.base))
+        })
+    }
+}
+
+fn token_in(path: &Path) -> Result<Secret<String>, Outcome> {
+    let complain = |why: &str| Outcome::not(Exit::Config, format!("{}: {why}", path.display()));
+    let file = Disk.read(path).map_err(|error| complain(&error.to_string()))?;
+    if file.exposed {
+        return Err(complain("it is open to others; `chmod 600` it"));
+    }
+    let text = std::str::from_utf8(&file.bytes).map_err(|_| complain("it holds no text"))?;
+    Ok(Secret::new(text.trim().to_owned()))
+}
+
+/// What the answer to a revocation means.
+pub(super) fn revoked(reply: &Reply, json: bool) -> Outcome {
+    let problem: Option<Problem> = reply.read();
+    let done = if reply.status == 200 { reply.read() } else { problem.and_then(|problem| problem.done) };
+    let Some(answer) = done else {
+        return if reply.status == 200 { not_understood() } else { refused(reply) };
+    };
+    let says = if json { reply.text() + "\n" } else { told(&answer) };
+    if answer.durable || answer.dry_run {
+        return Outcome::done(says);
+    }
+    let complains = "in force, but not written down: a restart would forget it; run the command again".to_owned();
+    Outcome { exit: Exit::TryAgain, says, complains }
+}
+
+fn refused(reply: &Reply) -> Outcome {
+    let why = reply.read().map_or_else(|| format!("status {}", reply.status), |problem: Problem| problem.error);
+    let exit = match reply.status {
+        400..=499 if reply.status != 401 => Exit::Usage,
+        401 => Exit::Config,
+        _ => Exit::Unreachable,
+    };
+    Outcome::not(exit, format!("the gateway refuses: {why}"))
+}
+
+fn not_understood() -> Outcome {
+    Outcome::not(Exit::Unreachable, "what answers at the admin address is not this version of the gateway")
+}
+
+fn told(answer: &RevokeAnswer) -> String {
+    let verb = if answer.dry_run { "would revoke" } else { "revoked" };
+    let mut rows: Vec<[String; 2]> = Vec::new();
+    for Made { issuer, whom, apps, mode, cut_off } in &answer.revocations {
+        rows.push([verb.to_owned(), format!("{whom}, of {issuer}")]);
+        rows.push(["in".to_owned(), or(apps, "every app")]);
+        rows.push(["mode".to_owned(), mode.word().to_owned()]);
+        rows.push(["cut-off".to_owned(), format!("{cut_off}; only a newer login gets in")]);
+    }
+    let verb = if answer.dry_run { "would be cut" } else { "cut" };
+    rows.push(["in flight".to_owned(), format!("{} {verb}", count(answer.cut, "exchange"))]);
+    if !answer.dry_run {
+        rows.push(["durable".to_owned(), if answer.durable { "yes" } else { "no" }.to_owned()]);
+    }
+    columns(&rows)
+}
+
+fn shown(status: &crate::admin::Status) -> String {
+    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    let ready =
+        if status.ready.ready { yes(true) } else { format!("no: {}", or(&status.ready.reasons, "no reason given")) };
+    let records = status.ledger.records.map(|n| format!(", {n} records")).unwrap_or_default();
+    let ledger = if status.ledger.durable { "durable" } else { "NOT durable" };
+    let mut out = columns(&[
+        ["version".to_owned(), format!("{}, since {}", status.version, status.started_at)],
+        ["ready".to_owned(), ready],
+        ["revocations".to_owned(), format!("{} in force", status.revocations)],
+        ["in flight".to_owned(), count(status.exchanges, "exchange")],
+        ["ledger".to_owned(), format!("{ledger}{records}")],
+    ]);
+    let rows = status
+        .apps
+        .iter()
+        .map(|app| [app.name.clone(), app.url.clone(), format!("{} of {} well", app.healthy, app.upstreams)]);
+    out.push_str(&table(["app", "url", "upstreams"], rows.collect()));
+    let rows = status.idps.iter().map(|idp| [idp.name.clone(), idp.issuer.clone(), yes(idp.reachable)]);
+    out.push_str(&table(["idp", "issuer", "reachable"], rows.collect()));
+    let rows = status.streams.iter().map(|stream| {
+        let last = stream.last_event_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+        [stream.name.clone(), stream.issuer.clone(), last, stream.accepted.to_string(), stream.refused.to_string()]
+    });
+    out.push_str(&table(["stream", "issuer", "last event", "accepted", "refused"], rows.collect()));
+    out
+}
+
+/// Bytes of an answer that are read: a status of hundreds of apps has a tenth of it.
+const MAX_REPLY: usize = 1 << 20;
