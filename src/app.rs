@@ -5,7 +5,6 @@
 
 mod operator;
 mod services;
-mod settings;
 mod tls;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,9 +24,8 @@ use tokio::sync::watch;
 
 use self::operator::Operator;
 use self::services::{AdminService, Housekeeping};
-use crate::apps::App;
 use crate::audit::{self, Audit};
-use crate::config::{AuditTo, Config, Delivery};
+use crate::config::{AuditTo, Config, Delivery, ServerSettings};
 use crate::endpoint::{self, Endpoints, Parts};
 use crate::enforcer::{self, Enforcer};
 use crate::exchanges;
@@ -62,9 +60,19 @@ impl std::fmt::Debug for Gateway {
 
 /// Runs the gateway of `config` until the process is told to stop.
 pub fn run(config: Config) -> anyhow::Result<()> {
+    log_to_stderr(config.log.word());
     let gateway = Gateway::assemble(config, Clock::System)?;
     gateway.server.run(RunArgs::default());
     Ok(())
+}
+
+/// Sends what is said at `level` and above to standard error. Only our own words: what libraries say may hold what must
+/// not be seen (URLs with codes, headers with cookies).
+pub fn log_to_stderr(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::new(format!("off,portcullis={level}"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // An error means that somebody else took the log already.
+    let _ = log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init();
 }
 
 /// A gateway that runs in a thread of its own, until this is dropped.
@@ -142,116 +150,118 @@ impl Gateway {
         for address in config.server.listen.iter().copied().chain(config.server.tls.iter().map(|t| t.listen)) {
             drop(bind(address)?);
         }
+        let Config { server: settings, admin, .. } = &config;
+        let (settings, token) = (settings.clone(), admin.token.clone());
+        let endpoints = Arc::new(Endpoints::new(engines(config, clock)?));
 
-        let metrics = Arc::new(Metrics::new());
-        let ring = Arc::new(config.keys);
-        let sink = match config.audit {
-            AuditTo::Stdout => audit::Sink::Stdout,
-            AuditTo::Off => audit::Sink::Off,
-            AuditTo::File(path) => audit::Sink::File(path),
-        };
-        let audit = Audit::open(&audit::Settings { sink, queue: AUDIT_QUEUE }, clock.clone(), Arc::clone(&metrics))
-            .context("the audit log cannot be opened")?;
-        let client =
-            Client::new(&settings::outbound(config.outbound)).context("the outbound HTTP client cannot be made")?;
-
-        // No credential outlives a login that was as old as the IdP allows, plus a session from it (law 10).
-        let oldest_login = config.idps.values().map(|idp| idp.max_age).max().unwrap_or_default();
-        let enforcer = Enforcer::new(
-            &enforcer::Settings {
-                longest_life: config.session.max_age.saturating_add(oldest_login),
-                margin: MARGIN,
-                exchanges: exchanges::Settings { max: config.server.max_exchanges },
-            },
-            Arc::clone(&ring),
-        );
-        let (ledger, replay) = Ledger::open(&ledger::Settings::at(config.ledger.path))?;
-        let intake = Arc::new(Intake::new(
-            intake::Settings::default(),
-            enforcer.clone(),
-            ledger,
-            audit.clone(),
-            Arc::clone(&metrics),
-            clock.clone(),
-        ));
-        let replayed = intake.replay(replay)?;
-
-        let idps: HashMap<_, _> = config
-            .idps
-            .into_iter()
-            .map(|(name, settings)| (name, Arc::new(Idp::new(settings::idp(settings), client.clone(), clock.clone()))))
-            .collect();
-        let mut streams = HashMap::new();
-        for (name, settings) in config.streams {
-            streams.insert(name, Arc::new(stream(settings, &idps, &client, &clock)?));
-        }
-        audit.record(audit::Event::Started { version: env!("CARGO_PKG_VERSION"), revocations: replayed });
-
-        let apps: Vec<Arc<App>> = config.apps.iter().cloned().collect();
-        let endpoints = Arc::new(Endpoints::new(Parts {
-            apps: config.apps,
-            ring,
-            session: config.session,
-            idps,
-            streams,
-            enforcer: enforcer.clone(),
-            intake: Arc::clone(&intake),
-            audit: audit.clone(),
-            metrics: Arc::clone(&metrics),
-            clock: clock.clone(),
-        }));
-
-        let timeouts = config.server.timeouts;
-        let mut server = Server::new_with_opt_and_conf(
-            None,
-            ServerConf {
-                threads: config.server.threads.unwrap_or_else(cores),
-                upstream_keepalive_pool_size: UPSTREAM_POOL,
-                // One try per server and one more, not sixteen.
-                max_retries: 4,
-                grace_period_seconds: Some(0),
-                graceful_shutdown_timeout_seconds: Some(timeouts.shutdown.as_secs()),
-                ..ServerConf::default()
-            },
-        );
+        let mut server = Server::new_with_opt_and_conf(None, conf(&settings));
         server.bootstrap();
-
         let (mut pools, mut balancers) = (HashMap::new(), BTreeMap::new());
-        for app in &apps {
+        for app in endpoints.apps().iter() {
             let balancer: GenBackgroundService<Balancer> =
                 background_service(&format!("upstreams of {}", app.name), Pool::balancer(app)?);
             pools.insert(app.name.clone(), Pool::new(app, balancer.task()));
             balancers.insert(app.name.clone(), balancer.task());
             server.add_service(balancer);
         }
-        let patience = Patience { header_read: timeouts.header_read, keep_alive: timeouts.keep_alive };
-        let settings = proxy::Settings {
-            max_header_bytes: config.server.max_header_bytes,
-            patience,
-            client_timeout: timeouts.body_read,
-            trusted_proxies: config.server.trusted_proxies,
-        };
-        let inner = http_proxy(&server.configuration, Proxy::new(Arc::clone(&endpoints), pools, settings));
-        let mut service = Service::new("proxy".to_owned(), Cuttable::new(inner, patience));
-        for address in &config.server.listen {
-            service.add_tcp(&address.to_string());
-        }
-        for listener in config.server.tls {
-            let mut tls =
-                TlsSettings::intermediate("", "").map_err(|error| anyhow!("TLS cannot be set up: {error}"))?;
-            tls.enable_h2();
-            let address = listener.listen.to_string();
-            tls.set_cert_resolver(Arc::new(tls::Certificates::new(listener)));
-            service.add_tls_with_settings(&address, None, tls);
-        }
-        server.add_service(service);
-
+        server.add_service(proxy_service(&server.configuration, &endpoints, pools, settings)?);
+        let intake = Arc::clone(&endpoints.parts().intake);
         let operator = Arc::new(Operator::new(endpoints, balancers));
-        server
-            .add_service(background_service("admin", AdminService::new(admin_listener, config.admin.token, operator)));
+        server.add_service(background_service("admin", AdminService::new(admin_listener, token, operator)));
         server.add_service(background_service("housekeeping", Housekeeping(intake)));
         Ok(Self { server })
     }
+}
+
+/// The engines: everything that decides, remembers and calls others.
+fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
+    let metrics = Arc::new(Metrics::new());
+    let ring = Arc::new(config.keys);
+    let sink = match config.audit {
+        AuditTo::Stdout => audit::Sink::Stdout,
+        AuditTo::Off => audit::Sink::Off,
+        AuditTo::File(path) => audit::Sink::File(path),
+    };
+    let audit = Audit::open(&audit::Settings { sink, queue: AUDIT_QUEUE }, clock.clone(), Arc::clone(&metrics))
+        .context("the audit log cannot be opened")?;
+    let client = Client::new(&config.outbound).context("the outbound HTTP client cannot be made")?;
+
+    // No credential outlives a login that was as old as the IdP allows, plus a session from it (law 10).
+    let oldest_login = config.idps.values().map(|idp| idp.max_age).max().unwrap_or_default();
+    let settings = enforcer::Settings {
+        longest_life: config.session.max_age.saturating_add(oldest_login),
+        margin: MARGIN,
+        exchanges: exchanges::Settings { max: config.server.max_exchanges },
+    };
+    let enforcer = Enforcer::new(&settings, Arc::clone(&ring));
+    let (ledger, replay) = Ledger::open(&ledger::Settings::at(config.ledger.path))?;
+    if replay.is_new() {
+        tracing::warn!("the ledger is new: whatever was revoked before this start is not known here");
+    }
+    let intake = Intake::new(
+        intake::Settings::default(),
+        enforcer.clone(),
+        ledger,
+        audit.clone(),
+        Arc::clone(&metrics),
+        clock.clone(),
+    );
+    let revocations = intake.replay(replay)?;
+    audit.record(audit::Event::Started { version: env!("CARGO_PKG_VERSION"), revocations });
+
+    let idps: HashMap<_, _> = config
+        .idps
+        .into_iter()
+        .map(|(name, settings)| (name, Arc::new(Idp::new(settings, client.clone(), clock.clone()))))
+        .collect();
+    let mut streams = HashMap::new();
+    for (name, settings) in config.streams {
+        streams.insert(name, Arc::new(stream(settings, &idps, &client, &clock)?));
+    }
+    let (apps, session, intake) = (config.apps, config.session, Arc::new(intake));
+    Ok(Parts { apps, ring, session, idps, streams, enforcer, intake, audit, metrics, clock })
+}
+
+fn conf(settings: &ServerSettings) -> ServerConf {
+    ServerConf {
+        threads: settings.threads.unwrap_or_else(cores),
+        upstream_keepalive_pool_size: UPSTREAM_POOL,
+        // One try per server and a few more, not sixteen.
+        max_retries: 4,
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(settings.timeouts.shutdown.as_secs()),
+        ..ServerConf::default()
+    }
+}
+
+/// The listeners that people come in by.
+fn proxy_service(
+    conf: &Arc<ServerConf>,
+    endpoints: &Arc<Endpoints>,
+    pools: HashMap<String, Pool>,
+    settings: ServerSettings,
+) -> anyhow::Result<Service<Cuttable>> {
+    let timeouts = settings.timeouts;
+    let patience = Patience { header_read: timeouts.header_read, keep_alive: timeouts.keep_alive };
+    let bounds = proxy::Settings {
+        max_header_bytes: settings.max_header_bytes,
+        patience,
+        client_timeout: timeouts.body_read,
+        trusted_proxies: settings.trusted_proxies,
+    };
+    let inner = http_proxy(conf, Proxy::new(Arc::clone(endpoints), pools, bounds));
+    let mut service = Service::new("proxy".to_owned(), Cuttable::new(inner, patience));
+    for address in &settings.listen {
+        service.add_tcp(&address.to_string());
+    }
+    for listener in settings.tls {
+        let mut tls = TlsSettings::intermediate("", "").map_err(|error| anyhow!("TLS cannot be set up: {error}"))?;
+        tls.enable_h2();
+        let address = listener.listen.to_string();
+        tls.set_cert_resolver(Arc::new(tls::Certificates::new(listener)));
+        service.add_tls_with_settings(&address, None, tls);
+    }
+    Ok(service)
 }
 
 fn stream(
@@ -277,7 +287,7 @@ fn stream(
             .filter_map(|name| idps.get(name))
             .map(|idp| endpoint::spoken_for(idp))
             .collect(),
-        widest: settings::widest(settings.widest),
+        widest: settings.widest,
         session_revoked: settings.session_revoked,
         critical_members: vec![],
     };

@@ -28,7 +28,10 @@ pub use self::files::{Disk, File, Files};
 use self::reader::{Context, Reader};
 pub use self::secrets::Certificate;
 use crate::apps::Apps;
+pub use crate::http::Settings as OutboundSettings;
 use crate::identity::Issuer;
+pub use crate::idp::Settings as IdpSettings;
+use crate::policy::Widest;
 pub use crate::proxy::{Cidr, InvalidCidr};
 use crate::revocation::Mode;
 use crate::seal::KeyRing;
@@ -160,66 +163,6 @@ impl LogLevel {
     }
 }
 
-/// `[outbound]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutboundSettings {
-    /// To open a connection.
-    pub connect_timeout: Duration,
-    /// For a whole call.
-    pub timeout: Duration,
-    /// Certificates to trust besides the system's, in PEM.
-    pub extra_ca_pem: Option<Vec<u8>>,
-}
-
-/// `[idps.NAME]`.
-#[derive(Clone, Debug)]
-pub struct IdpSettings {
-    /// Its name in the config.
-    pub name: String,
-    /// Its issuer, byte for byte.
-    pub issuer: Issuer,
-    /// Who we are there.
-    pub client_id: String,
-    /// What proves it; `None` for a public client.
-    pub client_secret: Option<Secret<String>>,
-    /// What is asked for at sign-in; `openid` among them.
-    pub scopes: Vec<String>,
-    /// Which claim says what.
-    pub claims: ClaimNames,
-    /// Further claims that access rules ask for, sorted, each once.
-    pub kept_claims: Vec<String>,
-    /// How old a sign-in at the IdP may be for a new session (`max_age` of the request, OIDC Core §3.1.2.1).
-    pub max_age: Duration,
-    /// Where its metadata is, if not at the usual place.
-    pub metadata_url: Option<Url>,
-    /// What proves a login newer than a revocation.
-    pub prove_by: ProveBy,
-}
-
-/// Which claim of the ID token says what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimNames {
-    /// The e-mail address.
-    pub email: String,
-    /// The groups.
-    pub groups: String,
-    /// The device; `None` where the IdP has no such claim.
-    pub device: Option<String>,
-    /// The tenant; `None` where the IdP has no such claim.
-    pub tenant: Option<String>,
-    /// The name that the person types.
-    pub preferred_username: String,
-}
-
-/// What proves a login newer than a revocation (law 6).
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum ProveBy {
-    /// `auth_time`: the person proved who they are.
-    AuthTime,
-    /// `iat`: for IdPs that never say `auth_time`. Weaker: a running session at the IdP is enough.
-    IssuedAt,
-}
-
 /// `[streams.NAME]`.
 #[derive(Clone, Debug)]
 pub struct StreamSettings {
@@ -249,31 +192,6 @@ pub enum Delivery {
         /// What it presents as bearer.
         token: Secret<String>,
     },
-}
-
-/// The widest that a signal may reach (law 7).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Widest {
-    /// One person, their sessions and devices.
-    User,
-    /// A group, too.
-    Group,
-    /// A tenant, too.
-    Tenant,
-    /// Everybody.
-    Everyone,
-}
-
-impl Widest {
-    /// The word in the file.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Group => "group",
-            Self::Tenant => "tenant",
-            Self::Everyone => "everyone",
-        }
-    }
 }
 
 impl Config {

@@ -16,7 +16,7 @@ pub(crate) use self::cached::{Cached, Fetched};
 use crate::identity::is_loopback;
 
 /// How outbound calls are made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How long a connection may take to come about, TLS included.
     pub connect_timeout: Duration,

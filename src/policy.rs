@@ -67,6 +67,16 @@ pub enum Widest {
 }
 
 impl Widest {
+    /// Its name.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Group => "group",
+            Self::Tenant => "tenant",
+            Self::Everyone => "everyone",
+        }
+    }
+
     /// The width of that name.
     pub fn parse(word: &str) -> Option<Self> {
         match word {

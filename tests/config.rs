@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis::apps::Access;
-use portcullis::config::{Config, ProveBy, Widest};
+use portcullis::config::Config;
+use portcullis::idp::ProveBy;
+use portcullis::policy::Widest;
 use portcullis::revocation::Mode;
 
 const SAMPLE: &str = include_str!("../conf/portcullis.toml");
@@ -57,7 +59,7 @@ fn the_sample_loads_and_says_what_its_comments_say() {
     assert_eq!(config.session.max_age, Duration::from_secs(12 * 3600));
     assert_eq!(config.ledger.path, installed.directory.join("ledger.db"));
     let corp = config.idps.get("corp").expect("corp");
-    assert_eq!((corp.prove_by, corp.claims.tenant.as_deref()), (ProveBy::AuthTime, Some("tenant")));
+    assert_eq!((corp.prove_by, corp.claims.tenant.as_str()), (ProveBy::AuthTime, "tenant"));
     let stream = config.streams.get("corp").expect("stream");
     assert_eq!((stream.widest, stream.session_revoked), (Widest::User, Mode::Terminate));
     let wiki = config.apps.named("wiki").expect("wiki");

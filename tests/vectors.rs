@@ -168,7 +168,7 @@ fn judge_logout(file: &Value, compact: &str, keys: &Keys, now: Timestamp) -> Out
             Outcome::accepted(revocation.as_slice(), 0)
         }
         Err(why) => {
-            let body = reject::logout_json(why);
+            let body = reject::logout_json(&why.into());
             let text = |name: &str| body[name].as_str().expect("text").to_owned();
             Outcome::Refused { answer: text("error"), because: text("error_description") }
         }

@@ -38,7 +38,7 @@ pub(super) fn summary(config: &Config) -> String {
     });
     out.push_str(&table(["rule of", "path", "who gets in"], rows.collect()));
     let rows = config.idps.values().map(|idp| {
-        let learns = [&idp.claims.device, &idp.claims.tenant].into_iter().flatten().chain(&idp.kept_claims).cloned();
+        let learns = [&idp.claims.device, &idp.claims.tenant].into_iter().chain(&idp.kept_claims).cloned();
         let learns = [&idp.claims.email, &idp.claims.groups].into_iter().cloned().chain(learns);
         [idp.name.clone(), idp.issuer.to_string(), idp.client_id.clone(), learns.collect::<Vec<_>>().join(", ")]
     });

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use super::IdpSettings;
 use super::reader::Reader;
 use super::values::{issuer, one_of, scope, seconds, secure_url, text};
-use super::{ClaimNames, IdpSettings, ProveBy};
+use crate::idp::{ClaimNames, ProveBy};
+
+/// How far an IdP's clock may be off.
+const SKEW: Duration = Duration::from_secs(60);
 
 /// Every IdP, by name in the order of the file; `None` for one that has a fault.
 pub(super) fn idps(file: &Reader<'_>, session_max_age: Duration) -> Vec<(String, Option<IdpSettings>)> {
@@ -16,12 +20,14 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
     let client_id = table.require("client_id", text);
     let client_secret = table.secret("client_secret", "client_secret_file").map(|at| at.value);
     let scopes = scopes(table);
+    let usual = ClaimNames::default();
     let claims = table.section("claims", |claims| ClaimNames {
-        email: claims.or("email", text, "email".to_owned()),
-        groups: claims.or("groups", text, "groups".to_owned()),
-        device: claims.parse("device", text).map(|at| at.value),
-        tenant: claims.parse("tenant", text).map(|at| at.value),
-        preferred_username: claims.or("preferred_username", text, "preferred_username".to_owned()),
+        email: claims.or("email", text, usual.email),
+        phone: claims.or("phone", text, usual.phone),
+        groups: claims.or("groups", text, usual.groups),
+        device: claims.or("device", text, usual.device),
+        tenant: claims.or("tenant", text, usual.tenant),
+        preferred_username: claims.or("preferred_username", text, usual.preferred_username),
     });
     let max_age = table.or("max_age", seconds, session_max_age);
     let metadata_url = table.parse("metadata_url", secure_url).map(|at| at.value);
@@ -38,6 +44,7 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
         max_age,
         metadata_url,
         prove_by,
+        skew: SKEW,
     })
 }
 

@@ -3,7 +3,8 @@
 use super::faults::did_you_mean;
 use super::reader::{At, Reader, Why};
 use super::values::{issuer, one_of, secure_url, text};
-use super::{Delivery, StreamSettings, Widest};
+use super::{Delivery, StreamSettings};
+use crate::policy::Widest;
 use crate::revocation::Mode;
 
 /// Every stream, by name; `None` for one that has a fault.

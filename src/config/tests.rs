@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::apps::{Access, CanonicalPath, Host};
+use crate::policy::Widest;
 
 /// Files of a test, by path; `true` for those that others may read.
 struct Shelf(HashMap<PathBuf, (Vec<u8>, bool)>);
@@ -119,7 +120,7 @@ fn a_good_file_becomes_values() {
     assert_eq!(corp.client_secret.as_ref().map(|s| s.expose().as_str()), Some("s3cret"));
     assert_eq!(corp.kept_claims, ["department", "level"]);
     assert_eq!(corp.max_age, Duration::from_secs(8 * 3600));
-    assert_eq!((corp.claims.device.as_deref(), corp.claims.email.as_str()), (Some("device_id"), "email"));
+    assert_eq!((corp.claims.device.as_str(), corp.claims.email.as_str()), ("device_id", "email"));
     assert_eq!(config.streams.get("corp").map(|s| s.widest), Some(Widest::Group));
     let wiki = config.apps.named("wiki").expect("wiki");
     assert_eq!((wiki.upstreams.len(), wiki.access), (2, Access::Login));

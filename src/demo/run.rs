@@ -37,6 +37,7 @@ pub fn run(port: u16, state: Option<PathBuf>) -> anyhow::Result<()> {
     let demo = runtime.block_on(super::start(&settings, &Clock::System))?;
     let file = write_config(&state, ports, &demo)?;
     let config = Config::load(&file).map_err(|faults| anyhow!("{faults}"))?;
+    app::log_to_stderr(config.log.word());
     let gateway = app::start(config, Clock::System)?;
     print!("{}", banner(port, &demo, &file));
     std::io::stdout().flush()?;
@@ -75,7 +76,7 @@ fn private_directory(path: &Path) -> anyhow::Result<()> {
         .create(path)
         .with_context(|| format!("`{}` cannot be made: name another directory with --state", path.display()))?;
     let found = fs::symlink_metadata(path)?;
-    let mine = fs::metadata("/proc/self").map_or(found.uid(), |own| own.uid());
+    let mine = fs::metadata("/proc/self").map_or_else(|_| found.uid(), |own| own.uid());
     if !found.is_dir() || found.uid() != mine || found.permissions().mode() & 0o077 != 0 {
         bail!("`{}` is open to others: remove it, or name another directory with --state", path.display());
     }
