@@ -30,6 +30,7 @@ for (const scenarios of [login, revocation, backchannel, stubbornIdp, restart, s
 
 async function tell(scenario) {
   const before = world.gateway.log.length;
+  await world.nextSecond();
   try {
     await withinTime(scenario(world));
   } catch (error) {

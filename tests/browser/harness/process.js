@@ -18,7 +18,10 @@ export class Program {
     this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...options });
     this.#exited = once(this.#child, 'exit').catch((error) => { this.output += `${error}\n`; });
     running.add(this.#child);
-    this.#exited.then(() => running.delete(this.#child));
+    this.#exited.then((how) => {
+      running.delete(this.#child);
+      this.output += `--- ${name} ended (code, signal: ${how})\n`;
+    });
     this.#child.stdin.on('error', () => {});
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => { this.output += text; });
