@@ -45,7 +45,7 @@ impl Files for Disk {
         }
         let mut bytes = Zeroizing::new(Vec::new());
         file.by_ref().take(MAX_FILE).read_to_end(&mut bytes)?;
-        Ok(File { bytes, exposed: metadata.mode() & 0o077 != 0 })
+        Ok(File { bytes, exposed: metadata.mode() & 0o027 != 0 })
     }
 }
 
