@@ -104,7 +104,7 @@ fn person(config: &Config, app: &App, asked: &Explain) -> Option<(&'static str, 
         seen_at: now,
         asserted_at: now,
         auth_time: None,
-        targets: Vec::new(),
+        targets: Vec::new().into(),
         person: Person {
             subject: String::new(),
             email: asked.email.as_ref().map(|email| email.as_str().to_owned()),
