@@ -47,7 +47,7 @@ enum Command {
     },
     /// Run a toy IdP, a toy app and the gateway on loopback
     Demo {
-        /// Where the gateway listens
+        /// Where the gateway listens; IdP, app and admin listener take the three ports after it
         #[arg(long, default_value_t = 8080)]
         port: u16,
         /// Where its key, ledger and config are kept [default: a directory of its own among the temporary files]
