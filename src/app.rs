@@ -207,6 +207,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         clock.clone(),
     );
     let revocations = intake.replay(replay)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), revocations, "the ledger is in force, the gateway starts");
     audit.record(audit::Event::Started { version: env!("CARGO_PKG_VERSION"), revocations });
 
     let idps: HashMap<_, _> = config

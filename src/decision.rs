@@ -139,6 +139,17 @@ pub enum Decision {
     Refuse(Refusal),
 }
 
+impl Decision {
+    /// The word for logs.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Forward(_) => "forward",
+            Self::Login(login) => login.cause.word(),
+            Self::Refuse(refusal) => refusal.word(),
+        }
+    }
+}
+
 /// What a request asks, as far as a decision depends on it.
 #[derive(Copy, Clone, Debug)]
 pub struct Request<'a> {

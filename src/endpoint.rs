@@ -158,7 +158,9 @@ impl Endpoints {
         };
         let origin = ask.headers.get(http::header::ORIGIN).map(|o| o.to_str().unwrap_or("unreadable"));
         let request = decision::Request { client: ask.client, path: ask.path, origin };
-        match decision::decide(&request, app, &evidence, standing) {
+        let decision = decision::decide(&request, app, &evidence, standing);
+        tracing::debug!(app = app.name, method = %ask.method, path = %ask.path, decision = decision.word(), "decided");
+        match decision {
             Decision::Forward(permit) => Admission::Forward { cookies: self.renewed(&evidence, app), permit, guard },
             Decision::Login(login) => {
                 if login.cause.is_revocation() {

@@ -175,6 +175,13 @@ impl Intake {
         let cut = self.enforcer.apply(revocation).cut;
         self.metrics.enforced_after(now.since(revocation.cut_off));
         self.metrics.cut(cut);
+        tracing::info!(
+            source = revocation.origin.word(),
+            mode = revocation.mode.word(),
+            cut_off = %revocation.cut_off,
+            cut = cut.total(),
+            "a revocation is in force"
+        );
         self.audit.record(self.event(revocation, cut));
         cut
     }

@@ -17,7 +17,7 @@ pub trait Files {
 pub struct File {
     /// What it holds.
     pub bytes: Zeroizing<Vec<u8>>,
-    /// Whether others than its owner may read, write or run it.
+    /// Whether its group may write it, or others may read, write or run it.
     pub exposed: bool,
 }
 

@@ -214,6 +214,7 @@ impl Endpoints {
             return answer::page(StatusCode::INTERNAL_SERVER_ERROR, &page);
         };
         self.0.metrics.login(idp.name(), "signed_in");
+        tracing::info!(idp = idp.name(), app = app.name, "somebody signed in");
         self.0.audit.record(Event::SignedIn {
             app: app.name.clone(),
             idp: idp.name().to_owned(),
