@@ -119,21 +119,26 @@ impl Proxy {
         path: crate::apps::CanonicalPath,
     ) -> Result<Response<Bytes>> {
         Flight::arrive();
-        let mut body = Vec::new();
-        while let Some(chunk) = session.read_request_body().await? {
-            if body.len() + chunk.len() > endpoint::MAX_BODY {
-                session.set_keepalive(None);
-                return Ok(self.endpoints.body_too_large());
+        // Signals and forms are small: whoever takes longer for one than for a head is no sender of signals.
+        let reading = tokio::time::timeout(self.settings.patience.header_read, small_body(session));
+        let body = match reading.await {
+            Ok(body) => body?,
+            Err(_) => {
+                return Error::e_explain(ErrorType::HTTPStatus(408), "a body of ours took too long")
+                    .map_err(|e| e.into_down());
             }
-            body.extend_from_slice(&chunk);
-        }
+        };
+        let Some(body) = body else {
+            session.set_keepalive(None);
+            return Ok(self.endpoints.body_too_large());
+        };
         let head = session.req_header();
         let mut request = http::Request::builder().method(head.method.clone()).uri(head.uri.clone());
         if let Some(headers) = request.headers_mut() {
             headers.clone_from(&head.headers);
         }
         let request = request
-            .body(Bytes::from(body))
+            .body(body)
             .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a request that cannot be rebuilt"))?;
         Ok(self.endpoints.handle(&host, &path, request).await)
     }
@@ -161,6 +166,18 @@ impl Proxy {
         }
         Ok(())
     }
+}
+
+/// A body for one of our own endpoints; `None` if it is larger than any of them reads.
+async fn small_body(session: &mut Session) -> Result<Option<Bytes>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = session.read_request_body().await? {
+        if body.len() + chunk.len() > endpoint::MAX_BODY {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(Bytes::from(body)))
 }
 
 /// What one request carries through the hooks.
