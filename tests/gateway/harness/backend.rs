@@ -257,6 +257,9 @@ impl Connection<'_> {
     }
 }
 
+/// What a file without end consists of.
+const MORE: &[u8] = &[b'x'; 64 * 1024];
+
 enum Then {
     Next,
     Close,
@@ -282,7 +285,7 @@ async fn do_it<S: Peer>(reply: Reply, stream: &mut S) -> Then {
         }
         Reply::Endless(bytes) => {
             let _gone = stream.write_all(&bytes).await;
-            while stream.write_all(&[b'x'; 8 * 1024]).await.is_ok() {}
+            while stream.write_all(MORE).await.is_ok() {}
             Then::Close
         }
         Reply::Echo(bytes) => {
@@ -354,12 +357,6 @@ async fn line<S: Peer>(come: &mut Vec<u8>, stream: &mut S) -> Option<String> {
 }
 
 async fn more<S: Peer>(stream: &mut S, come: &mut Vec<u8>) -> bool {
-    let mut piece = [0; 16 * 1024];
-    match stream.read(&mut piece).await {
-        Ok(0) | Err(_) => false,
-        Ok(length) => {
-            come.extend_from_slice(&piece[..length]);
-            true
-        }
-    }
+    come.reserve(16 * 1024);
+    matches!(stream.read_buf(come).await, Ok(1..))
 }

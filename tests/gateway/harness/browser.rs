@@ -144,6 +144,12 @@ impl Browser {
         self.jar.retain(|cookie| Some(cookie.host.as_str()) != idp.host_str());
     }
 
+    /// Loses a cookie of the app's host.
+    pub(crate) fn loses(&mut self, name: &str) {
+        let host = self.url("/").host_str().unwrap_or_default().to_owned();
+        self.jar.retain(|cookie| cookie.host != host || cookie.name != name);
+    }
+
     /// The same browser, used on another origin of the gateway's.
     pub(crate) fn at(&mut self, origin: &str) {
         origin.clone_into(&mut self.origin);
@@ -180,7 +186,7 @@ impl Browser {
         if !cookies.is_empty() {
             ask = ask.with("Cookie", &cookies);
         }
-        let answer = Wire::once(address, &ask.bytes(&authority)).await;
+        let answer = Box::pin(Wire::once(address, &ask.bytes(&authority))).await;
         let set: Vec<_> = answer.all("set-cookie").map(str::to_owned).collect();
         for field in set {
             self.takes_cookie(url, &field);

@@ -168,11 +168,11 @@ impl House {
     /// A house by plan.
     pub(crate) async fn of(plan: Plan) -> Self {
         for _ in 0..4 {
-            if let Ok(house) = Self::try_of(plan.clone()).await {
+            if let Ok(house) = Box::pin(Self::try_of(plan.clone())).await {
                 return house;
             }
         }
-        Self::try_of(plan).await.unwrap_or_else(|why| panic!("the gateway does not start: {why:#}"))
+        Box::pin(Self::try_of(plan)).await.unwrap_or_else(|why| panic!("the gateway does not start: {why:#}"))
     }
 
     async fn try_of(plan: Plan) -> anyhow::Result<Self> {

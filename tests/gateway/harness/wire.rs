@@ -189,6 +189,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         soon("the connection is ended", async { while self.more().await {} }).await;
     }
 
+    /// Reads that many bytes and throws them away; false if the connection ends before.
+    pub(crate) async fn reads(&mut self, length: usize) -> bool {
+        soon("many bytes", async {
+            let mut read = 0;
+            while read < length {
+                if !self.more().await {
+                    return false;
+                }
+                read += std::mem::take(&mut self.come).len();
+            }
+            true
+        })
+        .await
+    }
+
     /// What came and was not looked at, up to the end of the connection.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.more().await {}
@@ -235,16 +250,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Reads once; false at the end.
     async fn more(&mut self) -> bool {
-        let mut piece = [0; 16 * 1024];
-        match self.stream.read(&mut piece).await {
-            Ok(0) | Err(_) => false,
-            Ok(length) => {
-                self.come.extend_from_slice(&piece[..length]);
-                true
-            }
-        }
+        self.come.reserve(PIECE);
+        matches!(self.stream.read_buf(&mut self.come).await, Ok(1..))
     }
 }
+
+/// Bytes that are read at once.
+const PIECE: usize = 16 * 1024;
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
