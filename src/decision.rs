@@ -203,6 +203,8 @@ mod tests {
 
     fn session(groups: &[&str]) -> Evidence {
         let time = Timestamp::from_secs(100);
+        let key = crate::seal::generate_key().expect("key");
+        let ring = crate::seal::KeyRing::parse([key.expose().as_str()]).expect("ring").expect("one key");
         Evidence::Session {
             session: Box::new(Session {
                 id: SessionId([0; 16]),
@@ -213,6 +215,7 @@ mod tests {
                 asserted_at: time,
                 auth_time: None,
                 targets: [].into(),
+                key: ring.newest(),
                 person: Person {
                     subject: "ann".into(),
                     groups: groups.iter().map(|g| (*g).to_owned()).collect(),

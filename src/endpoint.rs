@@ -259,7 +259,7 @@ impl Endpoints {
         )
     }
 
-    /// The `Set-Cookie` values that move a session's idle limit on, or put it under a newer key.
+    /// The `Set-Cookie` values that move a session's idle limit on.
     fn renewed(&self, evidence: &Evidence, app: &App) -> Vec<String> {
         let Evidence::Session { session, renew: true } = evidence else { return vec![] };
         let renewed = Session { seen_at: self.0.clock.now(), ..(**session).clone() };

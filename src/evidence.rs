@@ -56,7 +56,7 @@ pub enum Evidence {
     Session {
         /// The session.
         session: Box<Session>,
-        /// Its cookie should be sealed again: the idle limit moves on, or a newer key is there.
+        /// Its cookie should be sealed again: the idle limit moves on.
         renew: bool,
     },
 }
@@ -116,14 +116,14 @@ fn session(
     let Some(sealed) = session::gather(cookies.into_iter()).map_err(|session::Scattered| Unusable::Scattered)? else {
         return Ok(None);
     };
-    let (session, stale) = Session::open(ring, app.origin.host().as_str(), &sealed).map_err(Unusable::Seal)?;
+    let session = Session::open(ring, app.origin.host().as_str(), &sealed).map_err(Unusable::Seal)?;
     if session.idp != app.idp {
         return Err(Unusable::OtherIdp);
     }
     if let Some(over) = session.over(settings, now) {
         return Err(Unusable::Over(over));
     }
-    let renew = stale || session.wants_renewal(settings, now);
+    let renew = session.wants_renewal(settings, now);
     Ok(Some((session, renew)))
 }
 
@@ -159,7 +159,7 @@ mod tests {
             session_expiry: None,
         };
         let now = Timestamp::from_secs(1000);
-        let session = Session::begin(SessionId([1; 16]), idp, &identity, vec![], ring.hasher(), &SETTINGS, now);
+        let session = Session::begin(SessionId([1; 16]), idp, &identity, vec![], ring, &SETTINGS, now);
         session.seal(ring, "wiki.example").expect("sealed").remove(0).1
     }
 

@@ -1,8 +1,8 @@
 //! Sealing what travels through other people's hands: cookies, flow state.
 //!
 //! AES-256-GCM under keys derived per purpose from each ring key; the purpose and the context (cookie name, host) are
-//! authenticated with the text, so that a seal opens only as what it was made for. The newest key seals, every key of
-//! the ring opens.
+//! authenticated with the text, so that a seal opens only as what it was made for. The newest key seals what is new,
+//! every key of the ring opens, and what carries targets stays under the key that hashed them.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hkdf, rand};
@@ -69,7 +69,7 @@ pub enum OpenError {
 
 /// One key of the ring, with everything derived from it.
 struct RingKey {
-    id: [u8; KEY_ID_LEN],
+    id: KeyId,
     /// INVARIANT: one key per purpose, in the order of [`Purpose::ALL`].
     aeads: [LessSafeKey; Purpose::ALL.len()],
     hasher: TargetHasher,
@@ -78,13 +78,17 @@ struct RingKey {
 /// The keys of the gateway, newest first. INVARIANT: never empty.
 pub struct KeyRing(Vec<RingKey>);
 
-/// A text and the position in the ring of the key that opened it.
+/// The name of one key of the ring.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; KEY_ID_LEN]);
+
+/// A text and the key that opened it.
 #[derive(Debug)]
 pub struct Opened {
     /// The text that was sealed.
     pub text: Vec<u8>,
-    /// True if an older key than the newest sealed it: time to seal again.
-    pub stale: bool,
+    /// The key that had sealed it.
+    pub key: KeyId,
 }
 
 impl std::fmt::Debug for KeyRing {
@@ -110,7 +114,13 @@ impl KeyRing {
     /// Seals `text` under the newest key, bound to `purpose` and `context`. In base64url, ready for a cookie.
     /// `None` if the system has no randomness to give.
     pub fn seal(&self, purpose: Purpose, context: &str, text: &[u8]) -> Option<String> {
-        let key = self.0.first()?;
+        self.seal_under(self.newest(), purpose, context, text)
+    }
+
+    /// As [`KeyRing::seal`], under that key of the ring. For what carries targets that this key hashed: under a newer
+    /// one it would outlive the key, and no revocation could meet it any more. `None` also if the key is not there.
+    pub fn seal_under(&self, key: KeyId, purpose: Purpose, context: &str, text: &[u8]) -> Option<String> {
+        let key = self.0.iter().find(|known| known.id == key)?;
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).ok()?;
         let mut body = Vec::with_capacity(KEY_ID_LEN + NONCE_LEN + text.len() + TAG_LEN);
@@ -118,7 +128,7 @@ impl KeyRing {
         key.aead(purpose)
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context.as_bytes()), &mut body)
             .ok()?;
-        let sealed: Vec<u8> = key.id.into_iter().chain(nonce).chain(body).collect();
+        let sealed: Vec<u8> = key.id.0.into_iter().chain(nonce).chain(body).collect();
         Some(URL_SAFE_NO_PAD.encode(sealed))
     }
 
@@ -127,7 +137,7 @@ impl KeyRing {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| OpenError::Malformed)?;
         let (id, rest) = bytes.split_first_chunk::<KEY_ID_LEN>().ok_or(OpenError::Malformed)?;
         let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>().ok_or(OpenError::Malformed)?;
-        let (position, key) = self.0.iter().enumerate().find(|(_, key)| key.id == *id).ok_or(OpenError::UnknownKey)?;
+        let key = self.0.iter().find(|key| key.id.0 == *id).ok_or(OpenError::UnknownKey)?;
         let mut text = body.to_vec();
         let length = key
             .aead(purpose)
@@ -135,18 +145,27 @@ impl KeyRing {
             .map_err(|_| OpenError::Refused)?
             .len();
         text.truncate(length);
-        Ok(Opened { text, stale: position > 0 })
+        Ok(Opened { text, key: key.id })
     }
 
-    /// The hasher of the newest key: new sessions carry targets hashed by it.
+    /// The newest key: new sessions carry targets hashed under it, and are sealed under it.
+    pub fn newest(&self) -> KeyId {
+        self.first().id
+    }
+
+    /// The hasher of the newest key.
     pub fn hasher(&self) -> &TargetHasher {
-        #[expect(clippy::indexing_slicing, reason = "a ring is never empty")]
-        &self.0[0].hasher
+        &self.first().hasher
     }
 
     /// The hashers of all keys: a revocation is put in force under each.
     pub fn hashers(&self) -> Vec<&TargetHasher> {
         self.0.iter().map(|key| &key.hasher).collect()
+    }
+
+    fn first(&self) -> &RingKey {
+        #[expect(clippy::indexing_slicing, reason = "a ring is never empty")]
+        &self.0[0]
     }
 }
 
@@ -173,7 +192,7 @@ impl RingKey {
             *to = *from;
         }
         Ok(Self {
-            id,
+            id: KeyId(id),
             aeads: [aead(session)?, aead(flow)?, aead(sign_out)?],
             hasher: TargetHasher::new(&derive(b"portcullis targets 1")?),
         })
@@ -213,11 +232,18 @@ mod tests {
     }
 
     #[test]
-    fn an_older_key_opens_and_asks_for_a_new_seal() {
+    fn an_older_key_opens_and_what_is_sealed_under_it_goes_with_it() {
         let (old, new) = (text(), text());
-        let sealed = ring(&[&old]).seal(Purpose::Flow, "", b"x").expect("sealed");
-        let opened = ring(&[&new, &old]).open(Purpose::Flow, "", &sealed).expect("opens");
-        assert_eq!((opened.text.as_slice(), opened.stale), (b"x".as_slice(), true));
+        let sealed = ring(&[&old]).seal(Purpose::Session, "", b"x").expect("sealed");
+        let both = ring(&[&new, &old]);
+        let opened = both.open(Purpose::Session, "", &sealed).expect("opens");
+        assert_eq!(opened.text, b"x");
+        assert_ne!(opened.key, both.newest());
+        let again = both.seal_under(opened.key, Purpose::Session, "", b"y").expect("sealed");
+        assert_eq!(ring(&[&old]).open(Purpose::Session, "", &again).map(|o| o.text), Ok(b"y".to_vec()));
+        let left = ring(&[&new]);
+        assert_eq!(left.open(Purpose::Session, "", &again).err(), Some(OpenError::UnknownKey));
+        assert_eq!(left.seal_under(opened.key, Purpose::Session, "", b"z"), None);
     }
 
     #[test]

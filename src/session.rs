@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::identity::{Identity, TargetHasher, TargetKey, TargetKind};
+use crate::identity::{Identity, TargetKey, TargetKind};
 use crate::revocation::Credential;
-use crate::seal::{KeyRing, OpenError, Purpose};
+use crate::seal::{KeyId, KeyRing, OpenError, Purpose};
 use crate::time::Timestamp;
 
 /// The name of the session cookie; `__Host-` ties it to one host, TLS and the whole path (RFC 6265bis §4.1.3.2).
@@ -71,6 +71,9 @@ pub struct Session {
     pub auth_time: Option<Timestamp>,
     /// Every handle it can be revoked by; shared with the exchanges that run on it.
     pub targets: Arc<[(TargetKind, TargetKey)]>,
+    /// The key of the ring that hashed them. INVARIANT: the session is sealed under this key and no other, so that it
+    /// ends when the key leaves the ring. Under another it would go on, with targets that no revocation meets.
+    pub key: KeyId,
     /// Whom it is for.
     pub person: Person,
 }
@@ -91,7 +94,7 @@ impl Session {
         idp: &str,
         identity: &Identity,
         claims: Vec<(String, String)>,
-        hasher: &TargetHasher,
+        ring: &KeyRing,
         settings: &Settings,
         now: Timestamp,
     ) -> Self {
@@ -105,7 +108,8 @@ impl Session {
             seen_at: now,
             asserted_at: identity.asserted_at,
             auth_time: identity.auth_time,
-            targets: own.iter().chain(&identity.targets()).map(|t| (t.kind, hasher.key(t))).collect(),
+            targets: own.iter().chain(&identity.targets()).map(|t| (t.kind, ring.hasher().key(t))).collect(),
+            key: ring.newest(),
             person: Person {
                 subject: identity.subject.clone(),
                 email: identity.email.as_ref().map(|e| e.as_str().to_owned()),
@@ -141,9 +145,9 @@ impl Session {
     }
 
     /// Seals the session into cookie values for `host`: one, or numbered chunks. `None` if it is too large for
-    /// [`MAX_CHUNKS`] or the system has no randomness to give.
+    /// [`MAX_CHUNKS`], its key has left the ring, or the system has no randomness to give.
     pub fn seal(&self, ring: &KeyRing, host: &str) -> Option<Vec<(String, String)>> {
-        let sealed = ring.seal(Purpose::Session, host, &self.encode()?)?;
+        let sealed = ring.seal_under(self.key, Purpose::Session, host, &self.encode()?)?;
         if sealed.len() <= CHUNK {
             return Some(vec![(COOKIE.to_owned(), sealed)]);
         }
@@ -156,11 +160,10 @@ impl Session {
         (chunks.len() <= MAX_CHUNKS).then_some(chunks)
     }
 
-    /// Opens a sealed session made for `host`; also says whether an older key than the newest had sealed it.
-    pub fn open(ring: &KeyRing, host: &str, sealed: &str) -> Result<(Self, bool), OpenError> {
+    /// Opens a sealed session made for `host`.
+    pub fn open(ring: &KeyRing, host: &str, sealed: &str) -> Result<Self, OpenError> {
         let opened = ring.open(Purpose::Session, host, sealed)?;
-        let session = Self::decode(&opened.text).ok_or(OpenError::Malformed)?;
-        Ok((session, opened.stale))
+        Self::decode(&opened.text, opened.key).ok_or(OpenError::Malformed)
     }
 
     /// The fixed layout. `None` if a text or list is longer than the layout can hold.
@@ -196,7 +199,7 @@ impl Session {
     }
 
     /// Reads the layout; `None` if it is of another version or ends early. Only sealed bytes come here.
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    fn decode(bytes: &[u8], key: KeyId) -> Option<Self> {
         let mut at = Reader(bytes);
         if at.byte()? != VERSION {
             return None;
@@ -230,6 +233,7 @@ impl Session {
             asserted_at,
             auth_time: (auth_time > Timestamp::ZERO).then_some(auth_time),
             targets: targets.into(),
+            key,
             person: Person {
                 subject,
                 email: given(email),
@@ -354,14 +358,14 @@ mod tests {
     fn session(groups: usize, ring: &KeyRing) -> Session {
         let claims = vec![("department".to_owned(), "it".to_owned())];
         let now = Timestamp::from_secs(1001);
-        Session::begin(SessionId([7; 16]), "corp", &identity(groups), claims, ring.hasher(), &SETTINGS, now)
+        Session::begin(SessionId([7; 16]), "corp", &identity(groups), claims, ring, &SETTINGS, now)
     }
 
     fn round_trip(ring: &KeyRing, session: &Session) -> Session {
         let cookies = session.seal(ring, "wiki.example.com").expect("sealed");
         let named = cookies.iter().map(|(n, v)| (n.as_str(), v.as_str()));
         let whole = gather(named).expect("fits").expect("present");
-        Session::open(ring, "wiki.example.com", &whole).expect("opens").0
+        Session::open(ring, "wiki.example.com", &whole).expect("opens")
     }
 
     #[test]
@@ -411,7 +415,7 @@ mod tests {
         assert_eq!(ordinary.over(&SETTINGS, at(0)), None, "a clock that went back ends nothing");
         let mut short = identity(0);
         short.session_expiry = Some(at(1100));
-        let ceiling = Session::begin(SessionId([1; 16]), "corp", &short, vec![], ring.hasher(), &SETTINGS, at(1001));
+        let ceiling = Session::begin(SessionId([1; 16]), "corp", &short, vec![], &ring, &SETTINGS, at(1001));
         assert_eq!(ceiling.over(&SETTINGS, at(1099)), None);
         assert_eq!(ceiling.over(&SETTINGS, at(1100)), Some(Over::Expired));
     }
@@ -421,10 +425,10 @@ mod tests {
         let ring = ring();
         let bytes = session(2, &ring).encode().expect("layout");
         for length in 0..bytes.len() {
-            assert_eq!(Session::decode(&bytes[..length]), None, "cut at {length}");
+            assert_eq!(Session::decode(&bytes[..length], ring.newest()), None, "cut at {length}");
         }
         let mut other = bytes;
         other[0] = 99;
-        assert_eq!(Session::decode(&other), None);
+        assert_eq!(Session::decode(&other, ring.newest()), None);
     }
 }

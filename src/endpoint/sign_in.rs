@@ -189,7 +189,7 @@ impl Endpoints {
             idp.name(),
             &identity,
             claims.collect(),
-            self.0.ring.hasher(),
+            &self.0.ring,
             &self.0.session,
             now,
         );

@@ -34,9 +34,11 @@ impl Endpoints {
     /// `/oauth2/sign_out`: the session is over for every copy of its cookie, then the browser goes to the IdP.
     pub(super) async fn sign_out(&self, call: &Call<'_>) -> Response<Bytes> {
         let site = call.headers().get("sec-fetch-site").and_then(|v| v.to_str().ok());
-        if site == Some("cross-site") && call.parameter("confirmed").is_none() {
+        // The button leads here again, from a page of this site. Nothing in the URL may stand for that click: another
+        // site could write it, too.
+        if site == Some("cross-site") {
             let page = Page::new("Sign out?", "A page of another site asks to sign you out.")
-                .action("Sign out", &format!("{PREFIX}/sign_out?confirmed=1"));
+                .action("Sign out", &format!("{PREFIX}/sign_out"));
             return answer::page(StatusCode::OK, &page);
         }
         let session = self.evidence(call.headers(), call.app).session().cloned();

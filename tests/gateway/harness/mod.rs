@@ -1,0 +1,14 @@
+//! What the tests are written in: a house with everything in it, a browser, an app, and the wire.
+
+pub(crate) mod backend;
+pub(crate) mod browser;
+pub(crate) mod dice;
+pub(crate) mod house;
+pub(crate) mod tls;
+pub(crate) mod wire;
+
+pub(crate) use self::backend::{Backend, GREETING, Reply, Seen, answer, ok};
+pub(crate) use self::browser::{Browser, parameter};
+pub(crate) use self::dice::Dice;
+pub(crate) use self::house::{AUDIENCE, House, Plan, SESSION_REVOKED};
+pub(crate) use self::wire::{Ask, Wire, soon};

@@ -1,0 +1,8 @@
+//! The gateway as a whole, over real sockets, between a scripted IdP and a scripted app. One file per topic.
+#![cfg(test)]
+
+mod cut;
+mod harness;
+mod main_job;
+mod time;
+mod whom;
