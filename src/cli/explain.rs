@@ -105,6 +105,7 @@ fn person(config: &Config, app: &App, asked: &Explain) -> Option<(&'static str, 
         asserted_at: now,
         auth_time: None,
         targets: [].into(),
+        key: config.keys.newest(),
         person: Person {
             subject: String::new(),
             email: asked.email.as_ref().map(|email| email.as_str().to_owned()),
