@@ -1,8 +1,13 @@
 //! The gateway as a whole, over real sockets, between a scripted IdP and a scripted app. One file per topic.
 #![cfg(test)]
 
+mod claims;
 mod cut;
 mod harness;
 mod main_job;
+mod paths;
+mod smuggling;
 mod time;
+mod tls;
+mod upstreams;
 mod whom;
