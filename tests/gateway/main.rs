@@ -2,10 +2,13 @@
 #![cfg(test)]
 
 mod claims;
+mod crowd;
 mod cut;
 mod harness;
 mod main_job;
+mod noise;
 mod paths;
+mod signals;
 mod smuggling;
 mod time;
 mod tls;

@@ -400,7 +400,7 @@ idp = "demo"
 
     /// The subject that names a user by issuer and `sub`.
     pub(crate) fn subject_of(&self, user: &str) -> Value {
-        json!({ "format": "iss_sub", "iss": self.demo.issuer, "sub": self.demo.idp.subject(user) })
+        json!({ "format": "iss_sub", "iss": self.demo.issuer, "sub": self.demo.idp.subject(user).expect("a known user") })
     }
 
     /// How a SET is pushed (RFC 8935 §2.1).
@@ -434,8 +434,13 @@ idp = "demo"
 
     /// A call of an operator.
     pub(crate) async fn operator(&self, ask: Ask) -> Answer {
-        let ask = ask.with("Authorization", &format!("Bearer {ADMIN_TOKEN}")).with("Connection", "close");
-        Wire::once(self.admin_address(), &ask.bytes(&format!("127.0.0.1:{}", self.ports.admin))).await
+        let ask = self.as_operator(ask).with("Connection", "close");
+        Wire::once(self.admin_address(), &ask.bytes(&self.admin_address().to_string())).await
+    }
+
+    /// A request with what operators present.
+    pub(crate) fn as_operator(&self, ask: Ask) -> Ask {
+        ask.with("Authorization", &format!("Bearer {ADMIN_TOKEN}"))
     }
 
     /// Where operators come in.
