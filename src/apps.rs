@@ -383,6 +383,8 @@ pub(crate) mod tests {
             ("/admin", false, 1),
             ("/ADMIN/x", false, 1),
             ("/admin;a=b/x", false, 1),
+            ("/;a=b/admin", false, 1),
+            ("/;/;x/admin/y", false, 1),
             ("/admin/logo", true, 0),
             ("/admin/logo;x", false, 1),
         ] {

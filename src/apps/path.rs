@@ -72,10 +72,16 @@ impl CanonicalPath {
     }
 
     /// The same question in the loosest reading that an app might have: letters of either case are equal and path
-    /// parameters (`;x=y`) are not there. For rules that restrict.
+    /// parameters (`;x=y`) are not there, nor is a segment that consists of them alone. For rules that restrict.
     pub fn may_be_below(&self, prefix: &Prefix) -> bool {
-        let bare: String = self.0.split_inclusive('/').map(strip_parameters).collect::<String>().to_lowercase();
-        below(&bare, &prefix.0.to_lowercase())
+        let bare: String = self
+            .0
+            .split('/')
+            .filter_map(|segment| segment.split(';').next())
+            .filter(|name| !name.is_empty())
+            .flat_map(|name| ["/", name])
+            .collect();
+        below(&bare.to_lowercase(), &prefix.0.to_lowercase())
     }
 
     /// True if a segment carries a path parameter.
@@ -116,13 +122,6 @@ impl Prefix {
 
 fn below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// `a;x=y/` → `a/`.
-fn strip_parameters(segment: &str) -> String {
-    let (body, slash) = segment.strip_suffix('/').map_or((segment, ""), |body| (body, "/"));
-    let name = body.split(';').next().unwrap_or_default();
-    format!("{name}{slash}")
 }
 
 /// Decodes escapes of unreserved characters (RFC 3986 §6.2.2.2) and refuses what separates or controls.

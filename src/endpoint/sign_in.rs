@@ -184,15 +184,8 @@ impl Endpoints {
         let Assertion { identity, kept_claims, id_token, .. } = assertion;
         let claims =
             kept_claims.into_iter().flat_map(|(name, values)| values.into_iter().map(move |v| (name.clone(), v)));
-        let session = Session::begin(
-            SessionId(id),
-            idp.name(),
-            &identity,
-            claims.collect(),
-            &self.0.ring,
-            &self.0.session,
-            now,
-        );
+        let session =
+            Session::begin(SessionId(id), idp.name(), &identity, claims.collect(), &self.0.ring, &self.0.session, now);
         let standing = self.0.enforcer.judge(&session.credential(app.key));
         let verdict = match login::check_proof(flow.proof, &identity, standing) {
             // The IdP was asked for somebody who proved themselves within max_age (OpenID Connect Core §3.1.2.1).

@@ -27,7 +27,7 @@ pub(super) enum Unclear {
     Path(BadPath),
     /// The header block is larger than the bound.
     HeaderBlock,
-    /// The length of the body is said in two ways.
+    /// The length of the body is said in two ways, or in one that is read in two.
     Length,
 }
 
@@ -75,10 +75,11 @@ pub(super) fn screen(parts: &Parts, raw_path: &[u8], max_header_bytes: usize) ->
     if !is_known(&parts.method) {
         return Err(Unclear::Method);
     }
-    let host = host(parts)?;
     let raw = std::str::from_utf8(raw_path).map_err(|_| Unclear::Path(BadPath::Character))?;
     // A raw `#` is no part of any request target (RFC 9112 §3.2); what follows it would be dropped by some readers.
     let raw = raw.split('?').next().unwrap_or_default();
+    let (authority, raw) = absolute(raw).map_or((None, raw), |(authority, path)| (Some(authority), path));
+    let host = host(parts, authority)?;
     let path = CanonicalPath::parse(raw).map_err(Unclear::Path)?;
     Ok(Screened { host, path, client: Client::of(&parts.method, &parts.headers), length: length(parts)? })
 }
@@ -109,26 +110,44 @@ fn is_known(method: &Method) -> bool {
     ) || MORE.contains(&method.as_str())
 }
 
-/// The one host that the request names, in `Host` and, on HTTP/2, in `:authority`.
-fn host(parts: &Parts) -> Result<Host, Unclear> {
+/// The authority and the path of a target in absolute form, which every server must take (RFC 9112 §3.2.2).
+fn absolute(raw: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = raw.split_once("://")?;
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return None;
+    }
+    match rest.find('/') {
+        Some(at) => rest.split_at_checked(at),
+        None => Some((rest, "/")),
+    }
+}
+
+/// The one host that the request names, in `Host`, in an absolute target, and on HTTP/2 in `:authority`.
+fn host(parts: &Parts, absolute: Option<&str>) -> Result<Host, Unclear> {
     let mut fields = parts.headers.get_all(header::HOST).iter();
     let field = match (fields.next(), fields.next()) {
         (field, None) => field.map(|f| f.to_str().map_err(|_| Unclear::Host)).transpose()?,
         (_, Some(_)) => return Err(Unclear::Host),
     };
-    let named = [parts.uri.authority().map(http::uri::Authority::as_str), field];
+    let named = [absolute, parts.uri.authority().map(http::uri::Authority::as_str), field];
     let mut hosts = named.into_iter().flatten().map(|text| Host::parse(text).ok_or(Unclear::Host));
     let first = hosts.next().ok_or(Unclear::Host)??;
-    match hosts.next().transpose()? {
-        Some(second) if second != first => Err(Unclear::Host),
-        _ => Ok(first),
+    for other in hosts {
+        if other? != first {
+            return Err(Unclear::Host);
+        }
     }
+    Ok(first)
 }
 
 fn length(parts: &Parts) -> Result<Option<u64>, Unclear> {
     let lengths: Vec<_> = parts.headers.get_all(header::CONTENT_LENGTH).iter().collect();
-    if !lengths.is_empty() && parts.headers.contains_key(header::TRANSFER_ENCODING) {
-        return Err(Unclear::Length);
+    let codings: Vec<_> = parts.headers.get_all(header::TRANSFER_ENCODING).iter().collect();
+    match codings.as_slice() {
+        [] => {}
+        // Any other coding would be undone by some programs and passed on by others.
+        [one] if lengths.is_empty() && one.as_bytes().eq_ignore_ascii_case(b"chunked") => return Ok(None),
+        _ => return Err(Unclear::Length),
     }
     match lengths.as_slice() {
         [] => Ok(None),
@@ -168,6 +187,18 @@ mod tests {
             ("HTTP/2", "GET", "https://a.example/x", "/x", vec![], clear("/x")),
             ("HTTP/2 with Host", "GET", "https://a.example/x", "/x", vec![host], clear("/x")),
             ("HTTP/2, other Host", "GET", "https://b.example/x", "/x", vec![host], Err(Unclear::Host)),
+            ("absolute", "GET", "/x", "http://a.example/x?y", vec![host], clear("/x")),
+            ("absolute, no path", "GET", "/", "HTTP://A.example:80?y", vec![host], clear("/")),
+            ("absolute, other Host", "GET", "/x", "http://b.example/x", vec![host], Err(Unclear::Host)),
+            ("absolute, no Host", "GET", "/x", "http:///x", vec![host], Err(Unclear::Host)),
+            (
+                "absolute, of another kind",
+                "GET",
+                "/x",
+                "ftp://a.example/x",
+                vec![host],
+                Err(Unclear::Path(BadPath::NotAbsolute)),
+            ),
             ("no host", "GET", "/x", "/x", vec![], Err(Unclear::Host)),
             ("empty host", "GET", "/x", "/x", vec![("host", "")], Err(Unclear::Host)),
             ("two hosts", "GET", "/x", "/x", vec![host, host], Err(Unclear::Host)),
@@ -195,6 +226,23 @@ mod tests {
                 Err(Unclear::Length),
             ),
             ("signed CL", "POST", "/x", "/x", vec![host, ("content-length", "+1")], Err(Unclear::Length)),
+            ("chunked", "POST", "/x", "/x", vec![host, ("transfer-encoding", "Chunked")], clear("/x")),
+            (
+                "coded twice",
+                "POST",
+                "/x",
+                "/x",
+                vec![host, ("transfer-encoding", "gzip, chunked")],
+                Err(Unclear::Length),
+            ),
+            (
+                "two TE",
+                "POST",
+                "/x",
+                "/x",
+                vec![host, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+                Err(Unclear::Length),
+            ),
             ("one CL", "POST", "/x", "/x", vec![host, ("content-length", "1")], clear("/x")),
             ("large", "GET", "/x", "/x", vec![host, ("cookie", large.as_str())], Err(Unclear::HeaderBlock)),
         ] {

@@ -37,7 +37,10 @@ fn user(seen: &Seen) -> String {
 async fn at_the_app(house: &House, who: &str, path: &str, ended: bool) {
     let what = format!("the app's side of {path} of {who} ended: {ended}");
     let of = |seen: &&Seen| user(seen) == who && seen.target == path;
-    house.backend.sees(&what, |log| log.iter().filter(of).count() == 1 && log.iter().filter(of).all(|s| s.ended == ended)).await;
+    house
+        .backend
+        .sees(&what, |log| log.iter().filter(of).count() == 1 && log.iter().filter(of).all(|s| s.ended == ended))
+        .await;
 }
 
 #[tokio::test]

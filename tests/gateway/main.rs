@@ -1,8 +1,16 @@
 //! The gateway as a whole, over real sockets, between a scripted IdP and a scripted app. One file per topic.
 #![cfg(test)]
 
+mod claims;
+mod crowd;
 mod cut;
 mod harness;
 mod main_job;
+mod noise;
+mod paths;
+mod signals;
+mod smuggling;
 mod time;
+mod tls;
+mod upstreams;
 mod whom;

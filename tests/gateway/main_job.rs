@@ -143,7 +143,8 @@ async fn an_answer_is_taken_from_the_idp_that_was_asked_and_once() {
     let mut ann = house.browser();
     let sent = ann.get("/").await;
     let callback = ann.answered_by_idp(&sent, "ann").await;
-    for (issuer, words) in [("https://evil.example.com", "not one that was asked for"), ("", "not one that was asked for")]
+    for (issuer, words) in
+        [("https://evil.example.com", "not one that was asked for"), ("", "not one that was asked for")]
     {
         let mut forged = callback.clone();
         let kept: Vec<_> = callback.query_pairs().into_owned().filter(|(name, _)| name != "iss").collect();

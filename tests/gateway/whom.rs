@@ -82,7 +82,9 @@ async fn one_session_of_the_idps_can_be_named_alone() {
     let (mut office, mut home) = (house.browser_of("ann").await, house.browser_of("ann").await);
     let sid = house.demo.idp.sessions()[1].sid.clone();
     let session = json!({ "format": "opaque", "id": sid });
-    house.says_it_is_over_for(&json!({ "format": "complex", "user": house.subject_of("ann"), "session": session })).await;
+    house
+        .says_it_is_over_for(&json!({ "format": "complex", "user": house.subject_of("ann"), "session": session }))
+        .await;
     is_over_for(&mut [("office", &mut office, false), ("home", &mut home, true)]).await;
 }
 
@@ -108,7 +110,8 @@ async fn nobody_is_hurt_by_a_signal_about_somebody_else() {
 async fn an_operator_tries_a_revocation_out_before_it_is_made() {
     let house = House::new().await;
     let (mut ann, mut ben) = (house.browser_of("ann").await, house.browser_of("ben").await);
-    let request = |dry_run: bool| json!({ "whom": { "email": "ann@example.com" }, "dry_run": dry_run, "reason": "left" });
+    let request =
+        |dry_run: bool| json!({ "whom": { "email": "ann@example.com" }, "dry_run": dry_run, "reason": "left" });
     let answer = house.operator_revokes(&request(true)).await;
     assert_eq!((&answer["dry_run"], &answer["durable"]), (&json!(true), &json!(false)));
     ann.get("/").await.is_let_in();

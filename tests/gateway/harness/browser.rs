@@ -171,7 +171,9 @@ impl Browser {
                 Some(form) => Ask::post(target, "application/x-www-form-urlencoded", form),
                 None => Ask::get(target),
             };
-            ask.with("Accept", "text/html,*/*;q=0.8").with("Sec-Fetch-Mode", "navigate").with("Sec-Fetch-Dest", "document")
+            ask.with("Accept", "text/html,*/*;q=0.8")
+                .with("Sec-Fetch-Mode", "navigate")
+                .with("Sec-Fetch-Dest", "document")
         };
         self.sends(url, ask).await
     }
@@ -248,7 +250,8 @@ impl Arrival {
     /// Where the page goes by itself.
     fn refresh(&self) -> Option<Url> {
         let text = self.answer.text();
-        let to = text.split_once("http-equiv=\"refresh\" content=\"0; url=")?.1.split('"').next()?.replace("&amp;", "&");
+        let to =
+            text.split_once("http-equiv=\"refresh\" content=\"0; url=")?.1.split('"').next()?.replace("&amp;", "&");
         Some(self.url.join(&to).expect("a URL"))
     }
 

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use portcullis::app::{self, Running};
@@ -127,10 +127,20 @@ struct Ports {
 
 impl Ports {
     /// Ports that are free now. Somebody else may take one before we do: then everything is tried again.
+    ///
+    /// They lie below those that the system gives to whoever takes any (and to outgoing connections), so that none of
+    /// the tests that run beside this one is given them.
     fn free() -> Self {
-        let holders: [_; 4] = std::array::from_fn(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
-        let [plain, admin, tls, spare] = holders.map(|holder| holder.local_addr().expect("an address").port());
-        Self { plain, admin, tls, spare }
+        const FIRST: u32 = 10_000;
+        const COUNT: u32 = 20_000;
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let mut ports = std::iter::repeat_with(|| {
+            let offset = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 97;
+            u16::try_from(FIRST + offset % COUNT).expect("a port")
+        })
+        .filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
+        let mut free = || ports.next().expect("there is no end of them");
+        Self { plain: free(), admin: free(), tls: free(), spare: free() }
     }
 }
 
@@ -400,7 +410,7 @@ idp = "demo"
 
     /// The subject that names a user by issuer and `sub`.
     pub(crate) fn subject_of(&self, user: &str) -> Value {
-        json!({ "format": "iss_sub", "iss": self.demo.issuer, "sub": self.demo.idp.subject(user) })
+        json!({ "format": "iss_sub", "iss": self.demo.issuer, "sub": self.demo.idp.subject(user).expect("a known user") })
     }
 
     /// How a SET is pushed (RFC 8935 §2.1).
@@ -434,8 +444,13 @@ idp = "demo"
 
     /// A call of an operator.
     pub(crate) async fn operator(&self, ask: Ask) -> Answer {
-        let ask = ask.with("Authorization", &format!("Bearer {ADMIN_TOKEN}")).with("Connection", "close");
-        Wire::once(self.admin_address(), &ask.bytes(&format!("127.0.0.1:{}", self.ports.admin))).await
+        let ask = self.as_operator(ask).with("Connection", "close");
+        Wire::once(self.admin_address(), &ask.bytes(&self.admin_address().to_string())).await
+    }
+
+    /// A request with what operators present.
+    pub(crate) fn as_operator(&self, ask: Ask) -> Ask {
+        ask.with("Authorization", &format!("Bearer {ADMIN_TOKEN}"))
     }
 
     /// Where operators come in.

@@ -161,9 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         answer.body = match length {
             _ if bare => Vec::new(),
             Some(length) => soon("the body of an answer", self.exactly(length)).await,
-            None if answer.field("transfer-encoding").is_some() => {
-                soon("the chunks of an answer", self.chunks()).await
-            }
+            None if answer.field("transfer-encoding").is_some() => soon("the chunks of an answer", self.chunks()).await,
             None => soon("the end of an answer", self.rest()).await,
         };
         Some(answer)
