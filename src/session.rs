@@ -71,8 +71,8 @@ pub struct Session {
     pub auth_time: Option<Timestamp>,
     /// Every handle it can be revoked by; shared with the exchanges that run on it.
     pub targets: Arc<[(TargetKind, TargetKey)]>,
-    /// Whom it is for.
-    pub person: Person,
+    /// Whom it is for; shared with the permits that let its requests through.
+    pub person: Arc<Person>,
 }
 
 /// Why a session that opened is over.
@@ -106,13 +106,13 @@ impl Session {
             asserted_at: identity.asserted_at,
             auth_time: identity.auth_time,
             targets: own.iter().chain(&identity.targets()).map(|t| (t.kind, hasher.key(t))).collect(),
-            person: Person {
+            person: Arc::new(Person {
                 subject: identity.subject.clone(),
                 email: identity.email.as_ref().map(|e| e.as_str().to_owned()),
                 preferred_username: identity.preferred_username.clone(),
                 groups: identity.groups.clone(),
                 claims,
-            },
+            }),
         }
     }
 
@@ -230,13 +230,13 @@ impl Session {
             asserted_at,
             auth_time: (auth_time > Timestamp::ZERO).then_some(auth_time),
             targets: targets.into(),
-            person: Person {
+            person: Arc::new(Person {
                 subject,
                 email: given(email),
                 preferred_username: given(preferred_username),
                 groups,
                 claims,
-            },
+            }),
         })
     }
 }
