@@ -116,14 +116,21 @@ fn spells(name: &str, start: &str) -> bool {
 
 /// Removes our cookies and joins the rest into the one field that HTTP/1.1 knows (RFC 9113 §8.2.3).
 fn strip_own_cookies(request: &mut RequestHeader) -> Result<()> {
-    let Some(cookies) = joined_with(request, "cookie", "; ") else { return Ok(()) };
-    request.remove_header("cookie");
-    let theirs: Vec<_> = cookies
-        .split(';')
-        .map(str::trim)
-        .filter(|pair| !pair.is_empty() && !OURS.iter().any(|ours| pair.starts_with(ours)))
-        .collect();
-    if theirs.is_empty() { Ok(()) } else { request.insert_header("cookie", theirs.join("; ")) }
+    let mut theirs = Vec::new();
+    for field in request.headers.get_all(header::COOKIE) {
+        let pairs = field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        for pair in pairs.filter(|pair| !pair.is_empty() && !is_ours(pair)) {
+            if !theirs.is_empty() {
+                theirs.extend_from_slice(b"; ");
+            }
+            theirs.extend_from_slice(pair);
+        }
+    }
+    if theirs.is_empty() {
+        request.remove_header(&header::COOKIE);
+        return Ok(());
+    }
+    request.insert_header("cookie", theirs)
 }
 
 /// True if a cookie pair is one of ours.
@@ -171,13 +178,10 @@ pub(super) fn to_client(response: &mut ResponseHeader, ours: &[String]) -> Resul
     Ok(())
 }
 
+/// All values of a header as one.
 fn joined(request: &RequestHeader, name: &str) -> Option<String> {
-    joined_with(request, name, ", ")
-}
-
-fn joined_with(request: &RequestHeader, name: &str, glue: &str) -> Option<String> {
     let values: Vec<_> = request.headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).collect();
-    (!values.is_empty()).then(|| values.join(glue))
+    (!values.is_empty()).then(|| values.join(", "))
 }
 
 #[cfg(test)]
@@ -277,6 +281,17 @@ mod tests {
         let cookies: Vec<_> = request.headers.get_all("cookie").iter().collect();
         assert_eq!(cookies, ["a=1; b=2"]);
         assert!(!sent(&[("cookie", "__Host-portcullis=x")], false).headers.contains_key("cookie"));
+    }
+
+    #[test]
+    fn our_cookies_stay_here_whatever_bytes_stand_beside_them() {
+        let mut request = RequestHeader::build("GET", b"/", None).expect("request");
+        let field = HeaderValue::from_bytes(b"__Host-portcullis=x; name=J\xfcrgen").expect("value");
+        request.append_header("cookie", field).expect("header");
+        let (app, permit) = public();
+        to_app(&mut request, &permit, &app, &Peer { address: None, trusted: false }).expect("headers");
+        let cookies: Vec<_> = request.headers.get_all("cookie").iter().map(HeaderValue::as_bytes).collect();
+        assert_eq!(cookies, [b"name=J\xfcrgen"]);
     }
 
     #[test]
