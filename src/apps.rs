@@ -46,6 +46,8 @@ impl Host {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     text: String,
+    /// INVARIANT: where `://` stands in `text`.
+    scheme_end: usize,
     host: Host,
 }
 
@@ -53,12 +55,27 @@ impl Origin {
     /// The origin of `url`; `None` if it has no host or is neither http nor https.
     pub fn of(url: &url::Url) -> Option<Self> {
         let host = Host::parse(url.host_str()?)?;
-        matches!(url.scheme(), "http" | "https").then(|| Self { text: url.origin().ascii_serialization(), host })
+        let scheme_end = url.scheme().len();
+        matches!(url.scheme(), "http" | "https").then(|| Self {
+            text: url.origin().ascii_serialization(),
+            scheme_end,
+            host,
+        })
     }
 
     /// `https://wiki.example.com`, without a slash at the end.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// `https`.
+    pub fn scheme(&self) -> &str {
+        self.text.get(..self.scheme_end).unwrap_or_default()
+    }
+
+    /// `wiki.example.com`, with the port if it is not the scheme's own.
+    pub fn authority(&self) -> &str {
+        self.text.get(self.scheme_end + "://".len()..).unwrap_or_default()
     }
 
     /// Its host.
@@ -346,6 +363,19 @@ pub(crate) mod tests {
         }
         assert_eq!(Host::parse("[::1]:8080").map(|h| h.0), Some("[::1]".into()));
         assert_eq!(Host::parse("bücher.example").map(|h| h.0), Some("xn--bcher-kva.example".into()));
+    }
+
+    #[test]
+    fn an_origin_is_scheme_and_authority() {
+        for (url, scheme, authority) in [
+            ("https://Wiki.example.com/x", "https", "wiki.example.com"),
+            ("https://wiki.example.com:443", "https", "wiki.example.com"),
+            ("http://localhost:8080/", "http", "localhost:8080"),
+            ("http://[::1]:8080/", "http", "[::1]:8080"),
+        ] {
+            let origin = Origin::of(&url::Url::parse(url).expect("url")).expect("origin");
+            assert_eq!((origin.scheme(), origin.authority()), (scheme, authority), "`{url}`");
+        }
     }
 
     #[test]

@@ -2,13 +2,20 @@
 //!
 //! Only [`decide`] makes a [`Permit`], and the proxy forwards nothing without one (law 4).
 
-use http::{HeaderMap, Method, header};
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::apps::{App, Asked, CanonicalPath};
 use crate::evidence::{Evidence, Unusable};
 use crate::login::Proof;
 use crate::revocation::Standing;
 use crate::session::{Over, Person};
+
+// Parsed once: a name that is looked up as text is parsed at every request.
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// What kind of answer the client can use.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -28,42 +35,57 @@ impl Client {
     /// `X-Requested-With`; where nothing is said, a plain GET or HEAD that takes anything is a person with an old
     /// browser only if it asks for HTML.
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_ascii_lowercase);
-        if text("upgrade").is_some_and(|u| u.contains("websocket")) {
+        if text(headers.get(header::UPGRADE)).is_some_and(|u| has(u, "websocket")) {
             return Self::WebSocket;
         }
-        if text("content-type").is_some_and(|t| t.starts_with("application/grpc")) {
+        if text(headers.get(header::CONTENT_TYPE)).is_some_and(|t| begins(t, "application/grpc")) {
             return Self::Grpc;
         }
+        let mode = text(headers.get(&SEC_FETCH_MODE));
+        let navigates = mode.is_some_and(|mode| mode.eq_ignore_ascii_case("navigate"));
         if !matches!(*method, Method::GET | Method::HEAD) {
             // The URL of a form post is no place to come back to, and its body would be lost on the way.
-            return if text("sec-fetch-mode").as_deref() == Some("navigate") { Self::Navigation } else { Self::Fetch };
+            return if navigates { Self::Navigation } else { Self::Fetch };
         }
-        if let Some(mode) = text("sec-fetch-mode") {
-            let page =
-                matches!(text("sec-fetch-dest").as_deref(), None | Some("document" | "iframe" | "frame" | "empty"));
-            return if mode == "navigate" && page { Self::Navigation } else { Self::Fetch };
+        if mode.is_some() {
+            let page = text(headers.get(&SEC_FETCH_DEST))
+                .is_none_or(|d| ["document", "iframe", "frame", "empty"].iter().any(|p| d.eq_ignore_ascii_case(p)));
+            return if navigates && page { Self::Navigation } else { Self::Fetch };
         }
-        if text("x-requested-with").is_some() {
+        if text(headers.get(&X_REQUESTED_WITH)).is_some() {
             return Self::Fetch;
         }
-        match text(header::ACCEPT.as_str()) {
-            Some(accept) if accept.contains("text/html") => Self::Navigation,
+        match text(headers.get(header::ACCEPT)) {
+            Some(accept) if has(accept, "text/html") => Self::Navigation,
             Some(_) | None => Self::Fetch,
         }
     }
 }
 
+fn text(value: Option<&HeaderValue>) -> Option<&str> {
+    value.and_then(|v| v.to_str().ok())
+}
+
+/// True if `word` stands somewhere in `text`, in letters of either case.
+fn has(text: &str, word: &str) -> bool {
+    text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// True if `text` begins with `word`, in letters of either case.
+fn begins(text: &str, word: &str) -> bool {
+    text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+}
+
 /// Leave to forward one request to its app. Cannot be made outside this module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permit {
-    person: Option<Person>,
+    person: Option<Arc<Person>>,
 }
 
 impl Permit {
     /// Who the app is told that it is for; nobody on public paths.
-    pub const fn person(&self) -> Option<&Person> {
-        self.person.as_ref()
+    pub fn person(&self) -> Option<&Person> {
+        self.person.as_deref()
     }
 }
 
@@ -183,7 +205,7 @@ pub fn decide(request: &Request<'_>, app: &App, evidence: &Evidence, standing: S
         (Some(cut_off), _) => login(Cause::Terminated, Proof::NewerThan(cut_off)),
         (None, Some(cut_off)) => login(Cause::Reestablish, Proof::Reassert(cut_off)),
         (None, None) if allows.iter().all(|allow| allow.admits(&session.person)) => {
-            Decision::Forward(Permit { person: Some(session.person.clone()) })
+            Decision::Forward(Permit { person: Some(Arc::clone(&session.person)) })
         }
         (None, None) => Decision::Refuse(Refusal::NotAllowed),
     }
@@ -216,11 +238,11 @@ mod tests {
                 auth_time: None,
                 targets: [].into(),
                 key: ring.newest(),
-                person: Person {
+                person: Arc::new(Person {
                     subject: "ann".into(),
                     groups: groups.iter().map(|g| (*g).to_owned()).collect(),
                     ..Person::default()
-                },
+                }),
             }),
             renew: false,
         }
@@ -323,7 +345,7 @@ mod tests {
         ] {
             let mut map = HeaderMap::new();
             for (field, value) in headers {
-                map.append(field, http::HeaderValue::from_static(value));
+                map.append(field, HeaderValue::from_static(value));
             }
             let method = Method::from_bytes(method.as_bytes()).expect("method");
             assert_eq!(Client::of(&method, &map), expected, "{name}");

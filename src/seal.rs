@@ -134,16 +134,17 @@ impl KeyRing {
 
     /// Opens what [`KeyRing::seal`] made for the same purpose and context.
     pub fn open(&self, purpose: Purpose, context: &str, sealed: &str) -> Result<Opened, OpenError> {
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| OpenError::Malformed)?;
-        let (id, rest) = bytes.split_first_chunk::<KEY_ID_LEN>().ok_or(OpenError::Malformed)?;
-        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>().ok_or(OpenError::Malformed)?;
+        // One buffer: it is opened where it was decoded.
+        let mut text = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| OpenError::Malformed)?;
+        let (id, rest) = text.split_first_chunk_mut::<KEY_ID_LEN>().ok_or(OpenError::Malformed)?;
+        let (nonce, body) = rest.split_first_chunk_mut::<NONCE_LEN>().ok_or(OpenError::Malformed)?;
         let key = self.0.iter().find(|key| key.id.0 == *id).ok_or(OpenError::UnknownKey)?;
-        let mut text = body.to_vec();
         let length = key
             .aead(purpose)
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context.as_bytes()), &mut text)
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context.as_bytes()), body)
             .map_err(|_| OpenError::Refused)?
             .len();
+        text.drain(..KEY_ID_LEN + NONCE_LEN);
         text.truncate(length);
         Ok(Opened { text, key: key.id })
     }

@@ -74,8 +74,8 @@ pub struct Session {
     /// The key of the ring that hashed them. INVARIANT: the session is sealed under this key and no other, so that it
     /// ends when the key leaves the ring. Under another it would go on, with targets that no revocation meets.
     pub key: KeyId,
-    /// Whom it is for.
-    pub person: Person,
+    /// Whom it is for; shared with the permits that let its requests through.
+    pub person: Arc<Person>,
 }
 
 /// Why a session that opened is over.
@@ -110,13 +110,13 @@ impl Session {
             auth_time: identity.auth_time,
             targets: own.iter().chain(&identity.targets()).map(|t| (t.kind, ring.hasher().key(t))).collect(),
             key: ring.newest(),
-            person: Person {
+            person: Arc::new(Person {
                 subject: identity.subject.clone(),
                 email: identity.email.as_ref().map(|e| e.as_str().to_owned()),
                 preferred_username: identity.preferred_username.clone(),
                 groups: identity.groups.clone(),
                 claims,
-            },
+            }),
         }
     }
 
@@ -234,13 +234,13 @@ impl Session {
             auth_time: (auth_time > Timestamp::ZERO).then_some(auth_time),
             targets: targets.into(),
             key,
-            person: Person {
+            person: Arc::new(Person {
                 subject,
                 email: given(email),
                 preferred_username: given(preferred_username),
                 groups,
                 claims,
-            },
+            }),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! `portcullis explain`: the same `find` and `decide` that requests meet, asked from the command line.
 
+use std::sync::Arc;
+
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -106,13 +108,13 @@ fn person(config: &Config, app: &App, asked: &Explain) -> Option<(&'static str, 
         auth_time: None,
         targets: [].into(),
         key: config.keys.newest(),
-        person: Person {
+        person: Arc::new(Person {
             subject: String::new(),
             email: asked.email.as_ref().map(|email| email.as_str().to_owned()),
             preferred_username: None,
             groups: asked.groups.clone(),
             claims: asked.claims.clone(),
-        },
+        }),
     };
     Some(("person", Evidence::Session { session: Box::new(session), renew: false }))
 }

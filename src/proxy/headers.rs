@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use http::{HeaderName, HeaderValue, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{OrErr, Result};
 
@@ -40,6 +41,9 @@ const IDENTITY_PREFIXES: [&str; 5] = ["x-forwarded-", "x-auth-request-", "oidc-"
 /// Headers by which a proxy rewrites where a request came from or goes to.
 const FORWARDING: [&str; 7] =
     ["forwarded", "x-real-ip", "x-original-url", "x-rewrite-url", "x-original-uri", "x-original-host", "x-client-ip"];
+/// The letters that all of these begin with: the first letter of most headers settles that they are none.
+const INITIALS: [char; 4] = ['f', 'o', 'r', 'x'];
+static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Who is on the other end of the connection, as the app is told.
 #[derive(Debug)]
@@ -54,47 +58,82 @@ pub(super) fn to_app(request: &mut RequestHeader, permit: &Permit, app: &App, pe
     let chain = peer.trusted.then(|| joined(request, "x-forwarded-for")).flatten();
     strip_claims(request);
     strip_own_cookies(request)?;
-    request.remove_header("http2-settings");
-    let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
-    let chain = chain.map_or_else(|| address.clone(), |before| format!("{before}, {address}"));
+    request.remove_header(&HTTP2_SETTINGS);
+    let address = peer.address.map(text).unwrap_or_default();
+    let chain = match chain {
+        Some(before) => format!("{before}, {address}"),
+        None => address,
+    };
     request.insert_header("x-forwarded-for", chain)?;
-    let (scheme, host) = app.origin.as_str().split_once("://").unwrap_or(("https", ""));
-    request.insert_header("x-forwarded-proto", scheme)?;
-    request.insert_header("x-forwarded-host", host)?;
+    request.insert_header("x-forwarded-proto", app.origin.scheme())?;
+    request.insert_header("x-forwarded-host", app.origin.authority())?;
     if let Some(host) = &app.transport.host_header {
         request.insert_header("host", host)?;
     }
     permit.person().map_or(Ok(()), |person| introduce(request, person, app.headers))
 }
 
+/// An address as text. IPv4 without the formatting machinery: it is written at every request.
+fn text(address: IpAddr) -> String {
+    let IpAddr::V4(v4) = address else { return address.to_string() };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for (n, octet) in v4.octets().into_iter().enumerate() {
+        if n > 0 {
+            text.push('.');
+        }
+        for (least, unit) in [(100, 100), (10, 10), (0, 1)] {
+            if octet >= least {
+                text.push(char::from(b'0' + octet / unit % 10));
+            }
+        }
+    }
+    text
+}
+
 /// Removes every header that claims an identity or a route.
 fn strip_claims(request: &mut RequestHeader) {
-    let claims: Vec<_> = request
-        .headers
-        .keys()
-        .filter(|name| {
-            let plain = name.as_str().replace('_', "-");
-            IDENTITY.contains(&plain.as_str())
-                || FORWARDING.contains(&plain.as_str())
-                || IDENTITY_PREFIXES.iter().any(|prefix| plain.starts_with(prefix))
-        })
-        .cloned()
-        .collect();
+    // Most requests have none, and then this allocates nothing.
+    let claims: Vec<_> = request.headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
     for name in claims {
         request.remove_header(&name);
     }
 }
 
+fn is_claim(name: &str) -> bool {
+    if !name.starts_with(INITIALS) {
+        return false;
+    }
+    let is = |claim: &&str| name.len() == claim.len() && spells(name, claim);
+    IDENTITY.iter().any(&is) || FORWARDING.iter().any(is) || IDENTITY_PREFIXES.iter().any(|prefix| spells(name, prefix))
+}
+
+/// True if `name` begins with `start`, where `_` stands for `-`.
+fn spells(name: &str, start: &str) -> bool {
+    name.len() >= start.len() && name.bytes().zip(start.bytes()).all(|(n, s)| n == s || (n == b'_' && s == b'-'))
+}
+
 /// Removes our cookies and joins the rest into the one field that HTTP/1.1 knows (RFC 9113 §8.2.3).
 fn strip_own_cookies(request: &mut RequestHeader) -> Result<()> {
-    let Some(cookies) = joined_with(request, "cookie", "; ") else { return Ok(()) };
-    request.remove_header("cookie");
-    let theirs: Vec<_> = cookies
-        .split(';')
-        .map(str::trim)
-        .filter(|pair| !pair.is_empty() && !OURS.iter().any(|ours| pair.starts_with(ours)))
-        .collect();
-    if theirs.is_empty() { Ok(()) } else { request.insert_header("cookie", theirs.join("; ")) }
+    let mut theirs = Vec::new();
+    for field in request.headers.get_all(header::COOKIE) {
+        let pairs = field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        for pair in pairs.filter(|pair| !pair.is_empty() && !is_ours(pair)) {
+            if !theirs.is_empty() {
+                theirs.extend_from_slice(b"; ");
+            }
+            theirs.extend_from_slice(pair);
+        }
+    }
+    if theirs.is_empty() {
+        request.remove_header(&header::COOKIE);
+        return Ok(());
+    }
+    request.insert_header("cookie", theirs)
+}
+
+/// True if a cookie pair is one of ours.
+fn is_ours(pair: &[u8]) -> bool {
+    OURS.iter().any(|name| pair.starts_with(name.as_bytes()))
 }
 
 /// Tells the app who the person is, under the names of its profile.
@@ -113,7 +152,7 @@ fn introduce(request: &mut RequestHeader, person: &Person, profile: HeaderProfil
         if let Some(value) = value {
             // A value that is no header text (line breaks, control characters) cannot be passed on as it is: the app
             // would get another name. The request fails instead.
-            let text = http::HeaderValue::from_bytes(value.as_bytes())
+            let text = HeaderValue::from_bytes(value.as_bytes())
                 .or_err(pingora::ErrorType::InvalidHTTPHeader, "an identity that is no header text")?;
             request.insert_header(header, text)?;
         }
@@ -123,11 +162,9 @@ fn introduce(request: &mut RequestHeader, person: &Person, profile: HeaderProfil
 
 /// Keeps apps from setting our cookies, and puts ours in.
 pub(super) fn to_client(response: &mut ResponseHeader, ours: &[String]) -> Result<()> {
-    let set: Vec<_> = response.headers.get_all("set-cookie").iter().cloned().collect();
-    let is_ours = |value: &http::HeaderValue| {
-        OURS.iter().any(|name| value.as_bytes().trim_ascii_start().starts_with(name.as_bytes()))
-    };
-    if set.iter().any(is_ours) {
+    let is_ours = |value: &HeaderValue| is_ours(value.as_bytes().trim_ascii_start());
+    if response.headers.get_all(header::SET_COOKIE).iter().any(is_ours) {
+        let set: Vec<_> = response.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
         response.remove_header("set-cookie");
         for value in set.into_iter().filter(|v| !is_ours(v)) {
             response.append_header("set-cookie", value)?;
@@ -139,13 +176,10 @@ pub(super) fn to_client(response: &mut ResponseHeader, ours: &[String]) -> Resul
     Ok(())
 }
 
+/// All values of a header as one.
 fn joined(request: &RequestHeader, name: &str) -> Option<String> {
-    joined_with(request, name, ", ")
-}
-
-fn joined_with(request: &RequestHeader, name: &str, glue: &str) -> Option<String> {
     let values: Vec<_> = request.headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).collect();
-    (!values.is_empty()).then(|| values.join(glue))
+    (!values.is_empty()).then(|| values.join(", "))
 }
 
 #[cfg(test)]
@@ -206,6 +240,23 @@ mod tests {
     }
 
     #[test]
+    fn every_claim_begins_with_one_of_the_initials() {
+        for claim in IDENTITY.iter().chain(&FORWARDING).chain(&IDENTITY_PREFIXES) {
+            assert!(is_claim(claim), "`{claim}`");
+        }
+    }
+
+    #[test]
+    fn an_address_is_written_as_everybody_writes_it() {
+        for octet in 0..=255 {
+            for address in [[octet, 0, 10, 255], [1, octet, octet, 99]].map(IpAddr::from) {
+                assert_eq!(text(address), address.to_string());
+            }
+        }
+        assert_eq!(text(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])), "::1");
+    }
+
+    #[test]
     fn the_chain_of_addresses_is_believed_from_trusted_peers_only() {
         let chain = |trusted| {
             let request = sent(&[("x-forwarded-for", "10.0.0.1")], trusted);
@@ -228,6 +279,17 @@ mod tests {
         let cookies: Vec<_> = request.headers.get_all("cookie").iter().collect();
         assert_eq!(cookies, ["a=1; b=2"]);
         assert!(!sent(&[("cookie", "__Host-portcullis=x")], false).headers.contains_key("cookie"));
+    }
+
+    #[test]
+    fn our_cookies_stay_here_whatever_bytes_stand_beside_them() {
+        let mut request = RequestHeader::build("GET", b"/", None).expect("request");
+        let field = HeaderValue::from_bytes(b"__Host-portcullis=x; name=J\xfcrgen").expect("value");
+        request.append_header("cookie", field).expect("header");
+        let (app, permit) = public();
+        to_app(&mut request, &permit, &app, &Peer { address: None, trusted: false }).expect("headers");
+        let cookies: Vec<_> = request.headers.get_all("cookie").iter().map(HeaderValue::as_bytes).collect();
+        assert_eq!(cookies, [b"name=J\xfcrgen"]);
     }
 
     #[test]

@@ -62,17 +62,28 @@ impl Pool {
 
     /// The server whose turn it is. If all look ill, one is tried all the same: the check may be wrong.
     pub(crate) fn next(&self) -> Result<HttpPeer> {
-        let backend =
-            self.balancer
-                .select(b"", TRIES)
-                .or_else(|| self.balancer.select_with(b"", TRIES, |_, _| true))
-                .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no address for any upstream of the app"))?;
+        let known = self.balancer.backends().get_backend();
+        match known.first() {
+            // The only one is the answer, whether it looks ill or not.
+            Some(only) if known.len() == 1 => self.peer(only),
+            _ => self.peer(&self.select()?),
+        }
+    }
+
+    fn select(&self) -> Result<Backend> {
+        self.balancer
+            .select(b"", TRIES)
+            .or_else(|| self.balancer.select_with(b"", TRIES, |_, _| true))
+            .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no address for any upstream of the app"))
+    }
+
+    fn peer(&self, backend: &Backend) -> Result<HttpPeer> {
         let upstream = backend
             .ext
             .get::<Upstream>()
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "an upstream without settings"))?;
         let name = self.server_name.as_ref().unwrap_or(&upstream.host);
-        let mut peer = HttpPeer::new(&backend, upstream.tls, if upstream.tls { name.clone() } else { String::new() });
+        let mut peer = HttpPeer::new(backend, upstream.tls, if upstream.tls { name.clone() } else { String::new() });
         peer.options = self.options.clone();
         peer.group_key = self.group;
         Ok(peer)

@@ -1,7 +1,6 @@
 //! What a decision costs: evidence, admission and decision together, with nothing, ten thousand and a million
 //! revocations in force.
-#![expect(missing_docs, reason = "criterion's macros write undocumented functions")]
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may end with a message")]
+#![expect(clippy::expect_used, reason = "a bench may end with a message")]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -9,7 +8,9 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
-use portcullis::apps::{Access, Allow, App, Apps, CanonicalPath, HeaderProfile, Host, Origin, Prefix, Transport, Upstream};
+use portcullis::apps::{
+    Access, Allow, App, Apps, CanonicalPath, HeaderProfile, Host, Origin, Prefix, Transport, Upstream,
+};
 use portcullis::decision::{Client, Decision, Request, decide};
 use portcullis::enforcer::{self, Enforcer};
 use portcullis::evidence::collect;
@@ -19,6 +20,10 @@ use portcullis::revocation::{Mode, Origin as From, Reach, Revocation, Whom};
 use portcullis::seal::{KeyRing, generate_key};
 use portcullis::session::{self, Session, SessionId};
 use portcullis::time::Timestamp;
+
+/// The one that the gateway runs with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const SESSION: session::Settings =
