@@ -119,7 +119,7 @@ fn the_values_in_the_sample_are_the_defaults_that_it_claims() {
 #[test]
 fn a_secret_that_others_may_read_stops_the_start() {
     let installed = Installed::new("exposed");
-    for mode in [0o640, 0o604, 0o660] {
+    for mode in [0o604, 0o644, 0o660] {
         let path = installed.directory.join("corp.secret");
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("permissions");
         let faults = installed.load().expect_err("a fault");
