@@ -4,6 +4,7 @@
 //
 // Without $ENVOY the part with Envoy is left out, loudly.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
 
 import { until } from '../browser/harness/process.js';
@@ -185,9 +186,16 @@ test('the families that relay answers get them as they can use them', async () =
 });
 
 test('what was refused is in the audit trail', async () => {
-  const { readFile } = await import('node:fs/promises');
   await until('the trail says so', async () => {
     const trail = await readFile(`${world.gateway.dir}/audit.log`, 'utf8');
     return trail.includes('request_refused') && trail.includes('GET /a');
   });
+});
+
+test('without the gateway nobody gets in, not even where it is open', async () => {
+  await world.gateway.kill();
+  for (const { name, origin } of proxies) {
+    const answer = await ask(`${origin}/public`);
+    assert.ok(answer.status >= 400 && !answer.body.includes('"headers"'), `${name}: ${answer.status}`);
+  }
 });

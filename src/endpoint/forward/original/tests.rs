@@ -1,4 +1,5 @@
 use super::*;
+use crate::session::Person;
 
 fn head(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
     let mut builder = http::Request::builder().method(method).uri(uri);
@@ -152,30 +153,4 @@ fn the_query_narrows_and_a_slip_in_it_admits_nobody() {
     ] {
         assert_eq!(narrowed(query).map(|allow| allow.admits(&ann)), admitted, "`{query}`");
     }
-}
-
-#[test]
-fn who_it_is_is_told_and_what_is_not_known_is_overwritten() {
-    let ann = Person { subject: "1".into(), preferred_username: Some("ann".into()), ..Person::default() };
-    let told = |person, names: &[&'static str; 4]| {
-        let mut response = answer::empty(StatusCode::OK);
-        introduce(&mut response, person, names)?;
-        Some(names.map(|name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)))
-    };
-    let some = |values: [&str; 4]| Some(values.map(|v| Some(v.to_owned())));
-    assert_eq!(told(Some(&ann), &INTRODUCTION), some(["1", "", "", "ann"]));
-    let remote = crate::apps::HeaderProfile::Remote.names().expect("names");
-    assert_eq!(told(Some(&ann), &remote), some(["ann", "", "", "ann"]));
-    assert_eq!(told(None, &remote), some(["", "", "", ""]));
-    let broken = Person { subject: "1\r\nx: y".into(), ..Person::default() };
-    assert_eq!(told(Some(&broken), &INTRODUCTION), None);
-}
-
-#[test]
-fn a_handshake_is_one_without_its_hop_by_hop_headers() {
-    let handshake = head("GET", "/", &[("sec-websocket-key", "x"), ("accept", "text/html")]);
-    assert_eq!(client(&Method::GET, &handshake), Client::WebSocket);
-    let page = head("POST", "/", &[("accept", "text/html")]);
-    assert_eq!(client(&Method::GET, &page), Client::Navigation);
-    assert_eq!(client(&Method::POST, &page), Client::Fetch);
 }
