@@ -6,15 +6,18 @@
 //! | `/oauth2/callback` | the IdP's answer |
 //! | `/oauth2/sign_out` | end the session here and at the IdP |
 //! | `/oauth2/auth` | 202 or 401, nothing else |
+//! | `/oauth2/auth/{nginx, traefik, caddy, haproxy, envoy}` | a verdict for the proxy of that family |
 //! | `/oauth2/userinfo` | who is signed in, as JSON |
 //! | `/oauth2/ssf/{stream}` | SETs pushed by a transmitter (RFC 8935) |
 //! | `/oauth2/backchannel-logout/{idp}` | logout tokens (OIDC Back-Channel Logout §2.5) |
 
 mod answer;
+mod forward;
 mod sign_in;
 mod sign_out;
 mod signal;
 
+pub(crate) use self::forward::asks_for_verdict;
 pub(crate) use self::signal::spoken_for;
 
 use std::collections::HashMap;
@@ -48,6 +51,12 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 pub(crate) fn owns(path: &CanonicalPath) -> bool {
     path.as_str().get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
         && path.as_str().get(PREFIX.len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ';']))
+}
+
+/// True for a path that becomes `/oauth2/auth` or one below it, and was written differently.
+fn is_verdict_misspelt(path: &CanonicalPath) -> bool {
+    let words = path.as_str().get(PREFIX.len()..).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    words.split(['/', ';']).next().is_some_and(|word| word.eq_ignore_ascii_case("auth"))
 }
 
 /// What the endpoints work with.
@@ -178,6 +187,10 @@ impl Endpoints {
 
     /// Answers a call of one of our own paths.
     pub(crate) async fn handle(&self, host: &Host, path: &CanonicalPath, request: Request<Bytes>) -> Response<Bytes> {
+        if is_verdict_misspelt(path) {
+            // A refusal that is one for gRPC, too: whoever asks takes 200 for a yes.
+            return answer::empty(StatusCode::FORBIDDEN);
+        }
         let Some(app) = self.0.apps.any_of(host) else {
             return self.unknown_host(host, Client::of(request.method(), request.headers()));
         };
@@ -192,7 +205,6 @@ impl Endpoints {
             ("/signed_out", m) if m == get => {
                 answer::page(StatusCode::OK, &Page::signed_out(&self.start_url(call.app, "/")))
             }
-            ("/auth", _) => self.auth(&call),
             ("/userinfo", m) if m == get => self.userinfo(&call),
             ("/static/page.css", m) if m == get => answer::style(),
             (rest, m) if rest == format!("/ssf/{name}") => {
@@ -230,16 +242,6 @@ impl Endpoints {
             }
             Evidence::Nothing | Evidence::Unusable(_) => None,
         }
-    }
-
-    /// 202 or 401, for other proxies that ask before they serve.
-    fn auth(&self, call: &Call<'_>) -> Response<Bytes> {
-        let status = if self.good_session(call.headers(), call.app).is_some_and(|s| call.app.allow.admits(&s.person)) {
-            StatusCode::ACCEPTED
-        } else {
-            StatusCode::UNAUTHORIZED
-        };
-        answer::empty(status)
     }
 
     /// Who is signed in.
@@ -372,6 +374,21 @@ mod tests {
             ("/", false),
         ] {
             assert_eq!(owns(&CanonicalPath::parse(path).expect("path")), ours, "`{path}`");
+        }
+    }
+
+    #[test]
+    fn no_spelling_of_a_question_for_a_verdict_gets_another_answer() {
+        for (path, misspelt) in [
+            ("/oauth2//auth", true),
+            ("/oauth2/x/../auth/envoy/a", true),
+            ("/OAuth2/AUTH/nginx", true),
+            ("/oauth2/auth;x/nginx", true),
+            ("/oauth2/authors", false),
+            ("/oauth2/userinfo", false),
+            ("/oauth2", false),
+        ] {
+            assert_eq!(is_verdict_misspelt(&CanonicalPath::parse(path).expect("path")), misspelt, "`{path}`");
         }
     }
 }

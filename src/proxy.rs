@@ -63,6 +63,13 @@ impl Proxy {
     /// Decides on one request: a permit in `ctx`, or the answer.
     async fn admit(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Option<Response<Bytes>>> {
         let request = session.req_header();
+        if endpoint::asks_for_verdict(request.raw_path()) {
+            Flight::arrive();
+            // Whoever asks takes 2xx for a yes, and a failure towards gRPC has status 200.
+            ctx.client = Some(Client::Fetch);
+            let trusted = self.peer(session).trusted;
+            return Ok(Some(self.endpoints.verdict(request, request.raw_path(), trusted)));
+        }
         let screened = match screen(request, request.raw_path(), self.settings.max_header_bytes) {
             Ok(screened) => screened,
             Err(why) => return Ok(Some(self.endpoints.unclear(why.status(), why.word(), &why.sentence(), request))),

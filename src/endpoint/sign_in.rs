@@ -31,10 +31,7 @@ impl Endpoints {
 
     /// The answer to a request that needs a login: a redirect for a page, a challenge for everything else.
     pub(super) async fn sign_in(&self, login: &Login, app: &App, ask: &Ask<'_>) -> Response<Bytes> {
-        // Only a GET can be repeated by coming back; after anything else the person returns to the page they were on.
-        let repeatable = login.client == Client::Navigation && matches!(*ask.method, Method::GET | Method::HEAD);
-        let target = if repeatable { Some(ask.target) } else { referrer(ask.headers) };
-        let return_to = return_path(target.unwrap_or("/"), app);
+        let return_to = Self::way_back(login, app, ask);
         let mut response = if login.client == Client::Navigation {
             self.begin(app, ask.headers, return_to, login.proof, None).await
         } else {
@@ -75,6 +72,14 @@ impl Endpoints {
         };
         let hint = call.parameter("login_hint").filter(|hint| hint.len() <= 200);
         self.begin(app, call.headers(), return_to, proof, hint.as_deref()).await
+    }
+
+    /// Where somebody who has to sign in goes afterwards.
+    pub(super) fn way_back(login: &Login, app: &App, ask: &Ask<'_>) -> ReturnPath {
+        // Only a GET can be repeated by coming back; after anything else the person returns to the page they were on.
+        let repeatable = login.client == Client::Navigation && matches!(*ask.method, Method::GET | Method::HEAD);
+        let target = if repeatable { Some(ask.target) } else { referrer(ask.headers) };
+        return_path(target.unwrap_or("/"), app)
     }
 
     /// Sends the browser to the IdP.

@@ -15,14 +15,14 @@ export class Gateway {
   #program;
   #logs = [];
 
-  /** `places`: port, admin, issuer, audience, the client secret, and the apps' URLs and upstreams. */
-  static async start(binary, places) {
+  /** `places`: port, admin, issuer, audience, the client secret, and what else the template asks for. */
+  static async start(binary, places, template = TEMPLATE) {
     const gateway = new Gateway();
     gateway.binary = binary;
     gateway.admin = `http://127.0.0.1:${places.admin}`;
     gateway.dir = await mkdtemp(join(tmpdir(), 'portcullis-gateway.'));
     try {
-      await gateway.#writeFiles(places);
+      await gateway.#writeFiles(places, template);
       await gateway.run();
     } catch (error) {
       await gateway.stop();
@@ -31,7 +31,7 @@ export class Gateway {
     return gateway;
   }
 
-  async #writeFiles(places) {
+  async #writeFiles(places, template) {
     const inDir = (name) => join(this.dir, name);
     this.secrets = { 'admin.token': secret(), 'corp.push': secret(), 'corp.secret': places.clientSecret };
     for (const [name, value] of Object.entries(this.secrets)) {
@@ -40,7 +40,7 @@ export class Gateway {
     await this.does('keygen', inDir('ring.key'));
     this.secrets['ring.key'] = (await readFile(inDir('ring.key'), 'utf8')).trim();
     this.config = inDir('portcullis.toml');
-    await writeFile(this.config, fill(await readFile(TEMPLATE, 'utf8'), { ...places, dir: this.dir }));
+    await writeFile(this.config, fill(await readFile(template, 'utf8'), { ...places, dir: this.dir }));
   }
 
   /** Starts it (again) and waits until it says that it is ready. */
