@@ -23,7 +23,7 @@ use pingora::services::listening::Service;
 use tokio::sync::watch;
 
 use self::operator::Operator;
-use self::services::{AdminService, Housekeeping};
+use self::services::{AdminService, Deadlines, Housekeeping};
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, Delivery, ServerSettings};
 use crate::endpoint::{self, Endpoints, Parts};
@@ -166,6 +166,7 @@ impl Gateway {
         }
         server.add_service(proxy_service(&server.configuration, &endpoints, pools, settings)?);
         let intake = Arc::clone(&endpoints.parts().intake);
+        server.add_service(background_service("deadlines", Deadlines(Arc::clone(&endpoints))));
         let operator = Arc::new(Operator::new(endpoints, balancers));
         server.add_service(background_service("admin", AdminService::new(admin_listener, token, operator)));
         server.add_service(background_service("housekeeping", Housekeeping(intake)));
