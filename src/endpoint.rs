@@ -165,6 +165,8 @@ impl Endpoints {
         match decision {
             Decision::Forward(permit) => Admission::Forward { cookies: self.renewed(&evidence, app), permit, guard },
             Decision::Login(login) => {
+                // No longer in flight: another revocation meanwhile must not cut the answer to this one.
+                drop(guard);
                 if login.cause.is_revocation() {
                     self.0.metrics.request_blocked(login.cause.word());
                     self.record_refusal(ask, app, &evidence, standing);

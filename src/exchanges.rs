@@ -360,6 +360,11 @@ impl Guard {
         self.entry.kind()
     }
 
+    /// True once it is to end.
+    pub fn is_cut(&self) -> bool {
+        self.entry.cut.is_cancelled()
+    }
+
     /// What entered.
     pub fn exchange(&self) -> &Exchange {
         &self.entry.exchange
