@@ -23,7 +23,7 @@ use pingora::services::listening::Service;
 use tokio::sync::watch;
 
 use self::operator::Operator;
-use self::services::{AdminService, Housekeeping};
+use self::services::{AdminService, Deadlines, Housekeeping};
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, Delivery, ServerSettings};
 use crate::endpoint::{self, Endpoints, Parts};
@@ -36,7 +36,7 @@ use crate::keys::{KeyCache, Source};
 use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::policy;
-use crate::proxy::{self, Balancer, Cuttable, Patience, Pool, Proxy};
+use crate::proxy::{self, Balancer, Cuttable, Lines, Patience, Pool, Proxy};
 use crate::stream::{Discovery, Stream};
 use crate::time::Clock;
 
@@ -166,6 +166,7 @@ impl Gateway {
         }
         server.add_service(proxy_service(&server.configuration, &endpoints, pools, settings)?);
         let intake = Arc::clone(&endpoints.parts().intake);
+        server.add_service(background_service("deadlines", Deadlines(Arc::clone(&endpoints))));
         let operator = Arc::new(Operator::new(endpoints, balancers));
         server.add_service(background_service("admin", AdminService::new(admin_listener, token, operator)));
         server.add_service(background_service("housekeeping", Housekeeping(intake)));
@@ -241,7 +242,7 @@ fn proxy_service(
     endpoints: &Arc<Endpoints>,
     pools: HashMap<String, Pool>,
     settings: ServerSettings,
-) -> anyhow::Result<Service<Cuttable>> {
+) -> anyhow::Result<Service<Lines>> {
     let timeouts = settings.timeouts;
     let patience = Patience { header_read: timeouts.header_read, keep_alive: timeouts.keep_alive };
     let bounds = proxy::Settings {
@@ -251,7 +252,7 @@ fn proxy_service(
         trusted_proxies: settings.trusted_proxies,
     };
     let inner = http_proxy(conf, Proxy::new(Arc::clone(endpoints), pools, bounds));
-    let mut service = Service::new("proxy".to_owned(), Cuttable::new(inner, patience));
+    let mut service = Service::new("proxy".to_owned(), Lines::new(Cuttable::new(inner, patience)));
     for address in &settings.listen {
         service.add_tcp(&address.to_string());
     }

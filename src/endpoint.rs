@@ -151,7 +151,8 @@ impl Endpoints {
         let evidence = self.evidence(ask.headers, app);
         // On public paths nobody's session counts, so nobody's end cuts.
         let public = app.asks(ask.path) == Asked::Public;
-        let held = evidence.session().filter(|_| !public).map(|session| Held {
+        let session = evidence.session().filter(|_| !public);
+        let held = session.map(|session| Held {
             targets: session.targets.clone(),
             asserted_at: session.asserted_at,
             auth_time: session.auth_time,
@@ -161,6 +162,7 @@ impl Endpoints {
             app: app.key,
             app_name: app.name.as_str().into(),
             kind: Kind::Request,
+            ends_at: session.map(|session| session.end(&self.0.session)),
         };
         let Ok((standing, guard)) = self.0.enforcer.admit(exchange, cut) else {
             return Admission::Answer(self.overloaded(ask.client));
@@ -172,6 +174,8 @@ impl Endpoints {
         match decision {
             Decision::Forward(permit) => Admission::Forward { cookies: self.renewed(&evidence, app), permit, guard },
             Decision::Login(login) => {
+                // No longer in flight: another revocation meanwhile must not cut the answer to this one.
+                drop(guard);
                 if login.cause.is_revocation() {
                     self.0.metrics.request_blocked(login.cause.word());
                     self.record_refusal(ask, app, &evidence, standing);

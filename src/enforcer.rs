@@ -64,6 +64,11 @@ impl Enforcer {
         Applied { cut: self.exchanges.cut_covered(&self.keys(revocation), &self.set) }
     }
 
+    /// Ends what runs on credentials that reached their own end.
+    pub fn end_over(&self, now: Timestamp) -> Counts {
+        self.exchanges.cut_over(now)
+    }
+
     /// What [`Enforcer::apply`] would end, with nothing put in force.
     pub fn would_cut(&self, revocation: &Revocation) -> Counts {
         let alone = RevocationSet::default();
@@ -150,6 +155,7 @@ mod tests {
             app: AppKey::of("wiki"),
             app_name: "wiki".into(),
             kind: Kind::WebSocket,
+            ends_at: None,
         }
     }
 

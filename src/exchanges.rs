@@ -132,6 +132,9 @@ pub struct Exchange {
     pub app_name: Arc<str>,
     /// What it is, as far as its beginning tells.
     pub kind: Kind,
+    /// When the first of its credentials reaches its end by itself; it does not go on beyond that. `None` for what needs
+    /// no sign-in. A limit for idle sessions is no such end: a stream that lives is use.
+    pub ends_at: Option<Timestamp>,
 }
 
 impl Exchange {
@@ -202,6 +205,8 @@ impl Entry {
 struct Slot {
     /// Of every key of every credential, in all apps and in this one.
     trace: Trace,
+    /// The exchange's own, where the walk that looks for it every second finds it without a jump through memory.
+    ends_at: Option<Timestamp>,
     entry: Arc<Entry>,
 }
 
@@ -274,8 +279,9 @@ impl Exchanges {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let kind = AtomicU8::new(exchange.kind as u8);
         let trace = Trace::of(&exchange);
+        let ends_at = exchange.ends_at;
         let entry = Arc::new(Entry { exchange, kind, cut: cut.clone() });
-        self.0.entries.insert(id, Slot { trace, entry: Arc::clone(&entry) });
+        self.0.entries.insert(id, Slot { trace, ends_at, entry: Arc::clone(&entry) });
         Ok(Guard { id, entry, exchanges: self.clone() })
     }
 
@@ -284,14 +290,13 @@ impl Exchanges {
     /// `keys` are those of the revocation just inserted ([`crate::revocation::rules`]); everybody else was judged by
     /// the same set already, when they entered.
     pub fn cut_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Counts {
-        let mut counts = Counts::default();
-        // Collected first, cancelled then: whatever a waker does, it does it while no shard is locked.
-        for entry in self.covered(keys, set) {
-            if entry.cut.cancel() {
-                counts.add(entry.kind());
-            }
-        }
-        counts
+        cancel(&self.covered(keys, set))
+    }
+
+    /// Ends every exchange whose credentials reached their end by `now`, and counts those it ended.
+    pub fn cut_over(&self, now: Timestamp) -> Counts {
+        let over = self.0.entries.iter().filter(|slot| slot.ends_at.is_some_and(|end| end <= now));
+        cancel(&over.map(|slot| Arc::clone(&slot.entry)).collect::<Vec<_>>())
     }
 
     /// What [`Exchanges::cut_covered`] would count, with nothing ended.
@@ -326,6 +331,15 @@ impl Exchanges {
     }
 }
 
+/// Ends `entries`, which were collected before: whatever a waker does, it does it while no shard is locked.
+fn cancel(entries: &[Arc<Entry>]) -> Counts {
+    let mut counts = Counts::default();
+    for entry in entries.iter().filter(|entry| entry.cut.cancel()) {
+        counts.add(entry.kind());
+    }
+    counts
+}
+
 /// One exchange is in flight for as long as this exists.
 #[derive(Debug)]
 #[must_use = "an exchange whose guard is dropped is no longer cut by any revocation"]
@@ -344,6 +358,11 @@ impl Guard {
     /// What the exchange is.
     pub fn kind(&self) -> Kind {
         self.entry.kind()
+    }
+
+    /// True once it is to end.
+    pub fn is_cut(&self) -> bool {
+        self.entry.cut.is_cancelled()
     }
 
     /// What entered.
@@ -374,7 +393,13 @@ mod tests {
             asserted_at: Timestamp::from_secs(1),
             auth_time: None,
         };
-        Exchange { credentials: vec![held], app: AppKey::of("wiki"), app_name: "wiki".into(), kind: Kind::Request }
+        Exchange {
+            credentials: vec![held],
+            app: AppKey::of("wiki"),
+            app_name: "wiki".into(),
+            kind: Kind::Request,
+            ends_at: None,
+        }
     }
 
     #[test]
@@ -396,6 +421,21 @@ mod tests {
         assert_eq!(exchanges.len(), 2, "a refusal takes no room");
         drop(first);
         assert!(exchanges.enter(exchange(3), &Cut::new()).is_ok());
+    }
+
+    #[test]
+    fn an_exchange_goes_on_to_the_end_of_its_credentials_and_not_beyond() {
+        let exchanges = Exchanges::new(&Settings::default());
+        let end = Timestamp::from_secs(100);
+        let (ends, never) = (Cut::new(), Cut::new());
+        let ending = Exchange { kind: Kind::WebSocket, ends_at: Some(end), ..exchange(1) };
+        let _ends = exchanges.enter(ending, &ends).expect("room");
+        let _never = exchanges.enter(exchange(1), &never).expect("room");
+        assert_eq!(exchanges.cut_over(Timestamp::from_secs(99)).total(), 0);
+        assert!(!ends.is_cancelled());
+        assert_eq!(exchanges.cut_over(end).of(Kind::WebSocket), 1);
+        assert!(ends.is_cancelled() && !never.is_cancelled());
+        assert_eq!(exchanges.cut_over(end).total(), 0, "what is over is counted once");
     }
 
     #[test]

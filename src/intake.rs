@@ -312,6 +312,7 @@ mod tests {
                 app: AppKey::of("wiki"),
                 app_name: "wiki".into(),
                 kind: Kind::EventStream,
+                ends_at: None,
             }
         }
 

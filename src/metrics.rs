@@ -86,7 +86,12 @@ impl Metrics {
             set_size: gauge(to, "revocation_set_size", "Subjects in force")?,
             set_limit: gauge(to, "revocation_set_limit", "Subjects above which the gateway says that it is crowded")?,
             latency: histogram(to, "revocation_latency_seconds", "From the event at the sender to in force", &LATENCY)?,
-            cut: counters(to, "exchanges_cut_total", "Exchanges ended by a revocation", &["kind"])?,
+            cut: counters(
+                to,
+                "exchanges_cut_total",
+                "Exchanges ended by a revocation or their session's end",
+                &["kind"],
+            )?,
             blocked: counters(to, "requests_blocked_total", "Requests that were not let through", &["reason"])?,
             rejected: counters(to, "set_rejected_total", "Signals that were refused", &["why"])?,
             unmatched: counter(to, "unmatched_subject_total", "Signals whose subject no IdP here can match")?,
@@ -132,7 +137,7 @@ impl Metrics {
         self.set_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
     }
 
-    /// Exchanges were ended by a revocation.
+    /// Exchanges were ended by a revocation, or because their session reached its end.
     pub fn cut(&self, counts: Counts) {
         for kind in Kind::ALL {
             self.cut.with_label_values(&[kind.word()]).inc_by(counts.of(kind) as u64);

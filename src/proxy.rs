@@ -2,7 +2,10 @@
 
 mod cidr;
 mod exchange;
+mod frames;
 mod headers;
+mod kind;
+mod line;
 mod screen;
 mod upstream;
 
@@ -22,9 +25,12 @@ pub use self::cidr::{Cidr, InvalidCidr};
 use self::exchange::Flight;
 pub(crate) use self::exchange::{Cuttable, Patience};
 use self::headers::Peer;
+use self::kind::{LONG_BODY, kind};
+use self::line::Line;
+pub(crate) use self::line::Lines;
 use self::screen::{Screened, screen};
 pub(crate) use self::upstream::{Balancer, Pool};
-use crate::apps::App;
+use crate::apps::{App, CanonicalPath};
 use crate::decision::{Client, Permit};
 use crate::endpoint::{self, Admission, Ask, Endpoints};
 use crate::exchanges::{Guard, Kind};
@@ -111,6 +117,8 @@ impl Proxy {
                 }
                 if client == Client::WebSocket {
                     guard.set_kind(Kind::WebSocket);
+                } else if length.is_some_and(|length| length > LONG_BODY) {
+                    guard.set_kind(Kind::Upload);
                 }
                 ctx.forward = Some(Forward { permit, guard, cookies });
                 Ok(None)
@@ -123,7 +131,7 @@ impl Proxy {
         &self,
         session: &mut Session,
         host: crate::apps::Host,
-        path: crate::apps::CanonicalPath,
+        path: CanonicalPath,
     ) -> Result<Response<Bytes>> {
         Flight::arrive();
         // Signals and forms are small: whoever takes longer for one than for a head is no sender of signals.
@@ -148,6 +156,16 @@ impl Proxy {
             .body(body)
             .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a request that cannot be rebuilt"))?;
         Ok(self.endpoints.handle(&host, &path, request).await)
+    }
+
+    /// The answer to a request that was cut before the app gave one.
+    fn interrupted(&self, session: &Session, ctx: &Ctx) -> Option<Response<Bytes>> {
+        let head = session.req_header();
+        let path = CanonicalPath::parse(head.uri.path()).ok()?;
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let client = ctx.client?;
+        let ask = Ask { headers: &head.headers, method: &head.method, path: &path, client, target };
+        Some(self.endpoints.interrupted(ctx.app.as_deref()?, &ask))
     }
 
     /// Writes an answer of ours.
@@ -194,6 +212,7 @@ pub(crate) struct Ctx {
     app: Option<Arc<App>>,
     forward: Option<Forward>,
     body_seen: u64,
+    body_sent: u64,
     answered: Option<StatusCode>,
     /// Counts the request as in flight, to the end of its life.
     _in_flight: crate::metrics::InFlight,
@@ -211,6 +230,18 @@ impl Ctx {
     fn app_name(&self) -> &str {
         self.app.as_ref().map_or("", |app| app.name.as_str())
     }
+
+    /// The session ended meanwhile.
+    fn is_cut(&self) -> bool {
+        self.forward.as_ref().is_some_and(|forward| forward.guard.is_cut())
+    }
+
+    /// What began as any request turns out to be long.
+    fn is_long(&self, bytes: u64, kind: Kind) {
+        if let Some(forward) = self.forward.as_ref().filter(|f| bytes > LONG_BODY && f.guard.kind() == Kind::Request) {
+            forward.guard.set_kind(kind);
+        }
+    }
 }
 
 #[async_trait]
@@ -224,6 +255,7 @@ impl ProxyHttp for Proxy {
             app: None,
             forward: None,
             body_seen: 0,
+            body_sent: 0,
             answered: None,
             _in_flight: self.endpoints.metrics().request_begins(),
         }
@@ -248,6 +280,7 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         ctx.body_seen += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
         let limit = ctx.app.as_ref().map_or(0, |app| app.max_body);
+        ctx.is_long(ctx.body_seen, Kind::Upload);
         // What flows through an upgraded connection is no request body.
         if ctx.client != Some(Client::WebSocket) && ctx.body_seen > limit {
             return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is larger than the app allows");
@@ -276,6 +309,9 @@ impl ProxyHttp for Proxy {
     }
 
     async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+        if ctx.is_cut() {
+            return Error::e_explain(ErrorType::HTTPStatus(401), "the session ended before the app answered");
+        }
         let cookies = ctx.forward.as_ref().map(|forward| forward.cookies.as_slice()).unwrap_or_default();
         headers::to_client(response, cookies)?;
         if let Some(forward) = &ctx.forward {
@@ -285,6 +321,9 @@ impl ProxyHttp for Proxy {
             // An idle WebSocket is no slow client.
             session.set_read_timeout(None);
             session.set_write_timeout(None);
+            if let Some(line) = Line::current() {
+                line.upgrade();
+            }
         }
         if session.req_header().version == http::Version::HTTP_10
             && response.headers.contains_key(header::TRANSFER_ENCODING)
@@ -296,12 +335,33 @@ impl ProxyHttp for Proxy {
         Ok(())
     }
 
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Ctx,
+    ) -> Result<Option<Duration>> {
+        ctx.body_sent += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        ctx.is_long(ctx.body_sent, Kind::Download);
+        Ok(None)
+    }
+
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
         let status = status_of(error);
-        if status != 0 && session.response_written().is_none() {
+        let response = if session.response_written().is_some() {
+            None
+        } else if ctx.is_cut() {
+            Line::current().and_then(|line| {
+                line.answer();
+                self.interrupted(session, ctx)
+            })
+        } else {
             let client = ctx.client.unwrap_or(Client::Fetch);
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-            let response = self.endpoints.failed(status, ctx.app.as_deref(), client);
+            let status = (status != 0).then(|| StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY));
+            status.map(|status| self.endpoints.failed(status, ctx.app.as_deref(), client))
+        };
+        if let Some(response) = response {
             session.set_keepalive(None);
             // The connection may be the thing that failed; there is nobody left to tell.
             let _ = self.answer(session, ctx, response).await;
@@ -311,7 +371,7 @@ impl ProxyHttp for Proxy {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Ctx) {
         let status = session.response_written().map(|r| r.status).or(ctx.answered);
-        if let (Some(error), true) = (error, status.is_none_or(|s| s.is_server_error())) {
+        if let (Some(error), true) = (error, !ctx.is_cut() && status.is_none_or(|s| s.is_server_error())) {
             tracing::warn!(app = ctx.app_name(), error = %error.etype().as_str(), "a request failed");
         }
         let status = status.map_or(0, |status| status.as_u16());
@@ -332,25 +392,6 @@ impl ProxyHttp for Proxy {
         true
     }
 }
-
-/// What kind of exchange an answer makes of a request.
-fn kind(response: &ResponseHeader, asked: Kind) -> Kind {
-    let of = |name: header::HeaderName| response.headers.get(name).and_then(|v| v.to_str().ok());
-    if response.status == StatusCode::SWITCHING_PROTOCOLS {
-        Kind::WebSocket
-    } else if of(header::CONTENT_TYPE).is_some_and(|t| t.starts_with("text/event-stream")) {
-        Kind::EventStream
-    } else if of(header::CONTENT_LENGTH).and_then(|l| l.parse::<u64>().ok()).is_some_and(|l| l > LONG_BODY) {
-        Kind::Download
-    } else if asked == Kind::WebSocket {
-        Kind::Request
-    } else {
-        asked
-    }
-}
-
-/// Bytes from which a body counts as a download.
-const LONG_BODY: u64 = 1 << 20;
 
 /// The status that tells a client what failed; 0 if there is nobody to tell.
 fn status_of(error: &Error) -> u16 {

@@ -120,11 +120,15 @@ impl Session {
         }
     }
 
+    /// When it ends at the latest, whatever happens.
+    pub fn end(&self, settings: &Settings) -> Timestamp {
+        // The maximum is applied again here, so that shortening it in the config takes effect on live sessions.
+        self.expires_at.min(self.issued_at.plus(settings.max_age))
+    }
+
     /// Whether it is over by itself. A clock that went backwards ends nothing.
     pub fn over(&self, settings: &Settings, now: Timestamp) -> Option<Over> {
-        // The maximum is applied again here, so that shortening it in the config takes effect on live sessions.
-        let end = self.expires_at.min(self.issued_at.plus(settings.max_age));
-        if now >= end {
+        if now >= self.end(settings) {
             Some(Over::Expired)
         } else if now.since(self.seen_at) >= settings.idle {
             Some(Over::Idle)

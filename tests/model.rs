@@ -402,6 +402,7 @@ fn a_revocation_cuts_all_that_it_covers_and_nothing_else() {
                         app: AppKey::of(app),
                         app_name: app.into(),
                         kind: *dice.pick(&Kind::ALL),
+                        ends_at: None,
                     };
                     let (standing, guard) = enforcer.admit(exchange, &cut).expect("room");
                     let expected = shown

@@ -9,11 +9,14 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
 use crate::admin;
+use crate::endpoint::Endpoints;
 use crate::intake::Intake;
 use crate::secret::Secret;
 
 /// How often what is over is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How often sessions that reach their end are looked for. Ends are whole seconds.
+const END_EVERY: Duration = Duration::from_secs(1);
 
 /// The admin listener.
 pub(super) struct AdminService {
@@ -68,6 +71,28 @@ impl BackgroundService for Housekeeping {
                 ),
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "old revocations could not be deleted from the ledger"),
+            }
+        }
+    }
+}
+
+/// Ends what is in flight on sessions that reach their end.
+pub(super) struct Deadlines(pub(super) Arc<Endpoints>);
+
+#[async_trait]
+impl BackgroundService for Deadlines {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let parts = self.0.parts();
+        loop {
+            tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(END_EVERY) => {}
+            }
+            let cut = parts.enforcer.end_over(parts.clock.now());
+            if cut.total() > 0 {
+                parts.metrics.cut(cut);
+                tracing::info!(cut = cut.total(), "sessions reached their end, and what ran on them with them");
             }
         }
     }

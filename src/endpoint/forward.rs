@@ -23,6 +23,7 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 pub(crate) use self::original::asks_for_verdict;
 use self::original::{Doubt, Family, Original, below_auth, host_of, narrowed, original, query_of};
+use super::sign_in::way_back;
 use super::{Ask, Endpoints, answer};
 use crate::apps::{Allow, App};
 use crate::decision::{self, Client, Decision, Login};
@@ -117,7 +118,7 @@ impl Endpoints {
 
     /// 302 where the family relays it and a browser shows a page; else 401 with the same address.
     fn to_sign_in(&self, family: Family, login: &Login, app: &App, ask: &Ask<'_>) -> Response<Bytes> {
-        let url = self.start_url(app, Self::way_back(login, app, ask).as_str());
+        let url = self.start_url(app, way_back(app, ask).as_str());
         let page = login.client == Client::Navigation;
         if page && family != Family::Nginx {
             let mut response = answer::redirect(&url, &[]);

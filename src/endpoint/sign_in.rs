@@ -11,8 +11,8 @@ use url::Url;
 use super::{Ask, Call, Endpoints, PREFIX, answer, session_cookie};
 use crate::apps::App;
 use crate::audit::Event;
-use crate::decision::{Client, Login};
-use crate::evidence;
+use crate::decision::{Cause, Client, Login};
+use crate::evidence::{self, Evidence};
 use crate::idp::{self, Assertion, Idp};
 use crate::login::{self, Flows, Proof, Resume, ReturnPath, Shortfall, Start, Verdict};
 use crate::page::Page;
@@ -31,13 +31,38 @@ impl Endpoints {
 
     /// The answer to a request that needs a login: a redirect for a page, a challenge for everything else.
     pub(super) async fn sign_in(&self, login: &Login, app: &App, ask: &Ask<'_>) -> Response<Bytes> {
-        let return_to = Self::way_back(login, app, ask);
+        let return_to = way_back(app, ask);
         let mut response = if login.client == Client::Navigation {
             self.begin(app, ask.headers, return_to, login.proof, None).await
         } else {
             return answer::challenge(app, login.cause, login.client, &self.start_url(app, return_to.as_str()));
         };
         answer::forget(&mut response, login.cause);
+        response
+    }
+
+    /// The answer to a request whose session ended while the app was still at work on it. It waits for nothing: a page
+    /// goes on to our own start of a login, which knows what that login must prove.
+    pub(crate) fn interrupted(&self, app: &App, ask: &Ask<'_>) -> Response<Bytes> {
+        let evidence = self.evidence(ask.headers, app);
+        let judged = evidence.session().map(|session| self.0.enforcer.judge(&session.credential(app.key)));
+        let standing = judged.unwrap_or_default();
+        let cause = match (standing.terminated, standing.reestablish, &evidence) {
+            (Some(_), ..) => Cause::Terminated,
+            (None, Some(_), _) => Cause::Reestablish,
+            (None, None, Evidence::Unusable(why)) => Cause::Unusable(*why),
+            (None, None, Evidence::Nothing | Evidence::Session { .. }) => Cause::NoSession,
+        };
+        self.0.metrics.request_blocked(cause.word());
+        if cause.is_revocation() {
+            self.record_refusal(ask, app, &evidence, standing);
+        }
+        let start = self.start_url(app, way_back(app, ask).as_str());
+        if ask.client != Client::Navigation {
+            return answer::challenge(app, cause, ask.client, &start);
+        }
+        let mut response = answer::redirect(&start, &[]);
+        answer::forget(&mut response, cause);
         response
     }
 
@@ -72,14 +97,6 @@ impl Endpoints {
         };
         let hint = call.parameter("login_hint").filter(|hint| hint.len() <= 200);
         self.begin(app, call.headers(), return_to, proof, hint.as_deref()).await
-    }
-
-    /// Where somebody who has to sign in goes afterwards.
-    pub(super) fn way_back(login: &Login, app: &App, ask: &Ask<'_>) -> ReturnPath {
-        // Only a GET can be repeated by coming back; after anything else the person returns to the page they were on.
-        let repeatable = login.client == Client::Navigation && matches!(*ask.method, Method::GET | Method::HEAD);
-        let target = if repeatable { Some(ask.target) } else { referrer(ask.headers) };
-        return_path(target.unwrap_or("/"), app)
     }
 
     /// Sends the browser to the IdP.
@@ -318,6 +335,14 @@ impl Endpoints {
 /// Where the IdP sends people back to: as registered there, from the config.
 fn redirect_uri(app: &App) -> Option<Url> {
     Url::parse(app.origin.as_str()).ok()?.join(&format!("{PREFIX}/callback")).ok()
+}
+
+/// Where a person goes once they are signed in. Only a GET can be repeated by coming back; after anything else they return
+/// to the page they were on.
+pub(super) fn way_back(app: &App, ask: &Ask<'_>) -> ReturnPath {
+    let repeatable = ask.client == Client::Navigation && matches!(*ask.method, Method::GET | Method::HEAD);
+    let target = if repeatable { Some(ask.target) } else { referrer(ask.headers) };
+    return_path(target.unwrap_or("/"), app)
 }
 
 /// A place on `app` to come back to.

@@ -2,7 +2,8 @@
 //!
 //! pingora's filters run only when bytes flow, so an idle WebSocket would never be asked. Dropping the future of the
 //! request is what ends it in all its states: HTTP/1.1 closes both connections, an HTTP/2 stream is reset and its
-//! neighbours on the connection go on.
+//! neighbours on the connection go on. On HTTP/1.1 the [`Line`] is cut before that, for the short while in which the
+//! request may still say why it ends.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,7 +18,12 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
 use super::Proxy;
+use super::line::Line;
 use crate::exchanges::Cut;
+
+/// How long an exchange that is cut may take to end by itself. What is read and written fails at once, so all that can
+/// take time is the upstream's side, and a client that does not read.
+const GRACE: Duration = Duration::from_millis(20);
 
 tokio::task_local! {
     /// The exchange that the current task runs.
@@ -88,13 +94,19 @@ impl HttpServerApp for Cuttable {
                 std::future::pending::<()>().await;
             }
         };
-        let work = pin!(FLIGHT.scope(flight.clone(), self.inner.process_new_http(session, shutdown)));
+        let mut work = pin!(FLIGHT.scope(flight.clone(), self.inner.process_new_http(session, shutdown)));
         tokio::select! {
             biased;
-            () = flight.cut.cancelled() => None,
-            done = work => done,
-            () = late => None,
+            () = flight.cut.cancelled() => {}
+            done = &mut work => return done,
+            () = late => return None,
         }
+        if let Some(line) = Line::current() {
+            line.cut();
+            // Whether it ended by itself or has to be dropped, its connection is not used again.
+            let _ended = tokio::time::timeout(GRACE, work).await;
+        }
+        None
     }
 
     async fn http_cleanup(&self) {

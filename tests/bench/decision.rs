@@ -132,6 +132,7 @@ fn decisions(criterion: &mut Criterion) {
                     app: app.key,
                     app_name: app.name.as_str().into(),
                     kind: Kind::Request,
+                    ends_at: evidence.session().map(|s| s.end(&SESSION)),
                 };
                 let (standing, guard) = enforcer.admit(exchange, &Cut::new()).expect("room");
                 let request = Request { client: Client::of(&http::Method::GET, &headers), path: &path, origin: None };

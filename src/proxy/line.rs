@@ -1,0 +1,263 @@
+//! The client's side of an HTTP/1.1 connection, as one that can be told that it is over.
+//!
+//! Dropping the future of a request ends it, and says nothing. Here the end is said first where the protocol has words
+//! for it: once a line is cut, pingora's own reads and writes on it fail, so that it unwinds by itself and asks for an
+//! answer if none has begun; a WebSocket gets a Close frame (RFC 6455 §5.5.1) if no frame is half sent.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::apps::ServerApp;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use pingora::server::ShutdownWatch;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::exchange::Cuttable;
+use super::frames::Frames;
+
+tokio::task_local! {
+    /// The connection that the current task serves. HTTP/2 streams have tasks of their own, and none of it.
+    static LINE: Arc<Line>;
+}
+
+/// What WebSockets are told: 1008, policy violation (RFC 6455 §7.4.1), and why.
+const CLOSE: [u8; 19] = *b"\x88\x11\x03\xf0session is over";
+
+/// How a connection stands. Everything that touches it runs in the connection's own task: nobody must be woken.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// One of the constants below.
+    state: AtomicU8,
+    /// The app agreed to a WebSocket.
+    upgraded: AtomicBool,
+}
+
+impl Line {
+    const OPEN: u8 = 0;
+    const CUT: u8 = 1;
+    const ANSWERING: u8 = 2;
+
+    /// The connection that the current task serves, unless it is one of several streams.
+    pub(super) fn current() -> Option<Arc<Self>> {
+        LINE.try_with(Arc::clone).ok()
+    }
+
+    /// From now on nothing comes in and nothing of the app's goes out.
+    pub(super) fn cut(&self) {
+        self.state.store(Self::CUT, Ordering::Release);
+    }
+
+    /// What goes out from now on is our own answer.
+    pub(super) fn answer(&self) {
+        self.state.store(Self::ANSWERING, Ordering::Release);
+    }
+
+    /// After the head that is about to go out there are frames.
+    pub(super) fn upgrade(&self) {
+        self.upgraded.store(true, Ordering::Release);
+    }
+
+    fn state(&self) -> u8 {
+        self.state.load(Ordering::Acquire)
+    }
+}
+
+/// The proxy behind a line on every HTTP/1.1 connection.
+pub(crate) struct Lines(Arc<Cuttable>);
+
+impl Lines {
+    pub(crate) fn new(inner: Cuttable) -> Self {
+        Self(Arc::new(inner))
+    }
+}
+
+#[async_trait]
+impl ServerApp for Lines {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        if stream.selected_alpn_proto() == Some(ALPN::H2) {
+            return self.0.process_new(stream, shutdown).await;
+        }
+        let line = Arc::<Line>::default();
+        let stream = Box::new(Told { inner: stream, line: Arc::clone(&line), frames: None, said: false });
+        LINE.scope(line, self.0.process_new(stream, shutdown)).await
+    }
+
+    async fn cleanup(&self) {
+        self.0.cleanup().await;
+    }
+}
+
+/// A stream that ends when its line is cut.
+#[derive(Debug)]
+struct Told {
+    inner: Stream,
+    line: Arc<Line>,
+    /// Where the frames of the app end, if this became a WebSocket.
+    frames: Option<Frames>,
+    /// The Close frame went out, or never will.
+    said: bool,
+}
+
+impl Told {
+    /// The end, for whoever reads or writes: a WebSocket is told first.
+    fn over(&mut self, cx: &mut Context<'_>) -> io::Error {
+        if !self.said {
+            self.said = true;
+            if self.frames.is_some_and(Frames::at_boundary) {
+                // What the client does not take at once it is not told: nobody waits for it.
+                let mut rest: &[u8] = &CLOSE;
+                while let Poll::Ready(Ok(written @ 1..)) = Pin::new(&mut self.inner).poll_write(cx, rest) {
+                    rest = rest.get(written..).unwrap_or_default();
+                }
+                let _told = Pin::new(&mut self.inner).poll_flush(cx);
+            }
+        }
+        io::Error::from(io::ErrorKind::ConnectionAborted)
+    }
+
+    /// These bytes went out.
+    fn pass(&mut self, bytes: &[u8]) {
+        if self.line.upgraded.load(Ordering::Acquire) {
+            self.frames.get_or_insert(Frames::BEFORE).pass(bytes);
+        }
+    }
+
+    /// Whether nothing that is written may go out.
+    fn is_mute(&self) -> bool {
+        self.line.state() == Line::CUT
+    }
+}
+
+impl AsyncRead for Told {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.line.state() != Line::OPEN {
+            return Poll::Ready(Err(self.over(cx)));
+        }
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Told {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_mute() {
+            return Poll::Ready(Err(self.over(cx)));
+        }
+        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = written {
+            self.pass(buf.get(..written).unwrap_or_default());
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_mute() {
+            return Poll::Ready(Err(self.over(cx)));
+        }
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_mute() {
+            return Poll::Ready(Err(self.over(cx)));
+        }
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        if let Poll::Ready(Ok(mut left)) = written {
+            for buf in bufs {
+                let passed = left.min(buf.len());
+                self.pass(buf.get(..passed).unwrap_or_default());
+                left -= passed;
+            }
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Told {
+    async fn shutdown(&mut self) {
+        self.inner.shutdown().await;
+    }
+}
+
+impl UniqueID for Told {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for Told {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.inner.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Told {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.inner.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.inner.get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for Told {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+
+    fn set_proxy_digest(&mut self, digest: ProxyDigest) {
+        self.inner.set_proxy_digest(digest);
+    }
+}
+
+impl GetSocketDigest for Told {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+
+    fn set_socket_digest(&mut self, digest: SocketDigest) {
+        self.inner.set_socket_digest(digest);
+    }
+}
+
+#[async_trait]
+impl Peek for Told {
+    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        self.inner.try_peek(buf).await
+    }
+}
