@@ -221,7 +221,8 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         streams.insert(name, Arc::new(stream(settings, &idps, &client, &clock)?));
     }
     let (apps, session, intake) = (config.apps, config.session, Arc::new(intake));
-    Ok(Parts { apps, ring, session, idps, streams, enforcer, intake, audit, metrics, clock })
+    let names = crate::lineage::Names::default();
+    Ok(Parts { apps, ring, session, idps, streams, enforcer, intake, audit, metrics, names, clock })
 }
 
 fn conf(settings: &ServerSettings) -> ServerConf {

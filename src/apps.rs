@@ -227,6 +227,10 @@ pub struct App {
     pub max_body: u64,
     /// Origins, besides its own, whose pages may open a WebSocket.
     pub websocket_origins: Vec<String>,
+    /// Whether its cookies are sealed.
+    pub learn: bool,
+    /// Cookies that are sealed besides every `HttpOnly` one.
+    pub session_cookies: Vec<String>,
 }
 
 /// What a path asks for.
@@ -339,6 +343,8 @@ pub(crate) mod tests {
             headers: HeaderProfile::Forwarded,
             max_body: 1 << 20,
             websocket_origins: vec![],
+            learn: true,
+            session_cookies: vec![],
         }
     }
 

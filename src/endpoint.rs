@@ -12,11 +12,13 @@
 //! | `/oauth2/backchannel-logout/{idp}` | logout tokens (OIDC Back-Channel Logout §2.5) |
 
 mod answer;
+mod derived;
 mod forward;
 mod sign_in;
 mod sign_out;
 mod signal;
 
+pub(crate) use self::derived::Derived;
 pub(crate) use self::forward::asks_for_verdict;
 pub(crate) use self::signal::spoken_for;
 
@@ -71,6 +73,7 @@ pub(crate) struct Parts {
     pub(crate) intake: Arc<Intake>,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) names: crate::lineage::Names,
     pub(crate) clock: Clock,
 }
 
@@ -86,6 +89,8 @@ pub(crate) enum Admission {
         guard: Guard,
         /// `Set-Cookie` values for the app's answer.
         cookies: Vec<String>,
+        /// The app's own cookies.
+        derived: Derived,
     },
     /// It is answered here.
     Answer(Response<Bytes>),
@@ -157,8 +162,9 @@ impl Endpoints {
             asserted_at: session.asserted_at,
             auth_time: session.auth_time,
         });
+        let derived = self.receive(ask, app, &evidence, public);
         let exchange = Exchange {
-            credentials: held.into_iter().collect(),
+            credentials: held.into_iter().chain(derived.held(evidence.session().filter(|_| !public))).collect(),
             app: app.key,
             app_name: app.name.as_str().into(),
             kind: Kind::Request,
@@ -172,7 +178,9 @@ impl Endpoints {
         let decision = decision::decide(&request, app, &evidence, standing);
         tracing::debug!(app = app.name, method = %ask.method, path = %ask.path, decision = decision.word(), "decided");
         match decision {
-            Decision::Forward(permit) => Admission::Forward { cookies: self.renewed(&evidence, app), permit, guard },
+            Decision::Forward(permit) => {
+                Admission::Forward { cookies: self.renewed(&evidence, app), permit, guard, derived }
+            }
             Decision::Login(login) => {
                 // No longer in flight: another revocation meanwhile must not cut the answer to this one.
                 drop(guard);

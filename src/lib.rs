@@ -9,6 +9,8 @@
 //! | assertion | what the IdP last said about the person | [`idp`], [`login`] |
 //! | identity | the facts parsed from an assertion; it yields every target it can be revoked by | [`identity`] |
 //! | session | the gateway's own: a sealed cookie, no server-side store | [`session`] |
+//! | derived credential | a cookie that an app made during a session | [`lineage`] |
+//! | lineage | where it comes from, sealed into it: targets and assertion time | [`lineage`] |
 //! | signal | any inbound "it is over" | [`event`], [`endpoint`] |
 //! | stream | one configured SSF relation to a transmitter | [`stream`] |
 //! | revocation | the one fact that every signal becomes | [`revocation`] |
@@ -42,6 +44,7 @@ pub mod event;
 pub mod policy;
 pub mod session;
 pub mod apps;
+pub mod lineage;
 pub mod evidence;
 pub mod login;
 pub mod decision;

@@ -50,6 +50,7 @@ pub struct Metrics {
     rejected: IntCounterVec,
     unmatched: IntCounter,
     logins: IntCounterVec,
+    seal_failures: IntCounterVec,
     appends: Histogram,
     audit_dropped: IntCounter,
 }
@@ -96,6 +97,12 @@ impl Metrics {
             rejected: counters(to, "set_rejected_total", "Signals that were refused", &["why"])?,
             unmatched: counter(to, "unmatched_subject_total", "Signals whose subject no IdP here can match")?,
             logins: counters(to, "logins_total", "Logins that came back from the IdP", &["idp", "result"])?,
+            seal_failures: counters(
+                to,
+                "seal_failures_total",
+                "Cookies of apps whose seal was not there or not good",
+                &["kind"],
+            )?,
             appends: histogram(to, "ledger_append_seconds", "From an append to its record on disk", &APPEND)?,
             audit_dropped: counter(to, "audit_dropped_total", "Audit lines that were not written")?,
             registry,
@@ -162,6 +169,11 @@ impl Metrics {
     /// A login came back from `idp`; `result` is `ok` or the word of what was wrong with it.
     pub fn login(&self, idp: &str, result: &'static str) {
         self.logins.with_label_values(&[idp, result]).inc();
+    }
+
+    /// A derived credential came without a good seal, or could not be given one; `kind` is the word of what is wrong.
+    pub fn seal_failed(&self, kind: &'static str) {
+        self.seal_failures.with_label_values(&[kind]).inc();
     }
 
     /// An append took that long until it was durable.

@@ -32,7 +32,7 @@ use self::screen::{Screened, screen};
 pub(crate) use self::upstream::{Balancer, Pool};
 use crate::apps::{App, CanonicalPath};
 use crate::decision::{Client, Permit};
-use crate::endpoint::{self, Admission, Ask, Endpoints};
+use crate::endpoint::{self, Admission, Ask, Derived, Endpoints};
 use crate::exchanges::{Guard, Kind};
 use crate::time::Stopwatch;
 
@@ -104,7 +104,7 @@ impl Proxy {
         let admission = self.endpoints.admit(&ask, &app, &flight.cut).await;
         match admission {
             Admission::Answer(response) => Ok(Some(response)),
-            Admission::Forward { permit, guard, cookies } => {
+            Admission::Forward { permit, guard, cookies, derived } => {
                 if length.is_some_and(|length| length > app.max_body) {
                     return Ok(Some(self.endpoints.too_large(&app, client)));
                 }
@@ -120,7 +120,7 @@ impl Proxy {
                 } else if length.is_some_and(|length| length > LONG_BODY) {
                     guard.set_kind(Kind::Upload);
                 }
-                ctx.forward = Some(Forward { permit, guard, cookies });
+                ctx.forward = Some(Forward { permit, guard, cookies, derived });
                 Ok(None)
             }
         }
@@ -224,6 +224,8 @@ struct Forward {
     guard: Guard,
     /// `Set-Cookie` values that go out with the app's answer.
     cookies: Vec<String>,
+    /// The app's own cookies.
+    derived: Derived,
 }
 
 impl Ctx {
@@ -303,7 +305,10 @@ impl ProxyHttp for Proxy {
         ctx: &mut Ctx,
     ) -> Result<()> {
         match (&ctx.forward, &ctx.app) {
-            (Some(forward), Some(app)) => headers::to_app(request, &forward.permit, app, &self.peer(session)),
+            (Some(forward), Some(app)) => {
+                headers::to_app(request, &forward.permit, app, &self.peer(session))?;
+                headers::opened(request, forward.derived.field())
+            }
             _ => Error::e_explain(ErrorType::HTTPStatus(500), "a request without permit reached the upstream hook"),
         }
     }
@@ -313,6 +318,10 @@ impl ProxyHttp for Proxy {
             return Error::e_explain(ErrorType::HTTPStatus(401), "the session ended before the app answered");
         }
         let cookies = ctx.forward.as_ref().map(|forward| forward.cookies.as_slice()).unwrap_or_default();
+        if let (Some(forward), Some(app)) = (&ctx.forward, &ctx.app) {
+            let dress = |field: &[u8]| self.endpoints.dress(app, &forward.derived, field);
+            headers::sealed(response, forward.derived.expiries(), dress)?;
+        }
         headers::to_client(response, cookies)?;
         if let Some(forward) = &ctx.forward {
             forward.guard.set_kind(kind(response, forward.guard.kind()));

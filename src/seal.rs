@@ -21,16 +21,19 @@ pub enum Purpose {
     Flow,
     /// What the IdP wants to see at sign-out (the ID token).
     SignOut,
+    /// A cookie that an app made.
+    Cookie,
 }
 
 impl Purpose {
-    const ALL: [Self; 3] = [Self::Session, Self::Flow, Self::SignOut];
+    const ALL: [Self; 4] = [Self::Session, Self::Flow, Self::SignOut, Self::Cookie];
 
     const fn label(self) -> &'static [u8] {
         match self {
             Self::Session => b"portcullis session 1",
             Self::Flow => b"portcullis flow 1",
             Self::SignOut => b"portcullis sign-out 1",
+            Self::Cookie => b"portcullis cookie 1",
         }
     }
 }
@@ -187,24 +190,25 @@ impl RingKey {
             let key = UnboundKey::new(&AES_256_GCM, &derive(purpose.label())?).map_err(|_| InvalidKey::Damaged)?;
             Ok(LessSafeKey::new(key))
         };
-        let [session, flow, sign_out] = Purpose::ALL;
+        let [session, flow, sign_out, cookie] = Purpose::ALL;
         let mut id = [0; KEY_ID_LEN];
         for (to, from) in id.iter_mut().zip(digest::digest(&digest::SHA256, &derive(b"portcullis key id")?).as_ref()) {
             *to = *from;
         }
         Ok(Self {
             id: KeyId(id),
-            aeads: [aead(session)?, aead(flow)?, aead(sign_out)?],
+            aeads: [aead(session)?, aead(flow)?, aead(sign_out)?, aead(cookie)?],
             hasher: TargetHasher::new(&derive(b"portcullis targets 1")?),
         })
     }
 
     fn aead(&self, purpose: Purpose) -> &LessSafeKey {
-        let [session, flow, sign_out] = &self.aeads;
+        let [session, flow, sign_out, cookie] = &self.aeads;
         match purpose {
             Purpose::Session => session,
             Purpose::Flow => flow,
             Purpose::SignOut => sign_out,
+            Purpose::Cookie => cookie,
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 
 /// The name of the session cookie; `__Host-` ties it to one host, TLS and the whole path (RFC 6265bis §4.1.3.2).
 pub const COOKIE: &str = "__Host-portcullis";
+/// Cookies of these prefixes are the gateway's own: no app sees them, no app may set them.
+pub const OURS: [&str; 2] = [COOKIE, "__Secure-portcullis"];
 /// Characters of value per cookie: browsers refuse cookies of more than 4096 bytes with name and attributes.
 const CHUNK: usize = 3600;
 /// Cookies that one session may need. Beyond it the sign-in is refused: header blocks have bounds everywhere.
@@ -252,29 +254,30 @@ impl Session {
 /// The version of the layout. A cookie of another version is no session: its owner signs in again.
 const VERSION: u8 = 1;
 
-fn put_text(out: &mut Vec<u8>, text: &str) -> Option<()> {
+/// Writes a text with its length before it. `None` if it is longer than the layout can hold.
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) -> Option<()> {
     out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_be_bytes());
     out.extend_from_slice(text.as_bytes());
     Some(())
 }
 
-/// Takes fields off the front of the layout.
-struct Reader<'a>(&'a [u8]);
+/// Takes fields off the front of a layout.
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl Reader<'_> {
-    fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*first)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (first, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*first)
     }
 
-    fn time(&mut self) -> Option<Timestamp> {
+    pub(crate) fn time(&mut self) -> Option<Timestamp> {
         self.array().map(|bytes| Timestamp::from_secs(u64::from_be_bytes(bytes)))
     }
 
@@ -282,7 +285,7 @@ impl Reader<'_> {
         self.array().map(u16::from_be_bytes)
     }
 
-    fn text(&mut self) -> Option<String> {
+    pub(crate) fn text(&mut self) -> Option<String> {
         let length = usize::from(self.count()?);
         let (text, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::reader::{At, Context, Place, Reader};
 use super::streams::known_idp;
 use super::values::{
-    app_url, duration, duration_or_never, email, email_domain, health_path, host_header, host_name, one_of, origin,
-    prefix, size, upstream,
+    app_url, cookie_name, duration, duration_or_never, email, email_domain, health_path, host_header, host_name,
+    one_of, origin, prefix, size, upstream,
 };
 use crate::apps::{Access, Allow, App, CanonicalPath, HeaderProfile, Host, Origin, Prefix, Rule, Transport, Upstream};
 use crate::identity::AppKey;
@@ -57,6 +57,11 @@ fn app(name: &str, table: &Reader<'_>, idps: &[&str], places: &mut Places) -> Op
     let headers = table.or("headers", one_of(&headers, &[]), HeaderProfile::Forwarded);
     let max_body = table.or("max_body", size, 100 << 20);
     let websocket_origins = values(table.list("websocket_origins", origin));
+    let learn = table.flag("learn", true);
+    let session_cookies = values(table.list("session_cookies", cookie_name));
+    if !learn && !session_cookies.is_empty() {
+        context.fault(&table.at("session_cookies"), "nothing is sealed with `learn = false`; drop one of the two");
+    }
     let (origin, prefix) = url?.value;
     Some(App {
         name: name.to_owned(),
@@ -72,6 +77,8 @@ fn app(name: &str, table: &Reader<'_>, idps: &[&str], places: &mut Places) -> Op
         headers,
         max_body,
         websocket_origins,
+        learn,
+        session_cookies,
     })
 }
 

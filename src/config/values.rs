@@ -207,6 +207,18 @@ pub(super) fn text(text: &str) -> Result<String, Why> {
     if text.trim().is_empty() { Err(Why::from("it is empty")) } else { Ok(text.to_owned()) }
 }
 
+/// The name of a cookie that an app sets (RFC 6265 §4.1.1).
+pub(super) fn cookie_name(text: &str) -> Result<String, Why> {
+    let token = |b: u8| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&b);
+    if text.is_empty() || !text.bytes().all(token) {
+        return Err(Why(format!("`{text}` is no cookie name")));
+    }
+    if crate::session::OURS.iter().any(|ours| text.starts_with(ours)) {
+        return Err(Why(format!("`{text}` is a cookie of the gateway's own")));
+    }
+    Ok(text.to_owned())
+}
+
 /// An OAuth scope (RFC 6749 §3.3).
 pub(super) fn scope(text: &str) -> Result<String, Why> {
     let plain = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';

@@ -98,7 +98,7 @@ impl Endpoints {
                 self.to_sign_in(family, &login, app, &ask)
             }
             Decision::Refuse(refusal) => {
-                self.refuse(family, refusal.word(), app, evidence.session().map(|s| &s.person), client)
+                self.refuse(family, refusal.word(), app, evidence.session().map(|s| &*s.person), client)
             }
         }
     }

@@ -8,10 +8,8 @@ use pingora::{OrErr, Result};
 
 use crate::apps::{App, HeaderProfile};
 use crate::decision::Permit;
-use crate::session::Person;
-
-/// Cookies of these prefixes are ours: no app sees them, no app may set them.
-const OURS: [&str; 2] = ["__Host-portcullis", "__Secure-portcullis"];
+use crate::lineage::Dressed;
+use crate::session::{OURS, Person};
 
 /// Headers by which one program tells another who the user is, beyond the profiles' own. Whatever arrives under these
 /// names (also with `_` for `-`, which CGI and WSGI cannot tell apart) is a claim without proof.
@@ -172,6 +170,39 @@ pub(super) fn to_client(response: &mut ResponseHeader, ours: &[String]) -> Resul
     }
     for cookie in ours {
         response.append_header("set-cookie", cookie.as_str())?;
+    }
+    Ok(())
+}
+
+/// Gives the app its cookies out of their seals: `field` stands for all that the request brought.
+pub(super) fn opened(request: &mut RequestHeader, field: Option<&[u8]>) -> Result<()> {
+    let Some(field) = field else { return Ok(()) };
+    request.remove_header("cookie");
+    if field.is_empty() { Ok(()) } else { request.insert_header("cookie", field) }
+}
+
+/// Puts the seals on what the app sets; everything else stays as it is, in its order. What expires goes first: the app
+/// may set a cookie of that name anew.
+pub(super) fn sealed(
+    response: &mut ResponseHeader,
+    expiries: &[String],
+    dress: impl Fn(&[u8]) -> Dressed,
+) -> Result<()> {
+    let set: Vec<_> = response.headers.get_all("set-cookie").iter().cloned().collect();
+    let dressed: Vec<_> = set.iter().map(|field| dress(field.as_bytes())).collect();
+    if expiries.is_empty() && dressed.iter().all(|dressed| *dressed == Dressed::Same) {
+        return Ok(());
+    }
+    response.remove_header("set-cookie");
+    for expiry in expiries {
+        response.append_header("set-cookie", expiry.as_str())?;
+    }
+    for (field, dressed) in set.into_iter().zip(dressed) {
+        match dressed {
+            Dressed::Same => response.append_header("set-cookie", field)?,
+            Dressed::Sealed(field) => response.append_header("set-cookie", field)?,
+            Dressed::Dropped => true,
+        };
     }
     Ok(())
 }

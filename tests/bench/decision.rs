@@ -59,6 +59,8 @@ fn app() -> App {
         headers: HeaderProfile::Forwarded,
         max_body: 1 << 20,
         websocket_origins: vec![],
+        learn: true,
+        session_cookies: vec![],
     }
 }
 

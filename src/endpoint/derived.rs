@@ -1,0 +1,100 @@
+//! The apps' own cookies on their way through: opened and judged coming in, sealed going out.
+
+use super::{Ask, Endpoints};
+use crate::apps::App;
+use crate::evidence::{self, Evidence};
+use crate::exchanges::Held;
+use crate::lineage::{self, Dressed, Lineage, Received, Scene};
+use crate::session::Session;
+
+/// What a forwarded request brings of the app's own, and what its answer's cookies grow from.
+#[derive(Debug, Default)]
+pub(crate) struct Derived {
+    received: Received,
+    /// The lineage of what the app makes now; none without a session.
+    lineage: Option<Lineage>,
+    path: String,
+}
+
+impl Derived {
+    /// The `Cookie` field for the app, if it is another than the client sent.
+    pub(crate) fn field(&self) -> Option<&[u8]> {
+        self.received.field.as_deref()
+    }
+
+    /// `Set-Cookie` values for what was taken out of the request.
+    pub(crate) fn expiries(&self) -> &[String] {
+        &self.received.expiries
+    }
+
+    /// The credentials that the exchange runs on besides `session`. What the session made stands and falls with it; an
+    /// older one that had to be re-established is re-established by it.
+    pub(super) fn held(&self, session: Option<&Session>) -> Vec<Held> {
+        let mut seen = session.map(|s| vec![(s.id, s.asserted_at)]).unwrap_or_default();
+        let mut held = Vec::new();
+        for kept in &self.received.kept {
+            let lineage = &kept.cookie.lineage;
+            let origin = (lineage.session, lineage.asserted_at);
+            if seen.contains(&origin) {
+                continue;
+            }
+            seen.push(origin);
+            let lineage = session.map_or_else(|| lineage.clone(), |session| lineage.reestablished_by(session));
+            held.push(Held {
+                targets: lineage.targets,
+                asserted_at: lineage.asserted_at,
+                auth_time: lineage.auth_time,
+            });
+        }
+        held
+    }
+}
+
+impl Endpoints {
+    /// Opens and judges the app's cookies of a request.
+    pub(super) fn receive(&self, ask: &Ask<'_>, app: &App, evidence: &Evidence, public: bool) -> Derived {
+        if !app.learn {
+            return Derived::default();
+        }
+        let parts = self.parts();
+        let clear = |session: &&Session| !public || parts.enforcer.judge(&session.credential(app.key)).is_clear();
+        let session = evidence.session().filter(clear);
+        let lineage = session.map(Lineage::of);
+        let path = ask.path.as_str().to_owned();
+        let scene = Scene {
+            app,
+            ring: &parts.ring,
+            names: &parts.names,
+            session,
+            horizon: parts.enforcer.horizon(parts.clock.now()),
+        };
+        let received = match evidence::cookies(ask.headers) {
+            Some(cookies) => lineage::receive(&cookies, &scene, |credential| parts.enforcer.judge(credential)),
+            // Nobody can say what is in there: on a public path the app gets no cookie at all.
+            None => Received { field: Some(vec![]), ..Received::default() },
+        };
+        for fault in &received.faults {
+            if fault.is_of_the_seal() {
+                parts.metrics.seal_failed(fault.word());
+            }
+            tracing::debug!(app = app.name, why = fault.word(), "a cookie of the app's is withheld");
+        }
+        Derived { received, lineage, path }
+    }
+
+    /// What goes out for one `Set-Cookie` value of `app`.
+    pub(crate) fn dress(&self, app: &App, derived: &Derived, field: &[u8]) -> Dressed {
+        if !app.learn {
+            return Dressed::Same;
+        }
+        let parts = self.parts();
+        let now = parts.clock.now();
+        let with = (app, &*parts.ring, &parts.names);
+        let dressed = lineage::dress(field, with, derived.lineage.as_ref(), &derived.received.kept, &derived.path, now);
+        if dressed == Dressed::Dropped {
+            parts.metrics.seal_failed("too_large");
+            tracing::warn!(app = app.name, "a cookie is too large to be sealed, and was not set");
+        }
+        dressed
+    }
+}

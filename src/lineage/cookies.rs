@@ -1,0 +1,190 @@
+//! On the way in: sealed cookies are opened and judged; what must not reach the app is taken out and expired.
+
+use super::{AppCookie, MARK, Names, person};
+use crate::apps::App;
+use crate::revocation::{Credential, Standing};
+use crate::seal::{KeyRing, OpenError};
+use crate::session::{OURS, Session};
+use crate::time::Timestamp;
+
+/// For whom and what cookies are received.
+#[derive(Copy, Clone, Debug)]
+pub struct Scene<'a> {
+    /// The app that the request is for.
+    pub app: &'a App,
+    /// What opens seals.
+    pub ring: &'a KeyRing,
+    /// Names that need a seal.
+    pub names: &'a Names,
+    /// The session of the request, if it counts.
+    pub session: Option<&'a Session>,
+    /// What was proven at or before this moment cannot be judged any more (law 10).
+    pub horizon: Timestamp,
+}
+
+/// Why a cookie was taken out of a request.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It should be sealed and is not.
+    NoSeal,
+    /// Its seal does not open.
+    Seal(OpenError),
+    /// It is somebody else's than the session.
+    OtherPerson,
+    /// It was terminated.
+    Terminated,
+    /// It must be re-established, and no session stands for it. It stays with the client.
+    Withheld,
+    /// It is older than what can be judged.
+    TooOld,
+}
+
+impl Fault {
+    /// The word for metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NoSeal => "no_seal",
+            Self::Seal(OpenError::Malformed) => "malformed",
+            Self::Seal(OpenError::UnknownKey) => "unknown_key",
+            Self::Seal(OpenError::Refused) => "broken_seal",
+            Self::OtherPerson => "other_person",
+            Self::Terminated => "terminated",
+            Self::Withheld => "withheld",
+            Self::TooOld => "too_old",
+        }
+    }
+
+    /// True where the seal itself is what is wrong.
+    pub const fn is_of_the_seal(self) -> bool {
+        matches!(self, Self::NoSeal | Self::Seal(_))
+    }
+}
+
+/// A cookie that was opened and goes to the app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name.
+    pub name: String,
+    /// What was in the seal.
+    pub cookie: AppCookie,
+}
+
+/// What became of a request's cookies.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Received {
+    /// The `Cookie` field that the app gets instead, without the gateway's own; empty for none. `None` changes nothing.
+    pub field: Option<Vec<u8>>,
+    /// Cookies that were opened and go to the app.
+    pub kept: Vec<Kept>,
+    /// `Set-Cookie` values that expire what was taken out.
+    pub expiries: Vec<String>,
+    /// Why something was taken out, once per cookie.
+    pub faults: Vec<Fault>,
+}
+
+impl std::fmt::Debug for Received {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Received").field("kept", &self.kept.len()).field("faults", &self.faults).finish_non_exhaustive()
+    }
+}
+
+/// Looks at every cookie of a request. `judge` says how a credential stands.
+pub fn receive(cookies: &[(&str, &str)], scene: &Scene<'_>, judge: impl Fn(&Credential<'_>) -> Standing) -> Received {
+    let mut received = Received::default();
+    let mut field = Vec::new();
+    let mut changed = false;
+    for (name, value) in cookies {
+        if OURS.iter().any(|ours| name.starts_with(ours)) {
+            continue;
+        }
+        if !value.starts_with(MARK) {
+            if scene.session.is_some() && scene.names.guards(scene.app, name) {
+                changed = true;
+                received.remove(scene.app, name, None, Fault::NoSeal);
+            } else {
+                push(&mut field, name, value.as_bytes());
+            }
+            continue;
+        }
+        changed = true;
+        match AppCookie::open(scene.ring, scene.app, name, value) {
+            Err(why) => received.remove(scene.app, name, None, Fault::Seal(why)),
+            Ok(cookie) => match scene.fault(&cookie, &judge) {
+                Some(fault) => received.remove(scene.app, name, Some(&cookie), fault),
+                None => {
+                    push(&mut field, name, &cookie.value);
+                    received.kept.push(Kept { name: (*name).to_owned(), cookie });
+                }
+            },
+        }
+    }
+    received.field = changed.then_some(field);
+    received
+}
+
+impl Scene<'_> {
+    /// What speaks against a cookie that opened.
+    fn fault(&self, cookie: &AppCookie, judge: impl Fn(&Credential<'_>) -> Standing) -> Option<Fault> {
+        let lineage = &cookie.lineage;
+        if let Some(session) = self.session {
+            if lineage.person != person(session) {
+                return Some(Fault::OtherPerson);
+            }
+            if lineage.session == session.id && lineage.asserted_at == session.asserted_at {
+                // The session itself is judged, and stands for all that it made.
+                return None;
+            }
+        }
+        if lineage.proven_at() <= self.horizon {
+            return Some(Fault::TooOld);
+        }
+        let standing = judge(&lineage.credential(self.app.key));
+        if standing.terminated.is_some() {
+            Some(Fault::Terminated)
+        } else if standing.reestablish.is_some() {
+            // A session that is clear was asserted after whatever asked for it.
+            self.session.is_none().then_some(Fault::Withheld)
+        } else {
+            None
+        }
+    }
+}
+
+impl Received {
+    fn remove(&mut self, app: &App, name: &str, cookie: Option<&AppCookie>, fault: Fault) {
+        self.faults.push(fault);
+        if fault == Fault::Withheld {
+            return;
+        }
+        let expiries = match cookie {
+            Some(cookie) => vec![expiry(app, name, &cookie.path, &cookie.domain)],
+            None if name.starts_with("__Host-") || app.prefix.as_str() == "/" => vec![expiry(app, name, "/", "")],
+            None => vec![expiry(app, name, "/", ""), expiry(app, name, app.prefix.as_str(), "")],
+        };
+        for expiry in expiries {
+            if !self.expiries.contains(&expiry) {
+                self.expiries.push(expiry);
+            }
+        }
+    }
+}
+
+/// The `Set-Cookie` value that makes the browser forget.
+fn expiry(app: &App, name: &str, path: &str, domain: &str) -> String {
+    let domain = if domain.is_empty() { String::new() } else { format!("; Domain={domain}") };
+    let secure = app.origin.as_str().starts_with("https:") || name.starts_with("__");
+    let secure = if secure { "; Secure" } else { "" };
+    format!("{name}=; Path={path}{domain}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{secure}")
+}
+
+/// Writes one pair of a `Cookie` field. A pair without a name keeps its `=` where the value would be read as a pair.
+fn push(field: &mut Vec<u8>, name: &str, value: &[u8]) {
+    if !field.is_empty() {
+        field.extend_from_slice(b"; ");
+    }
+    if !name.is_empty() || value.contains(&b'=') {
+        field.extend_from_slice(name.as_bytes());
+        field.push(b'=');
+    }
+    field.extend_from_slice(value);
+}
