@@ -90,7 +90,7 @@ pub(crate) enum Admission {
         /// `Set-Cookie` values for the app's answer.
         cookies: Vec<String>,
         /// The app's own cookies.
-        derived: Derived,
+        derived: Box<Derived>,
     },
     /// It is answered here.
     Answer(Response<Bytes>),
@@ -179,7 +179,7 @@ impl Endpoints {
         tracing::debug!(app = app.name, method = %ask.method, path = %ask.path, decision = decision.word(), "decided");
         match decision {
             Decision::Forward(permit) => {
-                Admission::Forward { cookies: self.renewed(&evidence, app), permit, guard, derived }
+                Admission::Forward { cookies: self.renewed(&evidence, app), permit, guard, derived: Box::new(derived) }
             }
             Decision::Login(login) => {
                 // No longer in flight: another revocation meanwhile must not cut the answer to this one.

@@ -225,7 +225,7 @@ struct Forward {
     /// `Set-Cookie` values that go out with the app's answer.
     cookies: Vec<String>,
     /// The app's own cookies.
-    derived: Derived,
+    derived: Box<Derived>,
 }
 
 impl Ctx {
