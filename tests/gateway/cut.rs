@@ -29,37 +29,51 @@ fn handshake() -> Ask {
     ask.with("Sec-WebSocket-Version", "13").with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
 }
 
+/// An open WebSocket of `browser`'s, proved by an echo.
+///
+/// pingora-proxy 0.9.1 ends a tunnel at its beginning if the app agrees before the request's empty body was seen to
+/// end (cloudflare/pingora#946), which happens here and there where app and gateway share a busy processor. Like a
+/// browser this tries again.
+async fn opens_websocket(house: &House, browser: &Browser) -> Wire {
+    for _ in 0..20 {
+        let mut wire = begins(house, browser, handshake()).await;
+        assert_eq!(wire.head().await.expect("an answer").status, 101);
+        wire.send(b"ping").await;
+        if wire.hears("ping").await {
+            return wire;
+        }
+    }
+    panic!("no WebSocket stays open");
+}
+
 fn user(seen: &Seen) -> String {
     seen.field("x-forwarded-user").unwrap_or_default()
 }
 
-/// The app's exchanges of `who` on `path` are all over, or none is.
-async fn at_the_app(house: &House, who: &str, path: &str, ended: bool) {
-    let what = format!("the app's side of {path} of {who} ended: {ended}");
+/// At the app no exchange of `who` on `path` is running any more.
+async fn is_over_at_the_app(house: &House, who: &str, path: &str) {
     let of = |seen: &&Seen| user(seen) == who && seen.target == path;
-    house
-        .backend
-        .sees(&what, |log| log.iter().filter(of).count() == 1 && log.iter().filter(of).all(|s| s.ended == ended))
-        .await;
+    let over = |log: &Vec<Seen>| log.iter().any(|seen| of(&seen)) && log.iter().filter(of).all(|seen| seen.ended);
+    house.backend.sees(&format!("the app's side of {path} of {who} is over"), over).await;
+}
+
+/// At the app one exchange of `who` on `path` is running.
+fn is_running_at_the_app(house: &House, who: &str, path: &str) {
+    let running = |seen: &&Seen| user(seen) == who && seen.target == path && !seen.ended;
+    assert_eq!(house.backend.seen().iter().filter(running).count(), 1, "{path} of {who} at the app");
 }
 
 #[tokio::test]
 async fn an_idle_websocket_is_cut_on_both_sides_and_the_neighbours_is_not() {
     let house = house().await;
     let (ann, ben) = (house.browser_of("ann").await, house.browser_of("ben").await);
-    let mut wires = [begins(&house, &ann, handshake()).await, begins(&house, &ben, handshake()).await];
-    for wire in &mut wires {
-        assert_eq!(wire.head().await.expect("an answer").status, 101);
-        wire.send(b"ping").await;
-        wire.until("ping").await;
-    }
+    let (mut anns, mut bens) = (opens_websocket(&house, &ann).await, opens_websocket(&house, &ben).await);
     house.revokes("ann").await;
-    let [mut anns, mut bens] = wires;
     anns.is_ended().await;
-    at_the_app(&house, "00u-ann", "/ws", true).await;
+    is_over_at_the_app(&house, "00u-ann", "/ws").await;
     bens.send(b"still here").await;
     bens.until("still here").await;
-    at_the_app(&house, "00u-ben", "/ws", false).await;
+    is_running_at_the_app(&house, "00u-ben", "/ws");
     assert_eq!(house.metric("portcullis_exchanges_cut_total{kind=\"websocket\"}").await, 1);
     let answer = begins(&house, &ann, handshake()).await.answer().await.expect("an answer");
     assert_eq!((answer.status, answer.json()["error"].as_str()), (401, Some("session_revoked")), "not a redirect");
@@ -75,8 +89,8 @@ async fn idle_server_sent_events_are_cut_on_both_sides_and_the_neighbours_are_no
     bens.until("data: one").await;
     house.revokes("ann").await;
     anns.is_ended().await;
-    at_the_app(&house, "00u-ann", "/events", true).await;
-    at_the_app(&house, "00u-ben", "/events", false).await;
+    is_over_at_the_app(&house, "00u-ann", "/events").await;
+    is_running_at_the_app(&house, "00u-ben", "/events");
     assert_eq!(house.metric("portcullis_exchanges_cut_total{kind=\"sse\"}").await, 1);
 }
 
@@ -90,11 +104,11 @@ async fn a_download_is_cut_on_both_sides_and_the_neighbours_is_not() {
     anns.until("xxxx").await;
     bens.until("xxxx").await;
     house.revokes("ann").await;
-    at_the_app(&house, "00u-ann", "/file", true).await;
+    is_over_at_the_app(&house, "00u-ann", "/file").await;
     let got = anns.rest().await.len();
     assert!(got < 100_000_000, "the download ended early, after {got} bytes");
     assert!(bens.reads(20_000_000).await, "the neighbour's download goes on");
-    at_the_app(&house, "00u-ben", "/file", false).await;
+    is_running_at_the_app(&house, "00u-ben", "/file");
     assert_eq!(house.metric("portcullis_exchanges_cut_total{kind=\"download\"}").await, 1);
 }
 
@@ -112,7 +126,7 @@ async fn an_upload_is_cut_on_both_sides_and_the_neighbours_arrives_whole() {
     house.backend.sees("both uploads have begun", |log| log.iter().filter(|s| s.body == b"first").count() == 2).await;
     house.revokes("ann").await;
     anns.is_ended().await;
-    at_the_app(&house, "00u-ann", "/upload", true).await;
+    is_over_at_the_app(&house, "00u-ann", "/upload").await;
     bens.send(b"-then").await;
     assert_eq!(bens.answer().await.expect("an answer").status, 200);
     let whole: Vec<_> = house.backend.seen().into_iter().filter(|seen| seen.body == b"first-then").collect();
@@ -125,12 +139,11 @@ async fn signing_out_cuts_what_that_session_has_in_flight() {
     let mut ann = house.browser_of("ann").await;
     let mut elsewhere = house.browser_of("ann").await;
     elsewhere.get("/").await.is_let_in();
-    let mut anns = begins(&house, &ann, handshake()).await;
-    assert_eq!(anns.head().await.expect("an answer").status, 101);
+    let mut anns = opens_websocket(&house, &ann).await;
     let mut others = begins(&house, &elsewhere, Ask::get("/events")).await;
     others.until("data: one").await;
     house.seconds_pass(1);
     assert_eq!(ann.get("/oauth2/sign_out").await.answer.status, 302);
     anns.is_ended().await;
-    at_the_app(&house, "00u-ann", "/events", false).await;
+    is_running_at_the_app(&house, "00u-ann", "/events");
 }

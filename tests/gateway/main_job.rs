@@ -54,7 +54,7 @@ async fn an_idp_that_answers_with_an_old_login_gets_a_page_and_never_a_loop() {
         let arrival = browser.follows("/").await;
         arrival.is_told(403, "A new login is needed");
         assert_eq!(arrival.trips, trips, "trips to the IdP");
-        browser.fetches("/").await.answer.status.eq(&401).then_some(()).expect("still outside");
+        assert_eq!(browser.fetches("/").await.answer.status, 401, "still outside");
     }
     house.demo.idp.tune(|knobs| knobs.omit_auth_time = true);
     ann.follows("/").await.is_told(403, "A new login is needed");
@@ -217,22 +217,18 @@ async fn while_the_idp_is_down_nobody_new_gets_in_and_whoever_is_in_goes_on() {
     let mut house = House::new().await;
     let mut ann = house.browser_of("ann").await;
     let mut ben = house.browser();
-    let fail = |path: &str| {
-        let fault = portcullis::demo::idp::Fault { status: Some(503), delay: None };
-        house.demo.idp.tune(|knobs| drop(knobs.faults.insert(path.to_owned(), fault)));
-    };
-    fail("/token");
+    house.idp_fails("/token", 503);
     let arrival = ben.signs_in("ben").await;
     arrival.is_told(503, "Sign-in is not possible right now");
     assert!(arrival.answer.field("retry-after").is_some());
     ann.get("/").await.is_let_in();
 
-    fail("/.well-known/openid-configuration");
+    house.idp_fails("/.well-known/openid-configuration", 503);
     house.start();
     let arrival = house.browser().get("/").await;
     arrival.is_told(503, "Sign-in is not possible right now");
     ann.get("/").await.is_let_in();
-    house.demo.idp.tune(|knobs| knobs.faults.clear());
+    house.idp_works();
     house.seconds_pass(60);
     house.browser_of("ben").await.get("/").await.is_let_in();
 }
@@ -252,6 +248,7 @@ async fn what_is_revoked_stays_so_after_every_cache_was_warmed() {
     wire.send(&ask).await;
     let answer = wire.answer().await.expect("an answer");
     assert_eq!((answer.status, answer.json()["error"].as_str()), (401, Some("session_revoked")));
-    ann.asks(&Ask::get("/oauth2/userinfo")).await.answer.status.eq(&401).then_some(()).expect("userinfo refuses");
-    ann.asks(&Ask::get("/oauth2/auth")).await.answer.status.eq(&401).then_some(()).expect("auth refuses");
+    for path in ["/oauth2/userinfo", "/oauth2/auth"] {
+        assert_eq!(ann.asks(&Ask::get(path)).await.answer.status, 401, "{path}");
+    }
 }

@@ -310,14 +310,13 @@ async fn ten_thousand_unknown_keys_make_no_more_than_two_fetches() {
 async fn signals_wait_for_keys_that_cannot_be_had() {
     let house = House::new().await;
     let mut ann = house.browser_of("ann").await;
-    let fault = portcullis::demo::idp::Fault { status: Some(500), delay: None };
-    house.demo.idp.tune(|knobs| drop(knobs.faults.insert("/jwks".to_owned(), fault)));
+    house.idp_fails("/jwks", 500);
     house.demo.idp.rotate_keys();
     house.seconds_pass(31);
     let set = house.revoking_set(&house.subject_of("ann"));
     let answer = house.pushes(&set).await;
     assert_eq!((answer.status, answer.field("retry-after")), (503, Some("5")), "nobody can say that it is wrong");
-    house.demo.idp.tune(|knobs| knobs.faults.clear());
+    house.idp_works();
     house.seconds_pass(31);
     assert_eq!(house.pushes(&set).await.status, 202);
     ann.fetches("/").await.is_refused("session_revoked");

@@ -7,8 +7,7 @@ use crate::harness::{Ask, Browser, House, Plan, Wire};
 
 /// A browser of `user` on a device.
 async fn on_device(house: &House, user: &str, device: &str) -> Browser {
-    let claims = json!({ "device_id": device }).as_object().expect("an object").clone();
-    house.demo.idp.tune(|knobs| drop(knobs.extra_claims.insert(user.to_owned(), claims)));
+    house.idp_says(user, &json!({ "device_id": device }));
     house.browser_of(user).await
 }
 
@@ -192,8 +191,7 @@ async fn a_page_of_another_site_signs_nobody_out() {
 #[tokio::test]
 async fn a_stream_reaches_no_wider_than_it_may() {
     let house = House::of(Plan::default().idp("claims = { tenant = \"tenant\" }")).await;
-    let claims = json!({ "tenant": "acme" }).as_object().expect("an object").clone();
-    house.demo.idp.tune(|knobs| drop(knobs.extra_claims.insert("ann".to_owned(), claims)));
+    house.idp_says("ann", &json!({ "tenant": "acme" }));
     let mut ann = house.browser_of("ann").await;
     for (role, format) in [("tenant", "opaque"), ("group", "opaque")] {
         let member = json!({ "format": format, "id": "acme" });
@@ -203,4 +201,36 @@ async fn a_stream_reaches_no_wider_than_it_may() {
         assert_eq!((answer.status, &answer.json()["err"]), (400, &Value::from("access_denied")), "{role}");
     }
     ann.get("/").await.is_let_in();
+}
+
+#[tokio::test]
+async fn a_stream_reaches_nobody_but_the_people_of_the_idps_it_speaks_for() {
+    // A transmitter of good standing, with good keys, for the people of another IdP.
+    let other = r#"
+[idps.other]
+issuer = "https://other.example.com"
+client_id = "portcullis"
+[streams.other]
+issuer = "@issuer@"
+audience = "https://gateway.example"
+push_token_file = "push.token"
+speaks_for = ["other"]
+"#;
+    let house = House::of(Plan::default().more(other)).await;
+    let mut ann = house.browser_of("ann").await;
+    house.seconds_pass(1);
+    let authorization = format!("Bearer {}", house.demo.push_token.expose());
+    let foreign = json!({ "format": "email", "email": "ann@example.com" });
+    for (subject, status, code) in [
+        (house.subject_of("ann"), 400, json!("access_denied")),
+        (json!({ "format": "complex", "user": house.subject_of("ann") }), 400, json!("access_denied")),
+        // The address of somebody at the other IdP, for all we know: it is taken, and means nobody here.
+        (foreign, 202, Value::Null),
+    ] {
+        let ask = Ask::post("/oauth2/ssf/other", "application/secevent+jwt", house.revoking_set(&subject));
+        let answer = house.asks(&ask.with("Authorization", &authorization)).await;
+        assert_eq!((answer.status, &answer.json()["err"]), (status, &code), "{subject}");
+        ann.get("/").await.is_let_in();
+    }
+    assert!(house.audited().contains("\"why\":\"access_denied"), "what was refused is written down");
 }

@@ -13,8 +13,6 @@ use super::wire::soon;
 /// A request that reached the app.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// Which connection it came on, counted from 1.
-    pub(crate) connection: usize,
     /// The request line and the fields, as they came.
     pub(crate) head: String,
     /// The method.
@@ -95,7 +93,7 @@ impl Backend {
     }
 
     /// An app that speaks TLS.
-    pub(crate) async fn start_tls(tls: Arc<tokio_rustls::rustls::ServerConfig>) -> Self {
+    pub(crate) async fn start_tls(tls: Arc<rustls::ServerConfig>) -> Self {
         Self::listen(Some(tls.into())).await
     }
 
@@ -153,18 +151,16 @@ impl Backend {
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
-    let mut number = 0;
     while let Ok((stream, _)) = listener.accept().await {
-        number += 1;
         let _nodelay = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             match &shared.tls {
-                None => Connection { number, shared: &shared, come: Vec::new() }.serve(stream).await,
+                None => Connection { shared: &shared, come: Vec::new() }.serve(stream).await,
                 Some(tls) => {
                     // Whoever does not trust the certificate goes; a test sees that at the other end.
                     if let Ok(stream) = tls.accept(stream).await {
-                        Connection { number, shared: &shared, come: Vec::new() }.serve(stream).await;
+                        Connection { shared: &shared, come: Vec::new() }.serve(stream).await;
                     }
                 }
             }
@@ -173,7 +169,6 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 struct Connection<'a> {
-    number: usize,
     shared: &'a Shared,
     come: Vec<u8>,
 }
@@ -201,13 +196,8 @@ impl Connection<'_> {
             let Some(head) = self.head(&mut stream).await else { return };
             let mut words = head.split(' ');
             let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-            let seen = Seen {
-                connection: self.number,
-                method: method.to_owned(),
-                target: target.to_owned(),
-                head: head.clone(),
-                ..Seen::default()
-            };
+            let seen =
+                Seen { method: method.to_owned(), target: target.to_owned(), head: head.clone(), ..Seen::default() };
             let mut index = 0;
             self.shared.log.send_modify(|log| {
                 index = log.len();

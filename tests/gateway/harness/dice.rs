@@ -13,11 +13,6 @@ impl Dice {
         Self(seed)
     }
 
-    /// Dice of that seed.
-    pub(crate) const fn of(seed: u64) -> Self {
-        Self(seed)
-    }
-
     /// A number.
     pub(crate) const fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);

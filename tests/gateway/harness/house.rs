@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use portcullis::app::{self, Running};
 use portcullis::config::Config;
-use portcullis::demo::idp::Client;
+use portcullis::demo::idp::{Client, Fault};
 use portcullis::demo::transmitter::Order;
 use portcullis::demo::{self, Demo};
 use portcullis::seal;
 use portcullis::secret::Secret;
-use portcullis::time::{Clock, Timestamp};
+use portcullis::time::{Clock, Stopwatch, Timestamp};
 use serde_json::{Value, json};
 
 use super::backend::Backend;
 use super::browser::Browser;
-use super::wire::{Answer, Ask, Wire};
+use super::wire::{Answer, Ask, PATIENCE, Wire};
 
 /// Whom SETs are addressed to.
 pub(crate) const AUDIENCE: &str = "https://gateway.example";
@@ -291,17 +291,15 @@ idp = "demo"
         drop(self.gateway.take());
     }
 
-    /// Starts the gateway again, where it was.
+    /// Starts the gateway again, where it was. A gateway that was stopped gives back its address and its ledger when the
+    /// last of its tasks is gone, a moment later.
     pub(crate) fn start(&mut self) {
         self.stop();
-        let mut last = None;
-        for _ in 0..4 {
-            match self.try_start() {
-                Ok(()) => return,
-                Err(why) => last = Some(why),
-            }
+        let waiting = Stopwatch::start();
+        while let Err(why) = self.try_start() {
+            assert!(waiting.elapsed() < PATIENCE, "the gateway does not start again: {why:#}");
+            std::thread::yield_now();
         }
-        panic!("the gateway does not start again: {last:?}");
     }
 
     /// Stops the gateway and starts it again with another ring of keys.
@@ -329,11 +327,6 @@ idp = "demo"
     /// Where the gateway listens for TLS, if its plan says so.
     pub(crate) fn tls_address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.ports.tls))
-    }
-
-    /// An address where nobody listens unless the plan says so.
-    pub(crate) fn spare_address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.ports.spare))
     }
 
     /// `localhost:8080`
@@ -376,6 +369,27 @@ idp = "demo"
     /// Lets time pass. The second in which something happened counts as before it.
     pub(crate) fn seconds_pass(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// From now on the IdP answers every request to `path` with this status and does nothing.
+    pub(crate) fn idp_fails(&self, path: &str, status: u16) {
+        let fault = Fault { status: Some(status), delay: None };
+        self.demo.idp.tune(|knobs| {
+            knobs.faults.insert(path.to_owned(), fault);
+        });
+    }
+
+    /// The IdP does again what it should.
+    pub(crate) fn idp_works(&self) {
+        self.demo.idp.tune(|knobs| knobs.faults.clear());
+    }
+
+    /// From now on the IdP says this of `user`, besides or instead of the usual.
+    pub(crate) fn idp_says(&self, user: &str, claims: &Value) {
+        let claims = claims.as_object().expect("an object").clone();
+        self.demo.idp.tune(|knobs| {
+            knobs.extra_claims.insert(user.to_owned(), claims);
+        });
     }
 
     /// The IdP ends the sessions of `user` and says so; the gateway takes it. A second passes before and after, so

@@ -167,19 +167,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Some(answer)
     }
 
-    /// The next answer, which is one to HEAD.
-    pub(crate) async fn answer_to_head(&mut self) -> Option<Answer> {
-        self.head().await
-    }
-
     /// Reads until `text` has come.
     pub(crate) async fn until(&mut self, text: &str) {
+        assert!(self.hears(text).await, "the connection ended before `{text}`");
+    }
+
+    /// Reads until `text` has come; false if the connection ends before.
+    pub(crate) async fn hears(&mut self, text: &str) -> bool {
         soon(text, async {
             while find(&self.come, text.as_bytes()).is_none() {
-                assert!(self.more().await, "the connection ended before `{text}`");
+                if !self.more().await {
+                    return false;
+                }
             }
+            true
         })
-        .await;
+        .await
     }
 
     /// Waits until the other side has ended the connection.
@@ -206,11 +209,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.more().await {}
         std::mem::take(&mut self.come)
-    }
-
-    /// Both halves of the stream.
-    pub(crate) fn into_inner(self) -> S {
-        self.stream
     }
 
     /// Exactly that many bytes, or fewer if the connection ends.
