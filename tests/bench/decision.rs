@@ -1,6 +1,6 @@
 //! What a decision costs: evidence, admission and decision together, with nothing, ten thousand and a million
 //! revocations in force.
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may end with a message")]
+#![expect(clippy::expect_used, reason = "a bench may end with a message")]
 
 use std::hint::black_box;
 use std::sync::Arc;
