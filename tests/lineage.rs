@@ -18,6 +18,11 @@ use serde_json::{Value, json};
 
 const OPERATOR: &str = "0123456789abcdef-operator";
 
+/// What operators and probes call with.
+fn client() -> Client {
+    Client::builder().build().expect("a client")
+}
+
 /// The demo's IdP and app with a gateway between them, on a clock that is moved by hand.
 struct House {
     _gateway: Running,
@@ -78,7 +83,7 @@ impl House {
     async fn end(&self, mode: &str) {
         self.clock.advance(Duration::from_secs(5));
         let order = json!({ "whom": { "email": "ann@example.com" }, "mode": mode });
-        let request = Client::new().post(format!("{}/v1/revocations", self.admin)).bearer_auth(OPERATOR);
+        let request = client().post(format!("{}/v1/revocations", self.admin)).bearer_auth(OPERATOR);
         let answer = request.header("content-type", "application/json").body(order.to_string()).send().await;
         assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
         self.clock.advance(Duration::from_secs(5));
@@ -207,7 +212,7 @@ async fn an_app_session_lives_and_dies_with_the_sign_in_that_it_grew_from() {
         person.jar.insert((house.origin.clone(), legacy::COOKIE.to_owned()), first.clone());
         assert_eq!(person.me(&house).await.expect("a page")["session_id"], Value::Null);
     }
-    let metrics = Client::new().get(format!("{}/metrics", house.admin)).send().await.expect("an answer");
+    let metrics = client().get(format!("{}/metrics", house.admin)).send().await.expect("an answer");
     let text = metrics.text().await.expect("text");
     assert!(text.contains("portcullis_seal_failures_total{kind=\"no_seal\"} 2"), "{text}");
 }

@@ -102,7 +102,7 @@ fn is_claim(name: &str) -> bool {
         return false;
     }
     let is = |claim: &&str| name.len() == claim.len() && spells(name, claim);
-    IDENTITY.iter().any(&is) || FORWARDING.iter().any(is) || IDENTITY_PREFIXES.iter().any(|prefix| spells(name, prefix))
+    IDENTITY.iter().any(is) || FORWARDING.iter().any(is) || IDENTITY_PREFIXES.iter().any(|prefix| spells(name, prefix))
 }
 
 /// True if `name` begins with `start`, where `_` stands for `-`.
