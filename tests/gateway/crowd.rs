@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::harness::{Ask, House, Seen, Wire, soon};
@@ -19,20 +20,34 @@ fn began(seen: &Seen) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_that_begins_after_the_acknowledgement_reaches_the_app() {
+    crowd(CLIENTS + NEIGHBOURS).await;
+}
+
+/// Where few ask at once, each is served within milliseconds of its beginning: enforcement that lags behind the
+/// acknowledgement by no more than that is seen, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn not_even_one_that_begins_at_once_and_is_served_at_once() {
+    crowd(6).await;
+}
+
+/// Everybody asks again and again, `at_once` at a time; in the middle of it ann's sessions end.
+async fn crowd(at_once: usize) {
     let house = House::new().await;
     let (ann, ben) = (house.browser_of("ann").await, house.browser_of("ben").await);
     house.backend.forget();
     let (count, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let (address, host) = (house.address(), house.host());
+    let turns = Arc::new(Semaphore::new(at_once));
     let mut clients = JoinSet::new();
     for n in 0..CLIENTS + NEIGHBOURS {
         let is_ann = n < CLIENTS;
         let cookies = if is_ann { ann.cookies() } else { ben.cookies() };
-        let (count, over, host) = (Arc::clone(&count), Arc::clone(&over), host.clone());
+        let (count, over, turns, host) = (Arc::clone(&count), Arc::clone(&over), Arc::clone(&turns), host.clone());
         clients.spawn(async move {
             let mut wire = Wire::to(address).await;
             let mut statuses = Vec::new();
             while !over.load(Ordering::SeqCst) {
+                let _turn = turns.acquire().await;
                 let began = count.fetch_add(1, Ordering::SeqCst).to_string();
                 let ask = Ask::get("/").with("Cookie", &cookies).with("Accept", "*/*").with("X-Began", &began);
                 wire.send(&ask.bytes(&host)).await;
