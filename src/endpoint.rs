@@ -315,10 +315,13 @@ impl Endpoints {
         answer::either(Client::of(&head.method, &head.headers), status, word, &Page::bad_request(why))
     }
 
-    /// The answer for hosts that nobody configured.
+    /// The answer for hosts and paths that nobody configured.
     pub(crate) fn unknown_host(&self, host: &Host, client: Client) -> Response<Bytes> {
         self.0.metrics.request_blocked("unknown_host");
-        answer::either(client, StatusCode::NOT_FOUND, "unknown_host", &Page::not_found(host.as_str()))
+        // RFC 9110 §15.5.20: another server may know the host. Of a host of ours only the path is unknown.
+        let known = self.0.apps.any_of(host).is_some();
+        let status = if known { StatusCode::NOT_FOUND } else { StatusCode::MISDIRECTED_REQUEST };
+        answer::either(client, status, "unknown_host", &Page::not_found(host.as_str()))
     }
 
     /// The answer to a request body that is larger than the app allows.

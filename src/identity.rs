@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::Timestamp;
 
 /// Targets that one identity can carry. Groups beyond the bound cannot be addressed by a group revocation;
-/// the login that meets the bound says so in the audit log.
+/// the login that meets the bound says so in the log.
 pub const MAX_TARGETS: usize = 32;
 
 /// An OpenID issuer, byte for byte as configured (OpenID Connect Core §2, `iss`). Never folded or normalised.

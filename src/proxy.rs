@@ -8,6 +8,7 @@ mod kind;
 mod line;
 mod screen;
 mod upstream;
+mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use http::{Response, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorSource, ErrorType, Result};
+use pingora::{Error, ErrorType, Result};
 
 pub use self::cidr::{Cidr, InvalidCidr};
 use self::exchange::Flight;
@@ -135,7 +136,7 @@ impl Proxy {
     ) -> Result<Response<Bytes>> {
         Flight::arrive();
         // Signals and forms are small: whoever takes longer for one than for a head is no sender of signals.
-        let reading = tokio::time::timeout(self.settings.patience.header_read, small_body(session));
+        let reading = tokio::time::timeout(self.settings.patience.header_read, wire::small_body(session));
         let body = match reading.await {
             Ok(body) => body?,
             Err(_) => {
@@ -167,42 +168,6 @@ impl Proxy {
         let ask = Ask { headers: &head.headers, method: &head.method, path: &path, client, target };
         Some(self.endpoints.interrupted(ctx.app.as_deref()?, &ask))
     }
-
-    /// Writes an answer of ours.
-    async fn answer(&self, session: &mut Session, ctx: &mut Ctx, response: Response<Bytes>) -> Result<()> {
-        let (parts, body) = response.into_parts();
-        let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len() + 1))?;
-        for (name, value) in &parts.headers {
-            head.append_header(name, value)?;
-        }
-        let bare = session.req_header().method == http::Method::HEAD;
-        if !parts.headers.contains_key(header::CONTENT_LENGTH) {
-            head.insert_header(header::CONTENT_LENGTH, body.len())?;
-        }
-        ctx.answered = Some(parts.status);
-        // A body that nobody wants must not be taken for the next request.
-        if !session.is_body_done() {
-            session.set_keepalive(None);
-        }
-        let end = bare || body.is_empty();
-        session.write_response_header(Box::new(head), end).await?;
-        if !end {
-            session.write_response_body(Some(body), true).await?;
-        }
-        Ok(())
-    }
-}
-
-/// A body for one of our own endpoints; `None` if it is larger than any of them reads.
-async fn small_body(session: &mut Session) -> Result<Option<Bytes>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = session.read_request_body().await? {
-        if body.len() + chunk.len() > endpoint::MAX_BODY {
-            return Ok(None);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Some(Bytes::from(body)))
 }
 
 /// What one request carries through the hooks.
@@ -269,7 +234,7 @@ impl ProxyHttp for Proxy {
         session.set_write_timeout(Some(self.settings.client_timeout));
         match self.admit(session, ctx).await? {
             None => Ok(false),
-            Some(response) => self.answer(session, ctx, response).await.map(|()| true),
+            Some(response) => wire::answer(session, ctx, response).await.map(|()| true),
         }
     }
 
@@ -357,7 +322,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
-        let status = status_of(error);
+        let status = wire::status_of(error);
         let response = if session.response_written().is_some() {
             None
         } else if ctx.is_cut() {
@@ -373,7 +338,7 @@ impl ProxyHttp for Proxy {
         if let Some(response) = response {
             session.set_keepalive(None);
             // The connection may be the thing that failed; there is nobody left to tell.
-            let _ = self.answer(session, ctx, response).await;
+            let _ = wire::answer(session, ctx, response).await;
         }
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }
@@ -399,26 +364,5 @@ impl ProxyHttp for Proxy {
     /// Errors are logged once, by [`Proxy::logging`], without the request's target.
     fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {
         true
-    }
-}
-
-/// The status that tells a client what failed; 0 if there is nobody to tell.
-fn status_of(error: &Error) -> u16 {
-    match error.etype() {
-        ErrorType::HTTPStatus(code) => *code,
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout | ErrorType::ReadTimedout
-            if *error.esource() == ErrorSource::Upstream =>
-        {
-            504
-        }
-        _ => match error.esource() {
-            ErrorSource::Upstream => 502,
-            ErrorSource::Downstream => match error.etype() {
-                ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed => 0,
-                ErrorType::ReadTimedout => 408,
-                _ => 400,
-            },
-            ErrorSource::Internal | ErrorSource::Unset => 502,
-        },
     }
 }

@@ -13,6 +13,7 @@ use crate::apps::App;
 use crate::audit::Event;
 use crate::decision::{Cause, Client, Login};
 use crate::evidence::{self, Evidence};
+use crate::identity::TargetKind;
 use crate::idp::{self, Assertion, Idp};
 use crate::login::{self, Flows, Proof, Resume, ReturnPath, Shortfall, Start, Verdict};
 use crate::page::Page;
@@ -208,6 +209,15 @@ impl Endpoints {
             kept_claims.into_iter().flat_map(|(name, values)| values.into_iter().map(move |v| (name.clone(), v)));
         let session =
             Session::begin(SessionId(id), idp.name(), &identity, claims.collect(), &self.0.ring, &self.0.session, now);
+        let addressable = session.targets.iter().filter(|(kind, _)| *kind == TargetKind::Group).count();
+        if addressable < identity.groups.len() {
+            tracing::warn!(
+                idp = idp.name(),
+                groups = identity.groups.len(),
+                addressable,
+                "somebody is in more groups than a revocation can address them by"
+            );
+        }
         let standing = self.0.enforcer.judge(&session.credential(app.key));
         let verdict = match login::check_proof(flow.proof, &identity, standing) {
             // The IdP was asked for somebody who proved themselves within max_age (OpenID Connect Core §3.1.2.1).
