@@ -240,7 +240,7 @@ impl ProxyHttp for Proxy {
 
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         _end: bool,
         ctx: &mut Ctx,
@@ -249,7 +249,7 @@ impl ProxyHttp for Proxy {
         let limit = ctx.app.as_ref().map_or(0, |app| app.max_body);
         ctx.is_long(ctx.body_seen, Kind::Upload);
         // What flows through an upgraded connection is no request body.
-        if ctx.client != Some(Client::WebSocket) && ctx.body_seen > limit {
+        if !session.was_upgraded() && ctx.body_seen > limit {
             return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is larger than the app allows");
         }
         Ok(())
