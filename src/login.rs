@@ -1,6 +1,6 @@
 //! Beginning and resuming a login.
 //!
-//! [`begin`] makes the parameters of an authorization request and the cookie that remembers them; [`resume`] finds
+//! [`begin`] makes the parameters of an authorization request and the cookie that remembers them; [`resume()`] finds
 //! the flow that an answer belongs to; [`check_proof`] says whether the assertion that came of it proves enough.
 //! Nothing is stored here: a flow lives in the browser, sealed.
 
