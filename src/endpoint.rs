@@ -40,6 +40,7 @@ use crate::metrics::Metrics;
 use crate::page::Page;
 use crate::revocation::{Mode, Standing};
 use crate::seal::KeyRing;
+use crate::secret::Secret;
 use crate::session::{self, Session};
 use crate::stream::Stream;
 use crate::time::Clock;
@@ -364,6 +365,11 @@ impl Endpoints {
 /// links from them).
 fn session_cookie(name: &str, value: &str) -> String {
     format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax")
+}
+
+/// The `Set-Cookie` value that ends a cookie of the session.
+fn expired(name: &str) -> Secret<String> {
+    Secret::new(format!("{}; Max-Age=0", session_cookie(name, "")))
 }
 
 fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> Response<Bytes> {

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::{Ask, Call, Endpoints, PREFIX, answer, session_cookie};
+use super::{Ask, Call, Endpoints, PREFIX, answer, expired, session_cookie};
 use crate::apps::App;
 use crate::audit::Event;
 use crate::decision::{Cause, Client, Login};
@@ -91,11 +91,7 @@ impl Endpoints {
             .session()
             .map(|session| self.0.enforcer.judge(&session.credential(app.key)))
             .unwrap_or_default();
-        let proof = match (standing.terminated, standing.reestablish) {
-            (Some(cut_off), _) => Proof::NewerThan(cut_off),
-            (None, Some(cut_off)) => Proof::Reassert(cut_off),
-            (None, None) => Proof::Any,
-        };
+        let proof = Proof::demanded_by(standing);
         let hint = call.parameter("login_hint").filter(|hint| hint.len() <= 200);
         self.begin(app, call.headers(), return_to, proof, hint.as_deref()).await
     }
@@ -250,11 +246,7 @@ impl Endpoints {
             cookies.iter().map(|(name, value)| Secret::new(session_cookie(name, value))).collect();
         // Chunks of the session before this one must not stand beside the new one.
         let left_over = session::cookie_names().filter(|name| !cookies.iter().any(|(new, _)| new == name));
-        set.extend(
-            left_over
-                .filter(|name| has_cookie(call.headers(), name))
-                .map(|name| Secret::new(format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"))),
-        );
+        set.extend(left_over.filter(|name| has_cookie(call.headers(), name)).map(|name| expired(&name)));
         set.extend(self.hint_cookie(app, &id_token));
         // A hop on the same site: cookies with SameSite=Strict are not sent on the way back from the IdP.
         let mut response = answer::page(StatusCode::OK, &Page::continue_to(flow.return_to.as_str()));

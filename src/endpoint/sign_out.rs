@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::sign_in::return_path;
-use super::{Call, Endpoints, PREFIX, answer};
+use super::{Call, Endpoints, PREFIX, answer, expired};
 use crate::apps::App;
 use crate::audit::Event;
 use crate::evidence;
@@ -50,11 +50,9 @@ impl Endpoints {
             .as_deref()
             .map_or_else(|| format!("{PREFIX}/signed_out"), |rd| return_path(rd, call.app).as_str().to_owned());
         let location = self.idp_sign_out(call, &format!("{}{back}", call.app.origin.as_str())).await.unwrap_or(back);
-        let mut expired: Vec<_> = session::cookie_names()
-            .map(|name| Secret::new(format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")))
-            .collect();
-        expired.push(Secret::new(format!("{HINT_COOKIE}=; Path={PREFIX}/sign_out; Secure; HttpOnly; Max-Age=0")));
-        answer::redirect(&location, &expired)
+        let mut gone: Vec<_> = session::cookie_names().map(|name| expired(&name)).collect();
+        gone.push(Secret::new(format!("{HINT_COOKIE}=; Path={PREFIX}/sign_out; Secure; HttpOnly; Max-Age=0")));
+        answer::redirect(&location, &gone)
     }
 
     /// Revokes the one session, by its own id.

@@ -9,10 +9,10 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::{Call, Endpoints, answer};
 use crate::audit::Event as Audited;
 use crate::event::reject::{self, Answer, Code};
-use crate::event::{SecurityEvent, logout, token};
+use crate::event::{SecurityEvent, token};
 use crate::idp::Idp;
 use crate::intake::NotDurable;
-use crate::jose::{Alg, Reject};
+use crate::jose::Reject;
 use crate::keys::Failure;
 use crate::policy::{self, SpokenFor};
 use crate::revocation::Revocation;
@@ -121,11 +121,8 @@ impl Endpoints {
         };
         let outcome = async {
             let token = logout_token(call.request.body()).ok_or(Reject::Malformed)?;
-            let client_ids = [idp.client_id().to_owned()];
-            let expectation = logout::expectation(idp.issuer(), &client_ids, &Alg::ALL);
-            let now = self.0.clock.now();
-            let logout = logout::parse(idp.verify(&token, &expectation).await?, now)?;
-            self.enter(policy::logout(&logout, &spoken_for(idp), now).into_iter().collect()).await
+            let logout = idp.verify_logout_token(&token).await?;
+            self.enter(policy::logout(&logout, &spoken_for(idp), self.0.clock.now()).into_iter().collect()).await
         };
         match outcome.await {
             Ok(()) => answer::empty(StatusCode::OK),

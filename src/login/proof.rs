@@ -60,7 +60,7 @@ pub enum Why {
 
 impl Proof {
     /// The proof that `standing` demands.
-    const fn demanded_by(standing: Standing) -> Self {
+    pub const fn demanded_by(standing: Standing) -> Self {
         match (standing.terminated, standing.reestablish) {
             (Some(cut_off), _) => Self::NewerThan(cut_off),
             (None, Some(cut_off)) => Self::Reassert(cut_off),
