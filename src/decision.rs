@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::apps::{App, Asked, CanonicalPath};
-use crate::evidence::{Evidence, Unusable};
+use crate::evidence::{Evidence, Maker, Shown, Unusable};
 use crate::login::Proof;
 use crate::revocation::Standing;
 use crate::session::{Over, Person};
@@ -96,6 +96,8 @@ pub enum Cause {
     NoSession,
     /// What it shows is no session.
     Unusable(Unusable),
+    /// What it bears is no token, or none any more.
+    BadToken,
     /// Its session was terminated.
     Terminated,
     /// Its session must be re-established.
@@ -109,6 +111,7 @@ impl Cause {
             Self::NoSession => "login_required",
             Self::Unusable(Unusable::Over(Over::Expired | Over::Idle)) => "session_expired",
             Self::Unusable(_) => "session_unusable",
+            Self::BadToken => "invalid_token",
             Self::Terminated => "session_revoked",
             Self::Reestablish => "reestablish_required",
         }
@@ -129,6 +132,26 @@ pub struct Login {
     pub proof: Proof,
     /// Whether the client can be redirected, or only be told.
     pub client: Client,
+    /// How a client is told that works with tokens; none where a session is the way in.
+    pub token: Option<TokenNeed>,
+}
+
+impl Login {
+    /// True for a browser that shows a page and can be sent to the IdP.
+    pub fn can_be_redirected(&self) -> bool {
+        self.client == Client::Navigation && self.token.is_none()
+    }
+}
+
+/// What a client that works with tokens needs (RFC 6750 §3, RFC 9470 §3).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum TokenNeed {
+    /// A token: it showed none.
+    Token,
+    /// Another token: the one it showed will not do again.
+    Other,
+    /// Its person has to sign in anew.
+    FreshLogin,
 }
 
 /// Why a request goes nowhere.
@@ -138,6 +161,8 @@ pub enum Refusal {
     NotAllowed,
     /// A page of another origin tries to open a WebSocket (cross-site WebSocket hijacking).
     ForeignOrigin,
+    /// The request shows credentials of several people.
+    MixedCredentials,
 }
 
 impl Refusal {
@@ -146,6 +171,7 @@ impl Refusal {
         match self {
             Self::NotAllowed => "not_allowed",
             Self::ForeignOrigin => "foreign_origin",
+            Self::MixedCredentials => "mixed_credentials",
         }
     }
 }
@@ -195,19 +221,42 @@ pub fn decide(request: &Request<'_>, app: &App, evidence: &Evidence, standing: S
         Asked::Public => return Decision::Forward(Permit { person: None }),
         Asked::Login(allows) => allows,
     };
-    let login = |cause, proof| Decision::Login(Login { cause, proof, client: request.client });
-    let session = match evidence {
-        Evidence::Nothing => return login(Cause::NoSession, Proof::Any),
-        Evidence::Unusable(why) => return login(Cause::Unusable(*why), Proof::Any),
-        Evidence::Session { session, .. } => session,
-    };
+    let token = token_need(evidence, standing);
+    let login = |cause, proof| Decision::Login(Login { cause, proof, client: request.client, token });
+    // Revocations first: who was thrown out learns that, whatever else is wrong.
     match (standing.terminated, standing.reestablish) {
-        (Some(cut_off), _) => login(Cause::Terminated, Proof::NewerThan(cut_off)),
-        (None, Some(cut_off)) => login(Cause::Reestablish, Proof::Reassert(cut_off)),
-        (None, None) if allows.iter().all(|allow| allow.admits(&session.person)) => {
-            Decision::Forward(Permit { person: Some(Arc::clone(&session.person)) })
+        (Some(cut_off), _) => return login(Cause::Terminated, Proof::NewerThan(cut_off)),
+        (None, Some(cut_off)) => return login(Cause::Reestablish, Proof::Reassert(cut_off)),
+        (None, None) => {}
+    }
+    // Law 4: doubt about a token denies, also beside a good session.
+    if evidence.bad_bearer {
+        return login(Cause::BadToken, Proof::Any);
+    }
+    if !evidence.is_of_one_person() {
+        return Decision::Refuse(Refusal::MixedCredentials);
+    }
+    match (evidence.person(), &evidence.shown) {
+        (Some(person), _) if allows.iter().all(|allow| allow.admits(person)) => {
+            Decision::Forward(Permit { person: Some(Arc::clone(person)) })
         }
-        (None, None) => Decision::Refuse(Refusal::NotAllowed),
+        (Some(_), _) => Decision::Refuse(Refusal::NotAllowed),
+        (None, Shown::Unusable(why)) => login(Cause::Unusable(*why), Proof::Any),
+        (None, Shown::Nothing | Shown::Session { .. }) => login(Cause::NoSession, Proof::Any),
+    }
+}
+
+/// What to tell a client that shows tokens.
+fn token_need(evidence: &Evidence, standing: Standing) -> Option<TokenNeed> {
+    let first = evidence.bearers.first();
+    match first.map(|bearer| bearer.maker) {
+        // What the IdP issues after a fresh login is a token that counts; what the app made is dead for good.
+        Some(Maker::Idp) => Some(TokenNeed::FreshLogin),
+        Some(Maker::App) if standing.terminated.is_none() && standing.reestablish.is_some() => {
+            Some(TokenNeed::FreshLogin)
+        }
+        Some(Maker::App) => Some(TokenNeed::Other),
+        None => evidence.bad_bearer.then_some(TokenNeed::Other),
     }
 }
 
@@ -220,6 +269,8 @@ fn may_open_websocket(app: &App, origin: &str) -> bool {
 mod tests {
     use super::*;
     use crate::apps::{Access, Allow, Prefix, Rule};
+    use crate::evidence::Bearer;
+    use crate::lineage::Lineage;
     use crate::session::{Session, SessionId};
     use crate::time::Timestamp;
 
@@ -227,7 +278,7 @@ mod tests {
         let time = Timestamp::from_secs(100);
         let key = crate::seal::generate_key().expect("key");
         let ring = crate::seal::KeyRing::parse([key.expose().as_str()]).expect("ring").expect("one key");
-        Evidence::Session {
+        Evidence::from(Shown::Session {
             session: Box::new(Session {
                 id: SessionId([0; 16]),
                 idp: "corp".into(),
@@ -245,7 +296,7 @@ mod tests {
                 }),
             }),
             renew: false,
-        }
+        })
     }
 
     fn app() -> App {
@@ -268,15 +319,16 @@ mod tests {
         let both = Standing { terminated: cut, reestablish: Some(Timestamp::from_secs(300)) };
         let reestablish = Standing { terminated: None, reestablish: cut };
         let newer = Proof::NewerThan(Timestamp::from_secs(200));
-        let login = |cause, proof| Decision::Login(Login { cause, proof, client: Client::Navigation });
+        let login = |cause, proof| Decision::Login(Login { cause, proof, client: Client::Navigation, token: None });
         let forward =
             |evidence: &Evidence| Decision::Forward(Permit { person: evidence.session().map(|s| s.person.clone()) });
         let (staff, admins) = (session(&["staff"]), session(&["admins"]));
-        let broken = Evidence::Unusable(Unusable::Scattered);
+        let nothing = Evidence::default();
+        let broken = Evidence::from(Shown::Unusable(Unusable::Scattered));
         for (name, path, evidence, standing, expected) in [
-            ("nobody", "/", &Evidence::Nothing, clear, login(Cause::NoSession, Proof::Any)),
+            ("nobody", "/", &nothing, clear, login(Cause::NoSession, Proof::Any)),
             ("a broken cookie", "/", &broken, clear, login(Cause::Unusable(Unusable::Scattered), Proof::Any)),
-            ("nobody, public", "/healthz", &Evidence::Nothing, clear, Decision::Forward(Permit { person: None })),
+            ("nobody, public", "/healthz", &nothing, clear, Decision::Forward(Permit { person: None })),
             ("a broken cookie, public", "/healthz", &broken, clear, Decision::Forward(Permit { person: None })),
             ("a revoked person, public", "/healthz", &staff, terminated, Decision::Forward(Permit { person: None })),
             ("a session", "/", &staff, clear, forward(&staff)),
@@ -296,6 +348,86 @@ mod tests {
             let path = CanonicalPath::parse(path).expect("path");
             let request = Request { client: Client::Navigation, path: &path, origin: None };
             assert_eq!(decide(&request, &app(), evidence, standing), expected, "{name}");
+        }
+    }
+
+    /// A token of whoever the session is for.
+    fn token(maker: Maker, subject: &str) -> Bearer {
+        let Some(session) = session(&["staff"]).session().cloned() else { panic!("a session") };
+        let person = Arc::new(Person { subject: subject.into(), ..(*session.person).clone() });
+        let session = Session { person: person.clone(), ..session };
+        Bearer { maker, lineage: Lineage::of(&session), person, ends_at: session.expires_at }
+    }
+
+    #[test]
+    fn a_token_is_evidence_like_a_session_and_spoils_like_one() {
+        use TokenNeed::{FreshLogin, Other};
+        let clear = Standing::default();
+        let cut = Some(Timestamp::from_secs(200));
+        let terminated = Standing { terminated: cut, reestablish: None };
+        let reestablish = Standing { terminated: None, reestablish: cut };
+        let bears = |shown: &Evidence, bearers: &[Bearer], bad| Evidence {
+            shown: shown.shown.clone(),
+            bearers: bearers.to_vec(),
+            bad_bearer: bad,
+        };
+        let (nobody, ann) = (Evidence::default(), session(&["staff"]));
+        let (of_app, of_idp) = (token(Maker::App, "ann"), token(Maker::Idp, "ann"));
+        let bens = token(Maker::App, "ben");
+        let login = |cause: Cause, token| Err((cause.word(), Some(token)));
+        for (name, evidence, standing, path, expected) in [
+            ("an app's token", bears(&nobody, &[of_app.clone()], false), clear, "/", Ok(Some("ann"))),
+            ("an IdP's token", bears(&nobody, &[of_idp.clone()], false), clear, "/", Ok(Some("ann"))),
+            ("beside a session", bears(&ann, &[of_app.clone()], false), clear, "/", Ok(Some("ann"))),
+            ("on a public path", bears(&nobody, &[], true), clear, "/healthz", Ok(None)),
+            (
+                "where it is not admitted",
+                bears(&nobody, &[of_app.clone()], false),
+                clear,
+                "/admin",
+                Err(("not_allowed", None)),
+            ),
+            ("no token", bears(&nobody, &[], true), clear, "/", login(Cause::BadToken, Other)),
+            ("no token beside a session", bears(&ann, &[], true), clear, "/", login(Cause::BadToken, Other)),
+            ("somebody else's", bears(&ann, &[bens.clone()], false), clear, "/", Err(("mixed_credentials", None))),
+            (
+                "two people's",
+                bears(&nobody, &[of_app.clone(), bens], false),
+                clear,
+                "/",
+                Err(("mixed_credentials", None)),
+            ),
+            (
+                "an app's, terminated",
+                bears(&nobody, &[of_app.clone()], false),
+                terminated,
+                "/",
+                login(Cause::Terminated, Other),
+            ),
+            (
+                "an app's, to re-establish",
+                bears(&nobody, &[of_app], false),
+                reestablish,
+                "/",
+                login(Cause::Reestablish, FreshLogin),
+            ),
+            (
+                "an IdP's, terminated",
+                bears(&nobody, &[of_idp], false),
+                terminated,
+                "/",
+                login(Cause::Terminated, FreshLogin),
+            ),
+        ] {
+            let path = CanonicalPath::parse(path).expect("path");
+            let request = Request { client: Client::Fetch, path: &path, origin: None };
+            let decided = decide(&request, &app(), &evidence, standing);
+            let found = match &decided {
+                Decision::Forward(permit) => Ok(permit.person().map(|person| person.subject.as_str())),
+                Decision::Login(login) => Err((login.cause.word(), login.token)),
+                Decision::Refuse(refusal) => Err((refusal.word(), None)),
+            };
+            assert_eq!(found, expected, "{name}");
         }
     }
 

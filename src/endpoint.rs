@@ -11,6 +11,7 @@
 //! | `/oauth2/ssf/{stream}` | SETs pushed by a transmitter (RFC 8935) |
 //! | `/oauth2/backchannel-logout/{idp}` | logout tokens (OIDC Back-Channel Logout §2.5) |
 
+mod admission;
 mod answer;
 mod derived;
 mod forward;
@@ -18,6 +19,7 @@ mod sign_in;
 mod sign_out;
 mod signal;
 
+pub(crate) use self::admission::{Admission, Ask};
 pub(crate) use self::derived::Derived;
 pub(crate) use self::forward::asks_for_verdict;
 pub(crate) use self::signal::spoken_for;
@@ -28,17 +30,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 
-use crate::apps::{App, Apps, Asked, CanonicalPath, Host};
-use crate::audit::{Audit, Event};
-use crate::decision::{self, Client, Decision, Permit, Refusal};
+use crate::apps::{App, Apps, CanonicalPath, Host};
+use crate::audit::Audit;
+use crate::decision::Client;
 use crate::enforcer::Enforcer;
-use crate::evidence::{self, Evidence};
-use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
+use crate::evidence::{self, Evidence, Shown};
 use crate::idp::Idp;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::page::Page;
-use crate::revocation::{Mode, Standing};
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session::{self, Session};
@@ -81,31 +81,6 @@ pub(crate) struct Parts {
 /// Our own endpoints.
 #[derive(Debug)]
 pub(crate) struct Endpoints(Parts);
-
-/// What becomes of a request for an app.
-pub(crate) enum Admission {
-    /// It is forwarded.
-    Forward {
-        permit: Permit,
-        guard: Guard,
-        /// `Set-Cookie` values for the app's answer.
-        cookies: Vec<String>,
-        /// The app's own cookies.
-        derived: Box<Derived>,
-    },
-    /// It is answered here.
-    Answer(Response<Bytes>),
-}
-
-/// A request for an app, as far as we look at it.
-pub(crate) struct Ask<'a> {
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) method: &'a Method,
-    pub(crate) path: &'a CanonicalPath,
-    pub(crate) client: Client,
-    /// The path and query that would be forwarded.
-    pub(crate) target: &'a str,
-}
 
 /// One call of an endpoint.
 struct Call<'a> {
@@ -150,52 +125,6 @@ impl Endpoints {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
-    }
-
-    /// Decides on a request for `app`; if it is let in, `cut` ends it.
-    pub(crate) async fn admit(&self, ask: &Ask<'_>, app: &Arc<App>, cut: &Cut) -> Admission {
-        let evidence = self.evidence(ask.headers, app);
-        // On public paths nobody's session counts, so nobody's end cuts.
-        let public = app.asks(ask.path) == Asked::Public;
-        let session = evidence.session().filter(|_| !public);
-        let held = session.map(|session| Held {
-            targets: session.targets.clone(),
-            asserted_at: session.asserted_at,
-            auth_time: session.auth_time,
-        });
-        let derived = self.receive(ask, app, &evidence, public);
-        let exchange = Exchange {
-            credentials: held.into_iter().chain(derived.held(evidence.session().filter(|_| !public))).collect(),
-            app: app.key,
-            app_name: app.name.as_str().into(),
-            kind: Kind::Request,
-            ends_at: session.map(|session| session.end(&self.0.session)),
-        };
-        let Ok((standing, guard)) = self.0.enforcer.admit(exchange, cut) else {
-            return Admission::Answer(self.overloaded(ask.client));
-        };
-        let origin = ask.headers.get(http::header::ORIGIN).map(|o| o.to_str().unwrap_or("unreadable"));
-        let request = decision::Request { client: ask.client, path: ask.path, origin };
-        let decision = decision::decide(&request, app, &evidence, standing);
-        tracing::debug!(app = app.name, method = %ask.method, path = %ask.path, decision = decision.word(), "decided");
-        match decision {
-            Decision::Forward(permit) => {
-                Admission::Forward { cookies: self.renewed(&evidence, app), permit, guard, derived: Box::new(derived) }
-            }
-            Decision::Login(login) => {
-                // No longer in flight: another revocation meanwhile must not cut the answer to this one.
-                drop(guard);
-                if login.cause.is_revocation() {
-                    self.0.metrics.request_blocked(login.cause.word());
-                    self.record_refusal(ask, app, &evidence, standing);
-                }
-                Admission::Answer(self.sign_in(&login, app, ask).await)
-            }
-            Decision::Refuse(refusal) => {
-                self.0.metrics.request_blocked(refusal.word());
-                Admission::Answer(refused(refusal, app, &evidence, ask.client))
-            }
-        }
     }
 
     /// Answers a call of one of our own paths.
@@ -244,16 +173,16 @@ impl Endpoints {
 
     /// What a request shows on `app`.
     fn evidence(&self, headers: &HeaderMap, app: &App) -> Evidence {
-        evidence::collect(headers, app, &self.0.ring, &self.0.session, self.0.clock.now())
+        evidence::collect(headers, app, &self.0.ring, &self.0.session, self.0.clock.now()).into()
     }
 
     /// The session of a call, if it is one and no revocation covers it.
     fn good_session(&self, headers: &HeaderMap, app: &App) -> Option<Session> {
-        match self.evidence(headers, app) {
-            Evidence::Session { session, .. } => {
+        match self.evidence(headers, app).shown {
+            Shown::Session { session, .. } => {
                 self.0.enforcer.judge(&session.credential(app.key)).is_clear().then_some(*session)
             }
-            Evidence::Nothing | Evidence::Unusable(_) => None,
+            Shown::Nothing | Shown::Unusable(_) => None,
         }
     }
 
@@ -276,7 +205,7 @@ impl Endpoints {
 
     /// The `Set-Cookie` values that move a session's idle limit on.
     fn renewed(&self, evidence: &Evidence, app: &App) -> Vec<String> {
-        let Evidence::Session { session, renew: true } = evidence else { return vec![] };
+        let Shown::Session { session, renew: true } = &evidence.shown else { return vec![] };
         let renewed = Session { seen_at: self.0.clock.now(), ..(**session).clone() };
         renewed
             .seal(&self.0.ring, app.origin.host().as_str())
@@ -284,24 +213,6 @@ impl Endpoints {
             .into_iter()
             .map(|(name, value)| session_cookie(&name, &value))
             .collect()
-    }
-
-    /// A revoked credential was used: the same compromise, not a new one, and worth a line.
-    fn record_refusal(&self, ask: &Ask<'_>, app: &App, evidence: &Evidence, standing: Standing) {
-        let demanded = standing
-            .terminated
-            .map(|cut_off| (Mode::Terminate, cut_off))
-            .or_else(|| standing.reestablish.map(|cut_off| (Mode::Reestablish, cut_off)));
-        let (Some(session), Some((mode, cut_off))) = (evidence.session(), demanded) else { return };
-        self.0.audit.record(Event::RequestRefused {
-            app: app.name.clone(),
-            idp: session.idp.clone(),
-            user: session.person.subject.clone(),
-            session: session.id.to_string(),
-            mode,
-            cut_off,
-            request: format!("{} {}", ask.method, ask.path),
-        });
     }
 
     /// The answer to a request that no two programs need read alike.
@@ -370,12 +281,6 @@ fn session_cookie(name: &str, value: &str) -> String {
 /// The `Set-Cookie` value that ends a cookie of the session.
 fn expired(name: &str) -> Secret<String> {
     Secret::new(format!("{}; Max-Age=0", session_cookie(name, "")))
-}
-
-fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> Response<Bytes> {
-    let person = evidence.session().map(|s| s.person.email.as_deref().unwrap_or(&s.person.subject));
-    let page = Page::forbidden(&app.name, person, "/oauth2/sign_out");
-    answer::either(client, StatusCode::FORBIDDEN, refusal.word(), &page)
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exchanges::{Counts, Cut, Exchange, Exchanges, Full, Guard};
-use crate::identity::{Target, TargetKey};
-use crate::revocation::{Credential, Revocation, RevocationSet, Standing, rules};
+use crate::identity::{Target, TargetKey, TargetKind};
+use crate::revocation::{Credential, Reestablished, Revocation, RevocationSet, Standing, rules};
 use crate::seal::KeyRing;
 use crate::time::Timestamp;
 
@@ -62,6 +62,22 @@ impl Enforcer {
     pub fn apply(&self, revocation: &Revocation) -> Applied {
         self.set.insert(revocation, &self.ring.hashers());
         Applied { cut: self.exchanges.cut_covered(&self.keys(revocation), &self.set) }
+    }
+
+    /// True once anything had to be re-established: from then on it matters who signs in.
+    pub fn asks_to_reestablish(&self) -> bool {
+        self.set.asks_to_reestablish()
+    }
+
+    /// Takes note that somebody signed in. Nothing but that lets a credential of an app's live on that no session stands
+    /// beside.
+    pub fn reestablished(&self, back: &Reestablished) {
+        self.set.reestablished(back, &self.ring.hashers());
+    }
+
+    /// When whoever has these targets last signed in, as far as anything had to be re-established then.
+    pub fn returned_at(&self, targets: &[(TargetKind, TargetKey)]) -> Option<Timestamp> {
+        self.set.returned_at(targets)
     }
 
     /// Ends what runs on credentials that reached their own end.
@@ -122,7 +138,7 @@ mod tests {
 
     use super::*;
     use crate::exchanges::{Held, Kind};
-    use crate::identity::{AppKey, Issuer, TargetKind};
+    use crate::identity::{AppKey, Issuer};
     use crate::revocation::{Mode, Origin, Reach, Whom};
     use crate::seal::generate_key;
 

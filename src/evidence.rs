@@ -3,12 +3,15 @@
 //! Whatever is not whole is no credential: a cookie that is truncated, doubled, foreign or over is the same as none, and
 //! a request without credential is nobody's.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use http::header::COOKIE;
 
 use crate::apps::App;
+use crate::lineage::Lineage;
 use crate::seal::{KeyRing, OpenError};
-use crate::session::{self, Over, Session};
+use crate::session::{self, Over, Person, Session};
 use crate::time::Timestamp;
 
 /// Cookies of one request. A browser keeps at most 180 per site; a request with more is somebody's experiment.
@@ -45,10 +48,11 @@ impl Unusable {
     }
 }
 
-/// What a request shows of who is behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Evidence {
+/// What a request's cookies show of who is behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Shown {
     /// Nothing.
+    #[default]
     Nothing,
     /// Something that is no session.
     Unusable(Unusable),
@@ -61,13 +65,64 @@ pub enum Evidence {
     },
 }
 
+/// Who made a token.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// The app, during a session: the token was opened out of our seal.
+    App,
+    /// The IdP: an access token (RFC 9068, RFC 7662).
+    Idp,
+}
+
+/// A token that a request bears (RFC 6750): read, verified and not over by itself; not yet judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    /// Who made it.
+    pub maker: Maker,
+    /// Where it comes from, with every handle that it can be revoked by.
+    pub lineage: Lineage,
+    /// Whom it is for.
+    pub person: Arc<Person>,
+    /// When it ends at the latest.
+    pub ends_at: Timestamp,
+}
+
+/// What a request shows of who is behind it: everything of it must be clear (law 5).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// What its cookies show.
+    pub shown: Shown,
+    /// Every token that it bears.
+    pub bearers: Vec<Bearer>,
+    /// It bears something that is no token, or none any more.
+    pub bad_bearer: bool,
+}
+
+impl From<Shown> for Evidence {
+    fn from(shown: Shown) -> Self {
+        Self { shown, ..Self::default() }
+    }
+}
+
 impl Evidence {
     /// The session, if there is one.
     pub fn session(&self) -> Option<&Session> {
-        match self {
-            Self::Session { session, .. } => Some(session),
-            Self::Nothing | Self::Unusable(_) => None,
+        match &self.shown {
+            Shown::Session { session, .. } => Some(session),
+            Shown::Nothing | Shown::Unusable(_) => None,
         }
+    }
+
+    /// True if everything in it is one person's.
+    pub fn is_of_one_person(&self) -> bool {
+        let Some((first, others)) = self.bearers.split_first() else { return true };
+        others.iter().all(|other| other.lineage.is_of_the_same_person(&first.lineage))
+            && self.session().is_none_or(|session| Lineage::of(session).is_of_the_same_person(&first.lineage))
+    }
+
+    /// Whom it shows; of several the session knows best.
+    pub fn person(&self) -> Option<&Arc<Person>> {
+        self.session().map(|session| &session.person).or_else(|| self.bearers.first().map(|bearer| &bearer.person))
     }
 }
 
@@ -90,18 +145,12 @@ pub fn cookies(headers: &HeaderMap) -> Option<Vec<(&str, &str)>> {
     Some(found)
 }
 
-/// Collects what a request for `app` shows.
-pub fn collect(
-    headers: &HeaderMap,
-    app: &App,
-    ring: &KeyRing,
-    settings: &session::Settings,
-    now: Timestamp,
-) -> Evidence {
+/// Collects what the cookies of a request for `app` show.
+pub fn collect(headers: &HeaderMap, app: &App, ring: &KeyRing, settings: &session::Settings, now: Timestamp) -> Shown {
     match session(headers, app, ring, settings, now) {
-        Ok(None) => Evidence::Nothing,
-        Ok(Some((session, renew))) => Evidence::Session { session: Box::new(session), renew },
-        Err(why) => Evidence::Unusable(why),
+        Ok(None) => Shown::Nothing,
+        Ok(Some((session, renew))) => Shown::Session { session: Box::new(session), renew },
+        Err(why) => Shown::Unusable(why),
     }
 }
 
@@ -163,7 +212,7 @@ mod tests {
         session.seal(ring, "wiki.example").expect("sealed").remove(0).1
     }
 
-    fn look(ring: &KeyRing, fields: &[&str], now: u64) -> Evidence {
+    fn look(ring: &KeyRing, fields: &[&str], now: u64) -> Shown {
         let mut headers = HeaderMap::new();
         for field in fields {
             headers.append(COOKIE, http::HeaderValue::from_bytes(field.as_bytes()).expect("value"));
@@ -202,12 +251,12 @@ mod tests {
             ("expired", vec![cookie.as_str()], 9000, Err(over(Over::Expired))),
         ] {
             let found = match look(&ring, &fields, now) {
-                Evidence::Nothing => Ok(false),
-                Evidence::Session { .. } => Ok(true),
-                Evidence::Unusable(Unusable::Seal(OpenError::Malformed)) if what == "cut short" => {
+                Shown::Nothing => Ok(false),
+                Shown::Session { .. } => Ok(true),
+                Shown::Unusable(Unusable::Seal(OpenError::Malformed)) if what == "cut short" => {
                     Err(Unusable::Seal(OpenError::Refused)) // base64 of another length may fail to decode first
                 }
-                Evidence::Unusable(why) => Err(why),
+                Shown::Unusable(why) => Err(why),
             };
             assert_eq!(found, expected, "{what}");
         }
@@ -219,7 +268,7 @@ mod tests {
         let cookie = format!("{}={}", session::COOKIE, sealed(&ring, "corp"));
         for (now, renew) in [(1000, false), (1059, false), (1060, true), (1599, true)] {
             match look(&ring, &[&cookie], now) {
-                Evidence::Session { renew: asked, .. } => assert_eq!(asked, renew, "at {now}"),
+                Shown::Session { renew: asked, .. } => assert_eq!(asked, renew, "at {now}"),
                 other => panic!("{other:?}"),
             }
         }

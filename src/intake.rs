@@ -12,7 +12,7 @@ use crate::exchanges::Counts;
 use crate::identity::{Target, TargetKind};
 use crate::ledger::{AppendError, Ledger, OpenError, Replay};
 use crate::metrics::{Metrics, Recorded};
-use crate::revocation::{Origin, Reach, Revocation};
+use crate::revocation::{Fact, Origin, Reach, Reestablished, Revocation};
 use crate::time::{Clock, Stopwatch};
 
 /// How much may come in.
@@ -103,25 +103,24 @@ impl Intake {
     ///
     /// All of them are in force and on their way to the disk before this waits for the first time: a sender that hangs
     /// up takes nothing back.
-    pub async fn accept(&self, mut revocations: Vec<Revocation>) -> Result<Receipt, NotDurable> {
+    pub async fn accept(&self, revocations: Vec<Revocation>) -> Result<Receipt, NotDurable> {
         let mut cut = Counts::default();
-        for revocation in &mut revocations {
-            cut = cut.and(self.enforce(revocation));
+        let mut facts = Vec::with_capacity(revocations.len());
+        for mut revocation in revocations {
+            cut = cut.and(self.enforce(&mut revocation));
+            facts.push(Fact::Revoked(revocation));
         }
         self.measure();
-        let applied = revocations.len();
-        let watch = Stopwatch::start();
-        let appended = self.ledger.append(&revocations).await;
-        self.failing.store(appended.is_err(), Ordering::Relaxed);
+        let applied = facts.len();
+        let appended = self.append(&facts).await;
         let recorded = if appended.is_ok() { Recorded::Durable } else { Recorded::NotDurable };
-        for revocation in &revocations {
-            self.metrics.revoked(&revocation.origin, revocation.mode, recorded);
+        for fact in &facts {
+            if let Fact::Revoked(revocation) = fact {
+                self.metrics.revoked(&revocation.origin, revocation.mode, recorded);
+            }
         }
         match appended {
-            Ok(()) => {
-                self.metrics.appended(watch.elapsed());
-                Ok(Receipt { applied, cut, persisted: applied })
-            }
+            Ok(()) => Ok(Receipt { applied, cut, persisted: applied }),
             Err(why) => {
                 tracing::error!(error = %why, revocations = applied, "revocations are in force but not on disk");
                 self.audit.record(Event::LedgerFailed { revocations: applied, why: why.to_string() });
@@ -130,20 +129,46 @@ impl Intake {
         }
     }
 
+    /// Takes note that somebody signed in while something has to be re-established. In force here whatever the disk says:
+    /// what is forgotten at a restart costs them another sign-in, and lets nobody in.
+    pub async fn reestablished(&self, mut back: Reestablished) {
+        back.at = back.at.min(self.clock.now());
+        self.enforcer.reestablished(&back);
+        if let Err(why) = self.append(&[Fact::Reestablished(back)]).await {
+            tracing::warn!(error = %why, "a sign-in after a re-establishment is not on disk");
+        }
+    }
+
+    async fn append(&self, facts: &[Fact]) -> Result<(), AppendError> {
+        let watch = Stopwatch::start();
+        let appended = self.ledger.append(facts).await;
+        self.failing.store(appended.is_err(), Ordering::Relaxed);
+        if appended.is_ok() {
+            self.metrics.appended(watch.elapsed());
+        }
+        appended
+    }
+
     /// Puts in force what the ledger remembers, before the first request is let in; says how many revocations. What
     /// no credential can be old enough to meet is passed over.
     pub fn replay(&self, replay: Replay) -> Result<usize, OpenError> {
         let now = self.clock.now();
         let horizon = self.enforcer.horizon(now);
         let mut in_force = 0;
-        for revocation in replay {
-            let mut revocation = revocation?;
-            if revocation.cut_off >= horizon {
-                // Written by a clock that was ahead: everything asserted until now is still covered.
-                revocation.cut_off = revocation.cut_off.min(now);
-                self.enforcer.apply(&revocation);
-                self.metrics.revoked(&revocation.origin, revocation.mode, Recorded::Replayed);
-                in_force += 1;
+        for fact in replay {
+            match fact? {
+                fact if fact.cut_off() < horizon => {}
+                Fact::Revoked(mut revocation) => {
+                    // Written by a clock that was ahead: everything asserted until now is still covered.
+                    revocation.cut_off = revocation.cut_off.min(now);
+                    self.enforcer.apply(&revocation);
+                    self.metrics.revoked(&revocation.origin, revocation.mode, Recorded::Replayed);
+                    in_force += 1;
+                }
+                Fact::Reestablished(mut back) => {
+                    back.at = back.at.min(now);
+                    self.enforcer.reestablished(&back);
+                }
             }
         }
         self.measure();

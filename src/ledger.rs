@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::embedded::Replay;
 use self::embedded::{Row, Store};
-use crate::revocation::{Revocation, Unreadable};
+use crate::revocation::{Fact, Unreadable};
 use crate::time::Timestamp;
 
 /// Where the ledger is and how large it may become.
@@ -160,14 +160,14 @@ impl Ledger {
         Ok((Self(Arc::new(Writer { jobs: Some(jobs), thread: Some(thread) })), replay))
     }
 
-    /// Writes `revocations` down; resolves once they are on disk, all of them or none. They are queued before this
+    /// Writes `facts` down; resolves once they are on disk, all of them or none. They are queued before this
     /// waits for the first time: dropping the future later does not take them back.
-    pub async fn append(&self, revocations: &[Revocation]) -> Result<(), AppendError> {
-        if revocations.is_empty() {
+    pub async fn append(&self, facts: &[Fact]) -> Result<(), AppendError> {
+        if facts.is_empty() {
             return Ok(());
         }
         let (done, written) = oneshot::channel();
-        self.send(Job::Append { rows: revocations.iter().map(Row::of).collect(), done })?;
+        self.send(Job::Append { rows: facts.iter().map(Row::of).collect(), done })?;
         written.await.unwrap_or(Err(AppendError::Closed))
     }
 
@@ -255,11 +255,11 @@ mod tests {
     use super::scratch::Scratch;
     use super::*;
     use crate::identity::{Issuer, Target, TargetKind};
-    use crate::revocation::{Mode, Origin, Reach, Whom};
+    use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
 
-    fn revocation(user: &str, cut_off: u64) -> Revocation {
+    fn revocation(user: &str, cut_off: u64) -> Fact {
         let issuer = Issuer::parse("https://idp.example.com").expect("issuer");
-        Revocation {
+        Fact::Revoked(Revocation {
             whom: Whom::all_of(vec![Target::new(&issuer, TargetKind::User, user).expect("target")]).expect("whom"),
             reach: Reach::All,
             mode: Mode::Terminate,
@@ -267,11 +267,15 @@ mod tests {
             origin: Origin::Operator,
             reason: None,
             received_at: Timestamp::from_secs(cut_off),
-        }
+        })
     }
 
     fn users(replay: Replay) -> Vec<String> {
-        replay.map(|r| r.expect("readable").whom.targets()[0].value.clone()).collect()
+        let user = |fact| match fact {
+            Fact::Revoked(revocation) => revocation.whom.targets()[0].value.clone(),
+            Fact::Reestablished(back) => back.who.value,
+        };
+        replay.map(|fact| user(fact.expect("readable"))).collect()
     }
 
     fn reopened(settings: &Settings) -> Vec<String> {

@@ -74,11 +74,22 @@ impl Lineage {
     /// is, what was terminated stays so.
     #[must_use]
     pub fn reestablished_by(&self, session: &Session) -> Self {
+        self.reestablished_at(session.asserted_at)
+    }
+
+    /// The same, for somebody of whom there is an assertion of that moment.
+    #[must_use]
+    pub fn reestablished_at(&self, moment: Timestamp) -> Self {
         Self {
-            asserted_at: self.asserted_at.max(session.asserted_at),
+            asserted_at: self.asserted_at.max(moment),
             auth_time: self.auth_time.map(|proof| proof.min(self.asserted_at)),
             ..self.clone()
         }
+    }
+
+    /// True if both come from sessions of one person.
+    pub const fn is_of_the_same_person(&self, other: &Self) -> bool {
+        self.person == other.person
     }
 
     /// The earliest moment that a revocation of it may lie behind.

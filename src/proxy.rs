@@ -34,6 +34,7 @@ pub(crate) use self::upstream::{Balancer, Pool};
 use crate::apps::{App, CanonicalPath};
 use crate::decision::{Client, Permit};
 use crate::endpoint::{self, Admission, Ask, Derived, Endpoints};
+use crate::evidence::Evidence;
 use crate::exchanges::{Guard, Kind};
 use crate::time::Stopwatch;
 
@@ -105,7 +106,7 @@ impl Proxy {
         let admission = self.endpoints.admit(&ask, &app, &flight.cut).await;
         match admission {
             Admission::Answer(response) => Ok(Some(response)),
-            Admission::Forward { permit, guard, cookies, derived } => {
+            Admission::Forward { permit, guard, cookies, derived, evidence } => {
                 if length.is_some_and(|length| length > app.max_body) {
                     return Ok(Some(self.endpoints.too_large(&app, client)));
                 }
@@ -121,7 +122,7 @@ impl Proxy {
                 } else if length.is_some_and(|length| length > LONG_BODY) {
                     guard.set_kind(Kind::Upload);
                 }
-                ctx.forward = Some(Forward { permit, guard, cookies, derived });
+                ctx.forward = Some(Forward { permit, guard, cookies, derived, evidence });
                 Ok(None)
             }
         }
@@ -166,7 +167,8 @@ impl Proxy {
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let client = ctx.client?;
         let ask = Ask { headers: &head.headers, method: &head.method, path: &path, client, target };
-        Some(self.endpoints.interrupted(ctx.app.as_deref()?, &ask))
+        let forward = ctx.forward.as_ref()?;
+        Some(self.endpoints.interrupted(ctx.app.as_deref()?, &ask, &forward.evidence, &forward.guard))
     }
 }
 
@@ -191,6 +193,8 @@ struct Forward {
     cookies: Vec<String>,
     /// The app's own cookies.
     derived: Box<Derived>,
+    /// What it was let in on.
+    evidence: Box<Evidence>,
 }
 
 impl Ctx {

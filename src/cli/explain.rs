@@ -11,7 +11,7 @@ use super::{Exit, Explain, Outcome};
 use crate::apps::{App, Asked, CanonicalPath, Host};
 use crate::config::Config;
 use crate::decision::{Client, Decision, Login, Refusal, Request, decide};
-use crate::evidence::{self, Evidence};
+use crate::evidence::{self, Evidence, Shown};
 use crate::login::Proof;
 use crate::revocation::Standing;
 use crate::session::{Person, Session, SessionId};
@@ -42,7 +42,7 @@ pub(super) fn explain(config: &Config, asked: &Explain) -> Outcome {
         return Outcome::done(columns(&rows));
     }
     rows.extend(reasons(app, &path));
-    for (who, evidence) in [("nobody", Evidence::Nothing)].into_iter().chain(person(config, app, asked)) {
+    for (who, evidence) in [("nobody", Evidence::default())].into_iter().chain(person(config, app, asked)) {
         rows.extend(answers(who, &method, app, &path, &evidence));
     }
     match cookie(config, app, asked) {
@@ -116,7 +116,7 @@ fn person(config: &Config, app: &App, asked: &Explain) -> Option<(&'static str, 
             claims: asked.claims.clone(),
         }),
     };
-    Some(("person", Evidence::Session { session: Box::new(session), renew: false }))
+    Some(("person", Shown::Session { session: Box::new(session), renew: false }.into()))
 }
 
 /// What the cookies in the file are, and what they show.
@@ -127,11 +127,11 @@ fn cookie(config: &Config, app: &App, asked: &Explain) -> Result<Option<(String,
     let value = text.strip_prefix("Cookie:").or_else(|| text.strip_prefix("cookie:")).unwrap_or(text).trim();
     let value = HeaderValue::from_str(value).map_err(|_| format!("{}: it is no `Cookie` header", path.display()))?;
     let headers = HeaderMap::from_iter([(COOKIE, value)]);
-    let evidence = evidence::collect(&headers, app, &config.keys, &config.session, Clock::System.now());
-    let shown = match &evidence {
-        Evidence::Nothing => "it holds no session".to_owned(),
-        Evidence::Unusable(why) => format!("it holds no usable session: `{}`", why.word()),
-        Evidence::Session { session, .. } => {
+    let found = evidence::collect(&headers, app, &config.keys, &config.session, Clock::System.now());
+    let shown = match &found {
+        Shown::Nothing => "it holds no session".to_owned(),
+        Shown::Unusable(why) => format!("it holds no usable session: `{}`", why.word()),
+        Shown::Session { session, .. } => {
             let who = session.person.email.as_ref().unwrap_or(&session.person.subject);
             format!(
                 "a session of {who}, signed in at {} by {}, until {}",
@@ -139,7 +139,7 @@ fn cookie(config: &Config, app: &App, asked: &Explain) -> Result<Option<(String,
             )
         }
     };
-    Ok(Some((shown, evidence)))
+    Ok(Some((shown, found.into())))
 }
 
 /// What a browser and a script that show `evidence` get.
@@ -162,7 +162,7 @@ fn words(decision: &Decision, app: &App) -> String {
             Some(_) => "forwarded, with the person's name".to_owned(),
             None => "forwarded, with nobody's name".to_owned(),
         },
-        Decision::Login(Login { cause, proof, client }) => {
+        Decision::Login(Login { cause, proof, client, token: _ }) => {
             let proof = match proof {
                 Proof::Any => "",
                 Proof::NewerThan(_) => ", which must be proven new",
@@ -176,6 +176,7 @@ fn words(decision: &Decision, app: &App) -> String {
         Decision::Refuse(refusal @ (Refusal::NotAllowed | Refusal::ForeignOrigin)) => {
             format!("403 `{}`", refusal.word())
         }
+        Decision::Refuse(refusal @ Refusal::MixedCredentials) => format!("400 `{}`", refusal.word()),
     }
 }
 

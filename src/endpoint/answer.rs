@@ -5,9 +5,11 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use crate::apps::App;
-use crate::decision::{Cause, Client};
+use crate::decision::{Cause, Client, Login, TokenNeed};
+use crate::login::Proof;
 use crate::page::{self, Page};
 use crate::secret::Secret;
+use crate::time::Timestamp;
 
 /// After a termination the browser forgets what the app stored in it, and the service worker that would go on showing
 /// cached pages. Not `"cookies"`: that clears the whole registrable domain, other apps included.
@@ -66,20 +68,44 @@ pub(super) fn set_cookies(response: &mut Response<Bytes>, cookies: &[Secret<Stri
 }
 
 /// Tells a program to sign in, and where a person can.
-pub(super) fn challenge(app: &App, cause: Cause, client: Client, login_url: &str) -> Response<Bytes> {
-    let mut response = match client {
+pub(super) fn challenge(app: &App, login: &Login, login_url: &str, now: Timestamp) -> Response<Bytes> {
+    let cause = login.cause;
+    let mut response = match login.client {
         Client::Grpc => return grpc(16, cause.word()),
         Client::Navigation | Client::Fetch | Client::WebSocket => {
             json(StatusCode::UNAUTHORIZED, &json!({ "error": cause.word(), "login_url": login_url }))
         }
     };
     // RFC 9110 §11.6.1 asks for a challenge with every 401. No registered scheme means "our cookie".
-    let challenge = format!("Session realm=\"{}\", error=\"{}\"", app.name, cause.word());
+    let challenge = match login.token {
+        None => format!("Session realm=\"{}\", error=\"{}\"", app.name, cause.word()),
+        Some(need) => bearer_challenge(app, need, login.proof, now),
+    };
     if let Ok(value) = HeaderValue::from_str(&challenge) {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
     }
     forget(&mut response, cause);
     response
+}
+
+/// What a client is told that works with tokens (RFC 6750 §3, RFC 9470 §3).
+fn bearer_challenge(app: &App, need: TokenNeed, proof: Proof, now: Timestamp) -> String {
+    let realm = &app.name;
+    match (need, proof) {
+        (TokenNeed::Token, _) => format!("Bearer realm=\"{realm}\""),
+        (TokenNeed::FreshLogin, Proof::NewerThan(cut_off) | Proof::Reassert(cut_off)) => {
+            // A sign-in in the second of the cut-off counts as older (law 1).
+            let max_age = now.since(cut_off).as_secs().saturating_sub(1);
+            format!(
+                "Bearer realm=\"{realm}\", error=\"insufficient_user_authentication\", \
+                 error_description=\"The person has to sign in again\", max_age=\"{max_age}\""
+            )
+        }
+        (TokenNeed::Other | TokenNeed::FreshLogin, _) => format!(
+            "Bearer realm=\"{realm}\", error=\"invalid_token\", \
+             error_description=\"The token is revoked, over or none of ours\""
+        ),
+    }
 }
 
 /// Makes the browser forget what the app stored, where the session was terminated.

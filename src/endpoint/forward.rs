@@ -126,7 +126,8 @@ impl Endpoints {
             return response;
         }
         // Never the answer for gRPC: its status is 200.
-        let mut response = answer::challenge(app, login.cause, Client::Fetch, &url);
+        let login = Login { client: Client::Fetch, ..*login };
+        let mut response = answer::challenge(app, &login, &url, self.0.clock.now());
         if let (true, Ok(location)) = (page, HeaderValue::from_str(&url)) {
             response.headers_mut().insert(header::LOCATION, location);
         }

@@ -11,14 +11,16 @@ use url::Url;
 use super::{Ask, Call, Endpoints, PREFIX, answer, expired, session_cookie};
 use crate::apps::App;
 use crate::audit::Event;
-use crate::decision::{Cause, Client, Login};
-use crate::evidence::{self, Evidence};
-use crate::identity::TargetKind;
+use crate::decision::{self, Cause, Client, Decision, Login};
+use crate::evidence::{self, Evidence, Unusable};
+use crate::exchanges::Guard;
+use crate::identity::{Target, TargetKind};
 use crate::idp::{self, Assertion, Idp};
 use crate::login::{self, Flows, Proof, Resume, ReturnPath, Shortfall, Start, Verdict};
 use crate::page::Page;
+use crate::revocation::Reestablished;
 use crate::secret::Secret;
-use crate::session::{self, Session, SessionId};
+use crate::session::{self, Over, Session, SessionId};
 use crate::time::Timestamp;
 
 /// What clocks may differ by before an `auth_time` counts as too old for `max_age`.
@@ -33,10 +35,10 @@ impl Endpoints {
     /// The answer to a request that needs a login: a redirect for a page, a challenge for everything else.
     pub(super) async fn sign_in(&self, login: &Login, app: &App, ask: &Ask<'_>) -> Response<Bytes> {
         let return_to = way_back(app, ask);
-        let mut response = if login.client == Client::Navigation {
+        let mut response = if login.can_be_redirected() {
             self.begin(app, ask.headers, return_to, login.proof, None).await
         } else {
-            return answer::challenge(app, login.cause, login.client, &self.start_url(app, return_to.as_str()));
+            return answer::challenge(app, login, &self.start_url(app, return_to.as_str()), self.0.clock.now());
         };
         answer::forget(&mut response, login.cause);
         response
@@ -44,26 +46,27 @@ impl Endpoints {
 
     /// The answer to a request whose session ended while the app was still at work on it. It waits for nothing: a page
     /// goes on to our own start of a login, which knows what that login must prove.
-    pub(crate) fn interrupted(&self, app: &App, ask: &Ask<'_>) -> Response<Bytes> {
-        let evidence = self.evidence(ask.headers, app);
-        let judged = evidence.session().map(|session| self.0.enforcer.judge(&session.credential(app.key)));
-        let standing = judged.unwrap_or_default();
-        let cause = match (standing.terminated, standing.reestablish, &evidence) {
-            (Some(_), ..) => Cause::Terminated,
-            (None, Some(_), _) => Cause::Reestablish,
-            (None, None, Evidence::Unusable(why)) => Cause::Unusable(*why),
-            (None, None, Evidence::Nothing | Evidence::Session { .. }) => Cause::NoSession,
+    pub(crate) fn interrupted(&self, app: &App, ask: &Ask<'_>, evidence: &Evidence, guard: &Guard) -> Response<Bytes> {
+        let standing = self.0.enforcer.judge_again(guard);
+        let request = decision::Request { client: ask.client, path: ask.path, origin: None };
+        let login = match decision::decide(&request, app, evidence, standing) {
+            Decision::Login(login) => login,
+            // What was let in and is not revoked has come to its own end.
+            Decision::Forward(_) | Decision::Refuse(_) => {
+                let cause = Cause::Unusable(Unusable::Over(Over::Expired));
+                Login { cause, proof: Proof::Any, client: ask.client, token: None }
+            }
         };
-        self.0.metrics.request_blocked(cause.word());
-        if cause.is_revocation() {
-            self.record_refusal(ask, app, &evidence, standing);
+        self.0.metrics.request_blocked(login.cause.word());
+        if login.cause.is_revocation() {
+            self.record_refusal(ask, app, evidence, standing);
         }
         let start = self.start_url(app, way_back(app, ask).as_str());
-        if ask.client != Client::Navigation {
-            return answer::challenge(app, cause, ask.client, &start);
+        if !login.can_be_redirected() {
+            return answer::challenge(app, &login, &start, self.0.clock.now());
         }
         let mut response = answer::redirect(&start, &[]);
-        answer::forget(&mut response, cause);
+        answer::forget(&mut response, login.cause);
         response
     }
 
@@ -234,6 +237,12 @@ impl Endpoints {
                 .advise("Ask the people who run this service to send fewer groups.");
             return answer::page(StatusCode::INTERNAL_SERVER_ERROR, &page);
         };
+        if self.0.enforcer.asks_to_reestablish()
+            && let Some(who) = Target::new(idp.issuer(), TargetKind::User, &identity.subject)
+        {
+            // Tokens that work without a session learn of it this way.
+            self.0.intake.reestablished(Reestablished { who, at: identity.asserted_at }).await;
+        }
         self.0.metrics.login(idp.name(), "signed_in");
         tracing::info!(idp = idp.name(), app = app.name, "somebody signed in");
         self.0.audit.record(Event::SignedIn {

@@ -14,7 +14,7 @@ use aws_lc_rs::digest;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 
 use super::{AppendError, Failure, OpenError, Settings};
-use crate::revocation::{Revocation, Unreadable, decode, encode};
+use crate::revocation::{Fact, Unreadable, decode, encode};
 use crate::time::Timestamp;
 
 /// Marks the file as ours: `PORT` in ASCII.
@@ -51,12 +51,12 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn of(revocation: &Revocation) -> Self {
-        Self {
-            received_at: stored(revocation.received_at),
-            cut_off: stored(revocation.cut_off),
-            record: encode(revocation),
-        }
+    pub(super) fn of(fact: &Fact) -> Self {
+        let received_at = match fact {
+            Fact::Revoked(revocation) => revocation.received_at,
+            Fact::Reestablished(back) => back.at,
+        };
+        Self { received_at: stored(received_at), cut_off: stored(fact.cut_off()), record: encode(fact) }
     }
 }
 
@@ -187,7 +187,7 @@ impl Replay {
 }
 
 impl Iterator for Replay {
-    type Item = Result<Revocation, OpenError>;
+    type Item = Result<Fact, OpenError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.chunk.len() == 0
@@ -325,11 +325,11 @@ mod tests {
     use super::super::scratch::Scratch;
     use super::*;
     use crate::identity::{Issuer, Target, TargetKind};
-    use crate::revocation::{Mode, Origin, Reach, Whom};
+    use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
 
     fn row(user: &str) -> Row {
         let issuer = Issuer::parse("https://idp.example.com").expect("issuer");
-        Row::of(&Revocation {
+        Row::of(&Fact::Revoked(Revocation {
             whom: Whom::all_of(vec![Target::new(&issuer, TargetKind::User, user).expect("target")]).expect("whom"),
             reach: Reach::All,
             mode: Mode::Terminate,
@@ -337,7 +337,7 @@ mod tests {
             origin: Origin::Operator,
             reason: None,
             received_at: Timestamp::from_secs(1_000),
-        })
+        }))
     }
 
     fn filled(settings: &Settings, records: usize) {

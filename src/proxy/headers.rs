@@ -225,7 +225,7 @@ mod tests {
         app.access = crate::apps::Access::Public;
         let path = crate::apps::CanonicalPath::parse("/").expect("path");
         let request = Request { client: Client::Fetch, path: &path, origin: None };
-        match decide(&request, &app, &Evidence::Nothing, Standing::default()) {
+        match decide(&request, &app, &Evidence::default(), Standing::default()) {
             Decision::Forward(permit) => (app, permit),
             other => panic!("{other:?}"),
         }

@@ -1,12 +1,16 @@
-//! A revocation as bytes: JSON with a version in front, so that an operator can read the ledger with `sqlite3` and a
+//! A fact as bytes: JSON with a version in front, so that an operator can read the ledger with `sqlite3` and a
 //! gateway can tell a newer record from a broken one.
 
 use serde::{Deserialize, Serialize};
 
-use super::Revocation;
+use super::{Fact, Reestablished, Revocation};
 
-/// The version that this gateway writes, and the newest that it reads.
-const VERSION: u32 = 1;
+/// The newest version that this gateway reads. A record is written in the oldest version that has what is in it.
+const VERSION: u32 = 2;
+/// Revocations.
+const REVOCATIONS: u32 = 1;
+/// Also who is back.
+const RETURNS: u32 = 2;
 
 /// Why a record could not be read.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,10 +23,13 @@ pub enum Unreadable {
     Damaged,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Written<'a> {
     v: u32,
-    revocation: &'a Revocation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation: Option<&'a Revocation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reestablished: Option<&'a Reestablished>,
 }
 
 #[derive(Deserialize)]
@@ -32,23 +39,31 @@ struct Version {
 
 #[derive(Deserialize)]
 struct Read {
-    revocation: Revocation,
+    revocation: Option<Revocation>,
+    reestablished: Option<Reestablished>,
 }
 
-/// The bytes of `revocation`.
-pub fn encode(revocation: &Revocation) -> Vec<u8> {
+/// The bytes of `fact`.
+pub fn encode(fact: &Fact) -> Vec<u8> {
+    let written = match fact {
+        Fact::Revoked(revocation) => Written { v: REVOCATIONS, revocation: Some(revocation), ..Written::default() },
+        Fact::Reestablished(back) => Written { v: RETURNS, reestablished: Some(back), ..Written::default() },
+    };
     // Serialising plain structs with string keys into memory has no failing case.
-    serde_json::to_vec(&Written { v: VERSION, revocation }).unwrap_or_default()
+    serde_json::to_vec(&written).unwrap_or_default()
 }
 
-/// The revocation in `bytes`. Members that this version does not know are ignored; a newer version is not.
-pub fn decode(bytes: &[u8]) -> Result<Revocation, Unreadable> {
+/// The fact in `bytes`. Members that this version does not know are ignored; a newer version is not.
+pub fn decode(bytes: &[u8]) -> Result<Fact, Unreadable> {
     let Version { v } = serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged)?;
     if v > VERSION {
         return Err(Unreadable::Newer(v));
     }
-    let Read { revocation } = serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged)?;
-    Ok(revocation)
+    match serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged)? {
+        Read { revocation: Some(revocation), reestablished: None } => Ok(Fact::Revoked(revocation)),
+        Read { revocation: None, reestablished: Some(back) } => Ok(Fact::Reestablished(back)),
+        Read { .. } => Err(Unreadable::Damaged),
+    }
 }
 
 #[cfg(test)]
@@ -58,9 +73,9 @@ mod tests {
     use crate::revocation::{Mode, Origin, Reach, Whom};
     use crate::time::Timestamp;
 
-    fn sample() -> Revocation {
+    fn sample() -> Fact {
         let issuer = Issuer::parse("https://idp.example.com").expect("issuer");
-        Revocation {
+        Fact::Revoked(Revocation {
             whom: Whom::all_of(vec![Target::new(&issuer, TargetKind::User, "ann").expect("target")]).expect("whom"),
             reach: Reach::Apps(vec!["wiki".into()]),
             mode: Mode::Terminate,
@@ -68,12 +83,26 @@ mod tests {
             origin: Origin::Stream { stream: "corp".into(), jti: "j1".into(), txn: None, event: "e".into() },
             reason: Some("left the company".into()),
             received_at: Timestamp::from_secs(1_700_000_001),
-        }
+        })
+    }
+
+    fn back() -> Fact {
+        let issuer = Issuer::parse("https://idp.example.com").expect("issuer");
+        let who = Target::new(&issuer, TargetKind::User, "ann").expect("target");
+        Fact::Reestablished(Reestablished { who, at: Timestamp::from_secs(1_700_000_002) })
     }
 
     #[test]
     fn what_is_written_is_read_back() {
-        assert_eq!(decode(&encode(&sample())), Ok(sample()));
+        for fact in [sample(), back()] {
+            assert_eq!(decode(&encode(&fact)), Ok(fact));
+        }
+    }
+
+    #[test]
+    fn a_revocation_is_written_as_the_first_version_read_it() {
+        assert!(encode(&sample()).starts_with(br#"{"v":1,"revocation":{"#), "an older gateway reads it");
+        assert!(encode(&back()).starts_with(br#"{"v":2,"reestablished":{"#), "an older gateway says that it is newer");
     }
 
     #[test]

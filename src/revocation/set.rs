@@ -10,7 +10,7 @@ use std::sync::{PoisonError, RwLock};
 use hashbrown::HashMap;
 
 use super::rule::{self, Member};
-use super::{Mode, Reach, Revocation};
+use super::{Mode, Reach, Reestablished, Revocation};
 use crate::identity::{AppKey, TargetHasher, TargetKey, TargetKind};
 use crate::time::Timestamp;
 
@@ -126,6 +126,10 @@ pub struct RevocationSet {
     joint_len: AtomicUsize,
     /// True once a revocation was limited to apps: until then nobody pays for the second look.
     per_app: AtomicBool,
+    /// When people signed in who may have had to re-establish something, by the key of their `user` target.
+    returned: RwLock<HashMap<u128, u32, Passed>>,
+    /// True once anything had to be re-established: until then nobody's sign-in is of interest.
+    asks: AtomicBool,
 }
 
 impl Default for RevocationSet {
@@ -135,6 +139,8 @@ impl Default for RevocationSet {
             joint: RwLock::default(),
             joint_len: AtomicUsize::new(0),
             per_app: AtomicBool::new(false),
+            returned: RwLock::default(),
+            asks: AtomicBool::new(false),
         }
     }
 }
@@ -145,6 +151,9 @@ impl RevocationSet {
     pub fn insert(&self, revocation: &Revocation, hashers: &[&TargetHasher]) {
         if matches!(revocation.reach, Reach::Apps(_)) {
             self.per_app.store(true, Ordering::Release);
+        }
+        if revocation.mode == Mode::Reestablish {
+            self.asks.store(true, Ordering::Release);
         }
         for members in rules(revocation, hashers) {
             self.insert_members(&members, revocation);
@@ -197,6 +206,31 @@ impl RevocationSet {
         standing
     }
 
+    /// True once anything had to be re-established.
+    pub fn asks_to_reestablish(&self) -> bool {
+        self.asks.load(Ordering::Acquire)
+    }
+
+    /// Takes note of a sign-in, hashed under each key of the ring. Of several the newest counts.
+    pub fn reestablished(&self, back: &Reestablished, hashers: &[&TargetHasher]) {
+        let at = u32::try_from(back.at.secs()).unwrap_or(u32::MAX);
+        let mut returned = self.returned.write().unwrap_or_else(PoisonError::into_inner);
+        for hasher in hashers {
+            let known = returned.entry(hasher.key(&back.who).0).or_default();
+            *known = (*known).max(at);
+        }
+    }
+
+    /// When whoever has these targets last signed in, if anything had to be re-established by then.
+    pub fn returned_at(&self, targets: &[(TargetKind, TargetKey)]) -> Option<Timestamp> {
+        if !self.asks_to_reestablish() {
+            return None;
+        }
+        let returned = self.returned.read().unwrap_or_else(PoisonError::into_inner);
+        let users = targets.iter().filter(|(kind, _)| *kind == TargetKind::User);
+        users.filter_map(|(_, key)| returned.get(&key.0)).max().map(|at| Timestamp::from_secs(u64::from(*at)))
+    }
+
     fn judge_single(&self, key: TargetKey, credential: &Credential<'_>) -> Standing {
         let shard = self.shard(key).read().unwrap_or_else(PoisonError::into_inner);
         shard.get(&key.0).map_or_else(Standing::default, |cut_offs| cut_offs.judge(credential))
@@ -221,6 +255,9 @@ impl RevocationSet {
             shard.retain(|_, cut_offs| !cut_offs.older_than(moment));
             dropped += before - shard.len();
         }
+        let mut returned = self.returned.write().unwrap_or_else(PoisonError::into_inner);
+        returned.retain(|_, at| u64::from(*at) >= moment.secs());
+        drop(returned);
         let mut joint = self.joint.write().unwrap_or_else(PoisonError::into_inner);
         let mut left = 0;
         joint.retain(|_, rules| {

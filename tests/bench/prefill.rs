@@ -9,7 +9,7 @@ use std::path::Path;
 use portcullis::config::Config;
 use portcullis::identity::{Email, Identity, Issuer, Target, TargetKind};
 use portcullis::ledger::{self, Ledger};
-use portcullis::revocation::{Mode, Origin, Reach, Revocation, Whom};
+use portcullis::revocation::{Fact, Mode, Origin, Reach, Revocation, Whom};
 use portcullis::session::{Session, SessionId};
 use portcullis::time::{Clock, Timestamp};
 
@@ -28,7 +28,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let others: Vec<usize> = (0..count).collect();
     for some in others.chunks(CHUNK) {
-        let some: Vec<_> = some.iter().map(|n| other(&idp.issuer, *n, now)).collect();
+        let some: Vec<_> = some.iter().map(|n| Fact::Revoked(other(&idp.issuer, *n, now))).collect();
         runtime.block_on(ledger.append(&some)).expect("durable");
     }
 

@@ -1,0 +1,137 @@
+//! Whether a request for an app is let in: its evidence collected, entered as an exchange, judged, decided.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode};
+
+use super::{Derived, Endpoints, answer};
+use crate::apps::{App, Asked, CanonicalPath};
+use crate::audit::Event;
+use crate::decision::{self, Client, Decision, Permit, Refusal};
+use crate::evidence::{Bearer, Evidence, Maker};
+use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
+use crate::page::Page;
+use crate::revocation::{Mode, Standing};
+use crate::session::Session;
+
+/// What becomes of a request for an app.
+pub(crate) enum Admission {
+    /// It is forwarded.
+    Forward {
+        permit: Permit,
+        guard: Guard,
+        /// `Set-Cookie` values for the app's answer.
+        cookies: Vec<String>,
+        /// The app's own cookies.
+        derived: Box<Derived>,
+        /// What it was let in on.
+        evidence: Box<Evidence>,
+    },
+    /// It is answered here.
+    Answer(Response<Bytes>),
+}
+
+/// A request for an app, as far as we look at it.
+pub(crate) struct Ask<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a CanonicalPath,
+    pub(crate) client: Client,
+    /// The path and query that would be forwarded.
+    pub(crate) target: &'a str,
+}
+
+impl Endpoints {
+    /// Decides on a request for `app`; if it is let in, `cut` ends it.
+    pub(crate) async fn admit(&self, ask: &Ask<'_>, app: &Arc<App>, cut: &Cut) -> Admission {
+        let evidence = self.evidence(ask.headers, app);
+        // On public paths nobody's session counts, so nobody's end cuts.
+        let public = app.asks(ask.path) == Asked::Public;
+        let session = evidence.session().filter(|_| !public);
+        let bearers = if public { &[] } else { evidence.bearers.as_slice() };
+        let derived = self.receive(ask, app, &evidence, public);
+        let own = session.map(|session| Held {
+            targets: session.targets.clone(),
+            asserted_at: session.asserted_at,
+            auth_time: session.auth_time,
+        });
+        let borne = bearers.iter().map(|bearer| self.held(bearer, session));
+        let ends = session.map(|session| session.end(&self.0.session)).into_iter();
+        let exchange = Exchange {
+            credentials: own.into_iter().chain(borne).chain(derived.held(session)).collect(),
+            app: app.key,
+            app_name: app.name.as_str().into(),
+            kind: Kind::Request,
+            ends_at: ends.chain(bearers.iter().map(|bearer| bearer.ends_at)).min(),
+        };
+        let Ok((standing, guard)) = self.0.enforcer.admit(exchange, cut) else {
+            return Admission::Answer(self.overloaded(ask.client));
+        };
+        let origin = ask.headers.get(http::header::ORIGIN).map(|o| o.to_str().unwrap_or("unreadable"));
+        let request = decision::Request { client: ask.client, path: ask.path, origin };
+        let decision = decision::decide(&request, app, &evidence, standing);
+        tracing::debug!(app = app.name, method = %ask.method, path = %ask.path, decision = decision.word(), "decided");
+        match decision {
+            Decision::Forward(permit) => {
+                let cookies = self.renewed(&evidence, app);
+                Admission::Forward { permit, guard, cookies, derived: Box::new(derived), evidence: Box::new(evidence) }
+            }
+            Decision::Login(login) => {
+                // No longer in flight: another revocation meanwhile must not cut the answer to this one.
+                drop(guard);
+                if login.cause.is_revocation() {
+                    self.0.metrics.request_blocked(login.cause.word());
+                    self.record_refusal(ask, app, &evidence, standing);
+                }
+                Admission::Answer(self.sign_in(&login, app, ask).await)
+            }
+            Decision::Refuse(refusal) => {
+                self.0.metrics.request_blocked(refusal.word());
+                Admission::Answer(refused(refusal, app, &evidence, ask.client))
+            }
+        }
+    }
+
+    /// What is judged of a token. What the app made lives on, after a re-establishment, once its person has signed in
+    /// again: in the session beside it or anywhere else. What the IdP made says for itself when that was.
+    fn held(&self, bearer: &Bearer, session: Option<&Session>) -> Held {
+        let lineage = &bearer.lineage;
+        let back = match bearer.maker {
+            Maker::App => session.map(|s| s.asserted_at).max(self.0.enforcer.returned_at(&lineage.targets)),
+            Maker::Idp => None,
+        };
+        let lineage = back.map_or_else(|| lineage.clone(), |moment| lineage.reestablished_at(moment));
+        Held { targets: lineage.targets, asserted_at: lineage.asserted_at, auth_time: lineage.auth_time }
+    }
+
+    /// A revoked credential was used: the same compromise, not a new one, and worth a line.
+    pub(super) fn record_refusal(&self, ask: &Ask<'_>, app: &App, evidence: &Evidence, standing: Standing) {
+        let demanded = standing
+            .terminated
+            .map(|cut_off| (Mode::Terminate, cut_off))
+            .or_else(|| standing.reestablish.map(|cut_off| (Mode::Reestablish, cut_off)));
+        let (Some(person), Some((mode, cut_off))) = (evidence.person(), demanded) else { return };
+        let session = evidence.session().map(|session| session.id);
+        let session = session.or_else(|| evidence.bearers.first().map(|bearer| bearer.lineage.session));
+        self.0.audit.record(Event::RequestRefused {
+            app: app.name.clone(),
+            idp: app.idp.clone(),
+            user: person.subject.clone(),
+            session: session.map(|id| id.to_string()).unwrap_or_default(),
+            mode,
+            cut_off,
+            request: format!("{} {}", ask.method, ask.path),
+        });
+    }
+}
+
+fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> Response<Bytes> {
+    if refusal == Refusal::MixedCredentials {
+        let page = Page::bad_request("The request carries credentials of several people.");
+        return answer::either(client, StatusCode::BAD_REQUEST, refusal.word(), &page);
+    }
+    let person = evidence.person().map(|p| p.email.as_deref().unwrap_or(&p.subject));
+    let page = Page::forbidden(&app.name, person, "/oauth2/sign_out");
+    answer::either(client, StatusCode::FORBIDDEN, refusal.word(), &page)
+}
