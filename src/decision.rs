@@ -376,20 +376,26 @@ mod tests {
         let bens = token(Maker::App, "ben");
         let login = |cause: Cause, token| Err((cause.word(), Some(token)));
         for (name, evidence, standing, path, expected) in [
-            ("an app's token", bears(&nobody, &[of_app.clone()], false), clear, "/", Ok(Some("ann"))),
-            ("an IdP's token", bears(&nobody, &[of_idp.clone()], false), clear, "/", Ok(Some("ann"))),
-            ("beside a session", bears(&ann, &[of_app.clone()], false), clear, "/", Ok(Some("ann"))),
+            ("an app's token", bears(&nobody, std::slice::from_ref(&of_app), false), clear, "/", Ok(Some("ann"))),
+            ("an IdP's token", bears(&nobody, std::slice::from_ref(&of_idp), false), clear, "/", Ok(Some("ann"))),
+            ("beside a session", bears(&ann, std::slice::from_ref(&of_app), false), clear, "/", Ok(Some("ann"))),
             ("on a public path", bears(&nobody, &[], true), clear, "/healthz", Ok(None)),
             (
                 "where it is not admitted",
-                bears(&nobody, &[of_app.clone()], false),
+                bears(&nobody, std::slice::from_ref(&of_app), false),
                 clear,
                 "/admin",
                 Err(("not_allowed", None)),
             ),
             ("no token", bears(&nobody, &[], true), clear, "/", login(Cause::BadToken, Other)),
             ("no token beside a session", bears(&ann, &[], true), clear, "/", login(Cause::BadToken, Other)),
-            ("somebody else's", bears(&ann, &[bens.clone()], false), clear, "/", Err(("mixed_credentials", None))),
+            (
+                "somebody else's",
+                bears(&ann, std::slice::from_ref(&bens), false),
+                clear,
+                "/",
+                Err(("mixed_credentials", None)),
+            ),
             (
                 "two people's",
                 bears(&nobody, &[of_app.clone(), bens], false),
@@ -399,7 +405,7 @@ mod tests {
             ),
             (
                 "an app's, terminated",
-                bears(&nobody, &[of_app.clone()], false),
+                bears(&nobody, std::slice::from_ref(&of_app), false),
                 terminated,
                 "/",
                 login(Cause::Terminated, Other),
