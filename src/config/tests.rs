@@ -343,7 +343,7 @@ const MISTAKES: &[Mistake] = &[
         "apps.mail.rules[0].path",
         "write `/webmail/x`",
     ),
-    mistake(ALLOW, "access = \"bearer\"", "bearer", "apps.wiki.access", "not in this version"),
+    mistake(ALLOW, "access = \"bearers\"", "bearers", "apps.wiki.access", "none of the choices"),
     mistake("groups = [\"staff\"]", "groups = []", "allow = { groups", "apps.wiki.allow.groups", "admits everyone"),
     mistake(
         "groups = [\"staff\"]",
