@@ -1,12 +1,14 @@
 //! The applications behind the gateway: which one a request is for, and who may do what there.
 
 mod path;
+mod place;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::path::{BadPath, CanonicalPath, Prefix};
+pub use self::place::{Field, Minting, Pattern, Place};
 use crate::identity::AppKey;
 use crate::session::Person;
 
@@ -253,6 +255,8 @@ pub struct App {
     pub rules: Vec<Rule>,
     /// Which access tokens of its IdP it takes, where `access` asks for tokens.
     pub bearer: Option<AccessTokens>,
+    /// Which tokens it makes itself, if that is known.
+    pub minting: Option<Minting>,
     /// How it learns who the person is.
     pub headers: HeaderProfile,
     /// The largest request body it is sent, in bytes.
@@ -385,6 +389,7 @@ pub(crate) mod tests {
             allow: Allow::default(),
             rules: vec![],
             bearer: None,
+            minting: None,
             headers: HeaderProfile::Forwarded,
             max_body: 1 << 20,
             websocket_origins: vec![],

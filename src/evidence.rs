@@ -3,11 +3,14 @@
 //! Whatever is not whole is no credential: a cookie that is truncated, doubled, foreign or over is the same as none, and
 //! a request without credential is nobody's.
 
+mod bearer;
+
 use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::COOKIE;
 
+pub use self::bearer::{Borne, Reading, Scheme, in_body, in_headers};
 use crate::apps::App;
 use crate::lineage::Lineage;
 use crate::seal::{KeyRing, OpenError};

@@ -75,6 +75,7 @@ fn app(name: &str, table: &Reader<'_>, idps: &[&str], places: &mut Places) -> Op
         allow,
         rules,
         bearer: None,
+        minting: super::minting::minting(table),
         headers,
         max_body,
         websocket_origins,

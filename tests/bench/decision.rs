@@ -55,6 +55,7 @@ fn app() -> App {
         idp: "corp".into(),
         access: Access::Login,
         bearer: None,
+        minting: None,
         allow: Allow { groups: vec!["staff".into()], ..Allow::default() },
         rules: vec![],
         headers: HeaderProfile::Forwarded,
