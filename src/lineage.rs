@@ -10,12 +10,14 @@
 //! - Without session (public paths) there is nobody to seal for: cookies pass as the app made them, and are sealed when
 //!   the app sets them again under a session.
 //! - A value that the app sets again keeps its first lineage: a newer sign-in never launders an older app session.
+//! - A value that is too large for one cookie travels in several. Whatever is not whole is not there.
 //! - A cookie that the gateway can no longer judge, because revocations as old as it are forgotten, is over.
 
 mod cookies;
+mod parts;
 mod set_cookie;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use self::cookies::{Fault, Kept, Received, Scene, receive};
@@ -31,6 +33,8 @@ use crate::time::Timestamp;
 const MARK: &str = "pcl1.";
 /// The version of the layout inside the seal.
 const VERSION: u8 = 1;
+/// The same, of a cookie that the browser keeps apart per top-level site (CHIPS).
+const PARTITIONED: u8 = 2;
 /// Names that are remembered per app. Beyond it a cookie is still sealed, but its stripped seal would pass.
 const MAX_NAMES: usize = 256;
 
@@ -116,6 +120,8 @@ pub struct AppCookie {
     path: String,
     /// The `Domain`, if the app named one.
     domain: String,
+    /// Whether it is `Partitioned`.
+    partitioned: bool,
     /// What the app gave out, byte for byte.
     value: Vec<u8>,
 }
@@ -131,7 +137,7 @@ impl AppCookie {
     fn seal(&self, ring: &KeyRing, app: &App, name: &str) -> Option<String> {
         let lineage = &self.lineage;
         let mut out = Vec::with_capacity(256);
-        out.push(VERSION);
+        out.push(if self.partitioned { PARTITIONED } else { VERSION });
         out.extend_from_slice(&lineage.person.to_be_bytes());
         out.extend_from_slice(&lineage.session.0);
         out.extend_from_slice(&lineage.asserted_at.secs().to_be_bytes());
@@ -156,9 +162,11 @@ impl AppCookie {
 
     fn decode(bytes: &[u8], key: KeyId) -> Option<Self> {
         let mut at = Reader(bytes);
-        if at.byte()? != VERSION {
-            return None;
-        }
+        let partitioned = match at.byte()? {
+            VERSION => false,
+            PARTITIONED => true,
+            _ => return None,
+        };
         let person = u128::from_be_bytes(at.array()?);
         let session = SessionId(at.array()?);
         let (asserted_at, auth_time) = (at.time()?, at.time()?);
@@ -169,7 +177,7 @@ impl AppCookie {
         }
         let auth_time = (auth_time > Timestamp::ZERO).then_some(auth_time);
         let lineage = Lineage { person, session, asserted_at, auth_time, targets: targets.into(), key };
-        Some(Self { lineage, path: at.text()?, domain: at.text()?, value: at.0.to_vec() })
+        Some(Self { lineage, path: at.text()?, domain: at.text()?, partitioned, value: at.0.to_vec() })
     }
 }
 
@@ -181,32 +189,49 @@ fn context(app: &App, name: &str) -> String {
 /// The names of cookies that apps were seen to hide from scripts.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// Guards the names alone; held for one look-up or one entry.
-    by_app: RwLock<HashMap<AppKey, HashSet<String>>>,
+    /// With each name the cookies that one value of it needed, at the most. Guards this alone; held for one look-up or one
+    /// entry.
+    by_app: RwLock<HashMap<AppKey, HashMap<String, usize>>>,
 }
 
 impl Names {
     /// Remembers `name`, unless the app has used up its share.
     pub fn remember(&self, app: &App, name: &str) {
-        if self.guards(app, name) {
-            return;
-        }
-        let mut by_app = self.by_app.write().unwrap_or_else(PoisonError::into_inner);
-        let names = by_app.entry(app.key).or_default();
-        if names.len() < MAX_NAMES {
-            names.insert(name.to_owned());
+        if !self.guards(app, name) {
+            self.note(app, name, 1);
         }
     }
 
     /// Whether a cookie of that name reaches `app` only out of a seal.
     pub fn guards(&self, app: &App, name: &str) -> bool {
-        app.session_cookies.iter().any(|known| known == name)
-            || self
-                .by_app
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&app.key)
-                .is_some_and(|names| names.contains(name))
+        app.session_cookies.iter().any(|known| known == name) || self.known(app, name).is_some()
+    }
+
+    /// Remembers that a value of `name` was in that many cookies: those are to go when it is set anew.
+    fn split(&self, app: &App, name: &str, parts: usize) {
+        if parts > self.parts(app, name) {
+            self.note(app, name, parts);
+        }
+    }
+
+    /// In how many cookies a value of `name` may be with the browser, as far as is remembered.
+    fn parts(&self, app: &App, name: &str) -> usize {
+        self.known(app, name).unwrap_or(1)
+    }
+
+    fn known(&self, app: &App, name: &str) -> Option<usize> {
+        let by_app = self.by_app.read().unwrap_or_else(PoisonError::into_inner);
+        by_app.get(&app.key)?.get(name).copied()
+    }
+
+    fn note(&self, app: &App, name: &str, parts: usize) {
+        let mut by_app = self.by_app.write().unwrap_or_else(PoisonError::into_inner);
+        let names = by_app.entry(app.key).or_default();
+        if let Some(known) = names.get_mut(name) {
+            *known = parts.max(*known);
+        } else if names.len() < MAX_NAMES {
+            names.insert(name.to_owned(), parts);
+        }
     }
 }
 
