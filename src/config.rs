@@ -10,6 +10,7 @@ mod faults;
 mod files;
 mod idps;
 mod reader;
+mod realms;
 mod secrets;
 mod server;
 mod streams;

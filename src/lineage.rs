@@ -10,6 +10,7 @@
 //! - Without session (public paths) there is nobody to seal for: cookies pass as the app made them, and are sealed when
 //!   the app sets them again under a session.
 //! - A value that the app sets again keeps its first lineage: a newer sign-in never launders an older app session.
+//! - Apps of one realm open each other's cookies, and nobody else's; each judges for itself.
 //! - A value that is too large for one cookie travels in several. Whatever is not whole is not there.
 //! - A cookie that the gateway can no longer judge, because revocations as old as it are forgotten, is over.
 
@@ -35,7 +36,7 @@ const MARK: &str = "pcl1.";
 const VERSION: u8 = 1;
 /// The same, of a cookie that the browser keeps apart per top-level site (CHIPS).
 const PARTITIONED: u8 = 2;
-/// Names that are remembered per app. Beyond it a cookie is still sealed, but its stripped seal would pass.
+/// Names that are remembered per realm. Beyond it a cookie is still sealed, but its stripped seal would pass.
 const MAX_NAMES: usize = 256;
 
 /// Where a derived credential comes from.
@@ -133,7 +134,7 @@ impl std::fmt::Debug for AppCookie {
 }
 
 impl AppCookie {
-    /// Seals it as the cookie `name` of `app`. `None` if it has no layout, or the system no randomness to give.
+    /// Seals it as the cookie `name` of the realm of `app`. `None` if it has no layout, or the system no randomness to give.
     fn seal(&self, ring: &KeyRing, app: &App, name: &str) -> Option<String> {
         let lineage = &self.lineage;
         let mut out = Vec::with_capacity(256);
@@ -153,7 +154,7 @@ impl AppCookie {
         ring.seal_under(lineage.key, Purpose::Cookie, &context(app, name), &out).map(|sealed| format!("{MARK}{sealed}"))
     }
 
-    /// Opens what [`AppCookie::seal`] made for the same app and name.
+    /// Opens what [`AppCookie::seal`] made for the same realm and name.
     fn open(ring: &KeyRing, app: &App, name: &str, value: &str) -> Result<Self, OpenError> {
         let sealed = value.strip_prefix(MARK).ok_or(OpenError::Malformed)?;
         let opened = ring.open(Purpose::Cookie, &context(app, name), sealed)?;
@@ -181,21 +182,21 @@ impl AppCookie {
     }
 }
 
-/// What a seal is bound to. No app's name and no cookie's name has a line break.
+/// What a seal is bound to. No realm's name and no cookie's name has a line break.
 fn context(app: &App, name: &str) -> String {
-    format!("{}\n{name}", app.name)
+    format!("{}\n{name}", app.realm)
 }
 
 /// The names of cookies that apps were seen to hide from scripts.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// With each name the cookies that one value of it needed, at the most. Guards this alone; held for one look-up or one
+    /// By realm. With each name the cookies that one value of it needed, at the most. Guards this alone; held for one look-up or one
     /// entry.
-    by_app: RwLock<HashMap<AppKey, HashMap<String, usize>>>,
+    by_realm: RwLock<HashMap<String, HashMap<String, usize>>>,
 }
 
 impl Names {
-    /// Remembers `name`, unless the app has used up its share.
+    /// Remembers `name`, unless the app's realm has used up its share.
     pub fn remember(&self, app: &App, name: &str) {
         if !self.guards(app, name) {
             self.note(app, name, 1);
@@ -220,13 +221,13 @@ impl Names {
     }
 
     fn known(&self, app: &App, name: &str) -> Option<usize> {
-        let by_app = self.by_app.read().unwrap_or_else(PoisonError::into_inner);
-        by_app.get(&app.key)?.get(name).copied()
+        let by_realm = self.by_realm.read().unwrap_or_else(PoisonError::into_inner);
+        by_realm.get(&app.realm)?.get(name).copied()
     }
 
     fn note(&self, app: &App, name: &str, parts: usize) {
-        let mut by_app = self.by_app.write().unwrap_or_else(PoisonError::into_inner);
-        let names = by_app.entry(app.key).or_default();
+        let mut by_realm = self.by_realm.write().unwrap_or_else(PoisonError::into_inner);
+        let names = by_realm.entry(app.realm.clone()).or_default();
         if let Some(known) = names.get_mut(name) {
             *known = parts.max(*known);
         } else if names.len() < MAX_NAMES {

@@ -200,6 +200,34 @@ fn a_seal_of_another_app_name_or_key_is_no_seal() {
 }
 
 #[test]
+fn apps_of_one_realm_open_each_others_cookies_and_judge_for_themselves() {
+    let mut wiki = Stage::new();
+    wiki.app.realm = "intranet".into();
+    let ann = session(&wiki.ring, WHO[0], NOW);
+    // Her session on the other app's host is another one.
+    let there = session(&wiki.ring, WHO[1], NOW);
+    let field = format!("SSO={}; Domain=corp.example; Path=/; HttpOnly", "x".repeat(4000));
+    let Dressed::Several(fields) = wiki.set(field.as_bytes(), Some(&ann), &[]) else { panic!("not in parts") };
+    let text: Vec<_> = fields.iter().map(|field| String::from_utf8_lossy(field)).collect();
+    let cookies: Vec<_> = text.iter().filter_map(|field| field.split(';').next()?.split_once('=')).collect();
+    let mut mail = app("mail", "https://mail.corp.example");
+    let judged = std::cell::Cell::new(None);
+    for (realm, opens) in [("intranet", true), ("mail", false), ("wiki", false)] {
+        mail.realm = realm.into();
+        let (ring, names, session) = (&wiki.ring, &wiki.names, Some(&there));
+        let scene = Scene { app: &mail, ring, names, session, horizon: Timestamp::ZERO };
+        let received = receive(&cookies, &scene, |credential| {
+            judged.set(Some(credential.app));
+            Standing::default()
+        });
+        assert_eq!(received.kept.len(), usize::from(opens), "{realm}: {:?}", received.faults);
+        assert_eq!(judged.take(), opens.then_some(mail.key), "{realm}: in the app that is asked");
+        let raw = receive(&[("SSO", "raw")], &scene, |_| Standing::default());
+        assert_eq!(raw.faults, if opens { vec![Fault::NoSeal] } else { vec![] }, "{realm}: one guards for all");
+    }
+}
+
+#[test]
 fn several_cookies_of_one_name_are_several_credentials() {
     let stage = Stage::new();
     let (ann, ben) = (session(&stage.ring, WHO[0], NOW), session(&stage.ring, ("ben", 3), NOW));
