@@ -237,6 +237,8 @@ pub struct App {
     pub name: String,
     /// Its name as the revocation set sees it.
     pub key: AppKey,
+    /// What is sealed opens in every app of its realm and nowhere else. Its own name, unless apps share a cookie domain.
+    pub realm: String,
     /// Where people reach it.
     pub origin: Origin,
     /// Below which path of that host.
@@ -370,6 +372,7 @@ pub(crate) mod tests {
         App {
             name: name.to_owned(),
             key: AppKey::of(name),
+            realm: name.to_owned(),
             origin: Origin::of(&parsed).expect("origin"),
             prefix: Prefix::parse(parsed.path()).expect("prefix"),
             upstreams: vec![Upstream { host: "127.0.0.1".into(), port: 1, tls: false }],

@@ -11,6 +11,7 @@ mod files;
 mod idps;
 mod minting;
 mod reader;
+mod realms;
 mod secrets;
 mod server;
 mod streams;

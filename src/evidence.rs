@@ -17,8 +17,9 @@ use crate::seal::{KeyRing, OpenError};
 use crate::session::{self, Over, Person, Session};
 use crate::time::Timestamp;
 
-/// Cookies of one request. A browser keeps at most 180 per site; a request with more is somebody's experiment.
-pub const MAX_COOKIES: usize = 100;
+/// Cookies of one request: as many as a browser keeps per site, so that no parts of ours push a person out. A request with
+/// more is somebody's experiment.
+pub const MAX_COOKIES: usize = 180;
 
 /// Why cookies that look like a session are none.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -10,14 +10,17 @@
 //! - Without session (public paths) there is nobody to seal for: cookies pass as the app made them, and are sealed when
 //!   the app sets them again under a session.
 //! - A value that the app sets again keeps its first lineage: a newer sign-in never launders an older app session.
+//! - Apps of one realm open each other's cookies, and nobody else's; each judges for itself.
+//! - A value that is too large for one cookie travels in several. Whatever is not whole is not there.
 //! - A cookie that the gateway can no longer judge, because revocations as old as it are forgotten, is over.
 
 mod body;
 mod cookies;
+mod parts;
 mod set_cookie;
 mod token;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use self::body::{Media, replace, replace_in_address};
@@ -35,7 +38,9 @@ use crate::time::Timestamp;
 const MARK: &str = "pcl1.";
 /// The version of the layout inside the seal.
 const VERSION: u8 = 1;
-/// Names that are remembered per app. Beyond it a cookie is still sealed, but its stripped seal would pass.
+/// The same, of a cookie that the browser keeps apart per top-level site (CHIPS).
+const PARTITIONED: u8 = 2;
+/// Names that are remembered per realm. Beyond it a cookie is still sealed, but its stripped seal would pass.
 const MAX_NAMES: usize = 256;
 
 /// Where a derived credential comes from.
@@ -103,7 +108,6 @@ impl Lineage {
 
     /// Writes it into a layout. `None` if it has more targets than the layout can hold.
     fn write(&self, out: &mut Vec<u8>) -> Option<()> {
-        out.push(VERSION);
         out.extend_from_slice(&self.person.to_be_bytes());
         out.extend_from_slice(&self.session.0);
         out.extend_from_slice(&self.asserted_at.secs().to_be_bytes());
@@ -118,9 +122,6 @@ impl Lineage {
 
     /// Reads what [`Lineage::write`] wrote, out of a seal under `key`.
     fn read(at: &mut Reader<'_>, key: KeyId) -> Option<Self> {
-        if at.byte()? != VERSION {
-            return None;
-        }
         let person = u128::from_be_bytes(at.array()?);
         let session = SessionId(at.array()?);
         let (asserted_at, auth_time) = (at.time()?, at.time()?);
@@ -152,6 +153,8 @@ pub struct AppCookie {
     path: String,
     /// The `Domain`, if the app named one.
     domain: String,
+    /// Whether it is `Partitioned`.
+    partitioned: bool,
     /// What the app gave out, byte for byte.
     value: Vec<u8>,
 }
@@ -163,10 +166,11 @@ impl std::fmt::Debug for AppCookie {
 }
 
 impl AppCookie {
-    /// Seals it as the cookie `name` of `app`. `None` if it has no layout, or the system no randomness to give.
+    /// Seals it as the cookie `name` of the realm of `app`. `None` if it has no layout, or the system no randomness to give.
     fn seal(&self, ring: &KeyRing, app: &App, name: &str) -> Option<String> {
         let lineage = &self.lineage;
         let mut out = Vec::with_capacity(256);
+        out.push(if self.partitioned { PARTITIONED } else { VERSION });
         lineage.write(&mut out)?;
         put_text(&mut out, &self.path)?;
         put_text(&mut out, &self.domain)?;
@@ -174,7 +178,7 @@ impl AppCookie {
         ring.seal_under(lineage.key, Purpose::Cookie, &context(app, name), &out).map(|sealed| format!("{MARK}{sealed}"))
     }
 
-    /// Opens what [`AppCookie::seal`] made for the same app and name.
+    /// Opens what [`AppCookie::seal`] made for the same realm and name.
     fn open(ring: &KeyRing, app: &App, name: &str, value: &str) -> Result<Self, OpenError> {
         let sealed = value.strip_prefix(MARK).ok_or(OpenError::Malformed)?;
         let opened = ring.open(Purpose::Cookie, &context(app, name), sealed)?;
@@ -183,45 +187,67 @@ impl AppCookie {
 
     fn decode(bytes: &[u8], key: KeyId) -> Option<Self> {
         let mut at = Reader(bytes);
+        let partitioned = match at.byte()? {
+            VERSION => false,
+            PARTITIONED => true,
+            _ => return None,
+        };
         let lineage = Lineage::read(&mut at, key)?;
-        Some(Self { lineage, path: at.text()?, domain: at.text()?, value: at.0.to_vec() })
+        Some(Self { lineage, path: at.text()?, domain: at.text()?, partitioned, value: at.0.to_vec() })
     }
 }
 
-/// What a seal is bound to. No app's name and no cookie's name has a line break.
+/// What a seal is bound to. No realm's name and no cookie's name has a line break.
 fn context(app: &App, name: &str) -> String {
-    format!("{}\n{name}", app.name)
+    format!("{}\n{name}", app.realm)
 }
 
 /// The names of cookies that apps were seen to hide from scripts.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// Guards the names alone; held for one look-up or one entry.
-    by_app: RwLock<HashMap<AppKey, HashSet<String>>>,
+    /// By realm. With each name the cookies that one value of it needed, at the most. Guards this alone; held for one look-up or one
+    /// entry.
+    by_realm: RwLock<HashMap<String, HashMap<String, usize>>>,
 }
 
 impl Names {
-    /// Remembers `name`, unless the app has used up its share.
+    /// Remembers `name`, unless the app's realm has used up its share.
     pub fn remember(&self, app: &App, name: &str) {
-        if self.guards(app, name) {
-            return;
-        }
-        let mut by_app = self.by_app.write().unwrap_or_else(PoisonError::into_inner);
-        let names = by_app.entry(app.key).or_default();
-        if names.len() < MAX_NAMES {
-            names.insert(name.to_owned());
+        if !self.guards(app, name) {
+            self.note(app, name, 1);
         }
     }
 
     /// Whether a cookie of that name reaches `app` only out of a seal.
     pub fn guards(&self, app: &App, name: &str) -> bool {
-        app.session_cookies.iter().any(|known| known == name)
-            || self
-                .by_app
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&app.key)
-                .is_some_and(|names| names.contains(name))
+        app.session_cookies.iter().any(|known| known == name) || self.known(app, name).is_some()
+    }
+
+    /// Remembers that a value of `name` was in that many cookies: those are to go when it is set anew.
+    fn split(&self, app: &App, name: &str, parts: usize) {
+        if parts > self.parts(app, name) {
+            self.note(app, name, parts);
+        }
+    }
+
+    /// In how many cookies a value of `name` may be with the browser, as far as is remembered.
+    fn parts(&self, app: &App, name: &str) -> usize {
+        self.known(app, name).unwrap_or(1)
+    }
+
+    fn known(&self, app: &App, name: &str) -> Option<usize> {
+        let by_realm = self.by_realm.read().unwrap_or_else(PoisonError::into_inner);
+        by_realm.get(&app.realm)?.get(name).copied()
+    }
+
+    fn note(&self, app: &App, name: &str, parts: usize) {
+        let mut by_realm = self.by_realm.write().unwrap_or_else(PoisonError::into_inner);
+        let names = by_realm.entry(app.realm.clone()).or_default();
+        if let Some(known) = names.get_mut(name) {
+            *known = parts.max(*known);
+        } else if names.len() < MAX_NAMES {
+            names.insert(name.to_owned(), parts);
+        }
     }
 }
 

@@ -130,6 +130,33 @@ fn a_good_file_becomes_values() {
 }
 
 #[test]
+fn apps_of_one_realm_share_what_is_sealed() {
+    let realms = |wiki: &str, mail: &str| {
+        let text = GOOD.replace("idp = \"partners\"", &format!("idp = \"corp\"\n{mail}"));
+        let config =
+            parse(&text.replacen(IDP, &format!("{IDP}\n{wiki}"), 1)).unwrap_or_else(|faults| panic!("{faults}"));
+        ["wiki", "mail"].map(|name| {
+            let app = config.apps.named(name).expect("the app");
+            (app.realm.clone(), app.session_cookies.clone())
+        })
+    };
+    let expected = |realm: &str, names: &[&str]| (realm.to_owned(), names.iter().map(|n| (*n).to_owned()).collect());
+    for (wiki, mail, [of_wiki, of_mail]) in [
+        ("", "", [expected("wiki", &[]), expected("mail", &[])]),
+        ("realm = \"wiki\"", "learn = false", [expected("wiki", &[]), expected("mail", &[])]),
+        ("session_cookies = [\"A\"]", "", [expected("wiki", &["A"]), expected("mail", &[])]),
+        (
+            "session_cookies = [\"A\", \"B\"]",
+            "realm = \"wiki\"\nsession_cookies = [\"C\", \"A\"]",
+            [expected("wiki", &["A", "B", "C"]), expected("wiki", &["C", "A", "B"])],
+        ),
+        ("realm = \"corp\"", "realm = \"corp\"", [expected("corp", &[]), expected("corp", &[])]),
+    ] {
+        assert_eq!(realms(wiki, mail), [of_wiki, of_mail], "{wiki} / {mail}");
+    }
+}
+
+#[test]
 fn a_config_prints_no_secret() {
     let printed = format!("{:?}", good());
     for secret in ["0123456789abcdef", "s3cret", "push-push", "portcullis-key"] {
@@ -191,6 +218,16 @@ const MISTAKES: &[Mistake] = &[
         "session_cookies",
         "apps.wiki.session_cookies",
         "drop one of the two",
+    ),
+    mistake(IDP, "idp = \"corp\"\nrealm = \"a b\"", "a b", "apps.wiki.realm", "a name has letters"),
+    mistake(IDP, "idp = \"corp\"\nrealm = \"mail\"", "idp = \"partners\"", "apps.mail.idp", "share the IdP"),
+    mistake(IDP, "idp = \"corp\"\nrealm = \"x\"\nlearn = false", "learn", "apps.wiki.learn", "drop `learn` or `realm`"),
+    mistake(
+        "[apps.mail]",
+        "realm = \"mail\"\n[apps.mail]\nrealm = \"corp\"",
+        "realm = \"mail\"",
+        "apps.wiki.realm",
+        "[apps.mail] is in the realm \"corp\"",
     ),
     mistake(IDP, "idp = \"corp\"\nwhen_blind = \"serve\"", "when_blind", "apps.wiki.when_blind", "not in this version"),
     mistake(IDP, "idp = \"corp\"\ncolour = 3", "colour", "apps.wiki.colour", "known are"),

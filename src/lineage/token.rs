@@ -8,7 +8,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::Lineage;
+use super::{Lineage, VERSION};
 use crate::apps::App;
 use crate::jose;
 use crate::seal::{KeyRing, OpenError, Purpose};
@@ -49,13 +49,14 @@ pub fn is_sealed(token: &str) -> bool {
 }
 
 impl AppToken {
-    /// Seals it for `app`. `None` if it is too large, or the system has no randomness to give.
+    /// Seals it for the realm of `app`. `None` if it is too large, or the system has no randomness to give.
     pub fn seal(&self, ring: &KeyRing, app: &App) -> Option<String> {
         if self.value.len() > MAX_TOKEN {
             return None;
         }
         let outside = if is_jwt(&self.value) { self.value.as_str() } else { "" };
         let mut out = Vec::with_capacity(512);
+        out.push(VERSION);
         self.lineage.write(&mut out)?;
         out.extend_from_slice(&self.ends_at.secs().to_be_bytes());
         self.person.write(&mut out)?;
@@ -67,13 +68,16 @@ impl AppToken {
         Some(format!("{outside}{joint}{MARK}{sealed}"))
     }
 
-    /// Opens what [`AppToken::seal`] made for the same app.
+    /// Opens what [`AppToken::seal`] made for the same realm.
     pub fn open(ring: &KeyRing, app: &App, token: &str) -> Result<Self, OpenError> {
         let (outside, last) = token.rsplit_once('.').unwrap_or(("", token));
         let sealed = last.strip_prefix(MARK).ok_or(OpenError::Malformed)?;
         let opened = ring.open(Purpose::Token, &context(app, outside), sealed)?;
         let read = || {
             let mut at = Reader(&opened.text);
+            if at.byte()? != VERSION {
+                return None;
+            }
             let lineage = Lineage::read(&mut at, opened.key)?;
             let (ends_at, person) = (at.time()?, Arc::new(Person::read(&mut at)?));
             let inside = std::str::from_utf8(at.0).ok()?;
@@ -91,7 +95,7 @@ impl AppToken {
 
 /// What a seal is bound to: who may read it, and what of the token stands outside.
 fn context(app: &App, outside: &str) -> String {
-    format!("{}\n{outside}", app.name)
+    format!("{}\n{outside}", app.realm)
 }
 
 /// True for what a client would take for a JWT: three segments of base64url, the first a JSON object that names an

@@ -233,6 +233,12 @@ pub(super) fn sealed(
         match dressed {
             Dressed::Same => response.append_header("set-cookie", field)?,
             Dressed::Sealed(field) => response.append_header("set-cookie", field)?,
+            Dressed::Several(fields) => {
+                for field in fields {
+                    response.append_header("set-cookie", field)?;
+                }
+                true
+            }
             Dressed::Dropped => true,
         };
     }
