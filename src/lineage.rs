@@ -79,14 +79,8 @@ impl Lineage {
         Credential { targets: &self.targets, asserted_at: self.asserted_at, auth_time: self.auth_time, app }
     }
 
-    /// The same, for as long as a newer assertion of the same person stands beside it: what had to be re-established
-    /// is, what was terminated stays so.
-    #[must_use]
-    pub fn reestablished_by(&self, session: &Session) -> Self {
-        self.reestablished_at(session.asserted_at)
-    }
-
-    /// The same, for somebody of whom there is an assertion of that moment.
+    /// The same, for somebody of whom there is an assertion of that moment: what had to be re-established before it is,
+    /// what was terminated stays so.
     #[must_use]
     pub fn reestablished_at(&self, moment: Timestamp) -> Self {
         Self {

@@ -1,11 +1,11 @@
 //! On the way in: sealed cookies are opened and judged; what must not reach the app is taken out and expired.
 
 use super::parts::{self, Found};
-use super::{AppCookie, MARK, Names, person};
+use super::{AppCookie, Lineage, MARK, Names};
 use crate::apps::App;
 use crate::revocation::{Credential, Standing};
 use crate::seal::{KeyRing, OpenError};
-use crate::session::{OURS, Session};
+use crate::session::OURS;
 use crate::time::Timestamp;
 
 /// For whom and what cookies are received.
@@ -17,8 +17,8 @@ pub struct Scene<'a> {
     pub ring: &'a KeyRing,
     /// Names that need a seal.
     pub names: &'a Names,
-    /// The session of the request, if it counts.
-    pub session: Option<&'a Session>,
+    /// What stands behind the request, if that counts: its session, else its token.
+    pub behind: Option<&'a Lineage>,
     /// What was proven at or before this moment cannot be judged any more (law 10).
     pub horizon: Timestamp,
 }
@@ -30,11 +30,11 @@ pub enum Fault {
     NoSeal,
     /// Its seal does not open.
     Seal(OpenError),
-    /// It is somebody else's than the session.
+    /// It is somebody else's than what stands behind the request.
     OtherPerson,
     /// It was terminated.
     Terminated,
-    /// It must be re-established, and no session stands for it. It stays with the client.
+    /// It must be re-established, and nothing stands for it. It stays with the client.
     Withheld,
     /// It is older than what can be judged.
     TooOld,
@@ -100,7 +100,7 @@ pub fn receive(cookies: &[(&str, &str)], scene: &Scene<'_>, judge: impl Fn(&Cred
             continue;
         }
         if !value.starts_with(MARK) {
-            if scene.session.is_some() && scene.names.guards(scene.app, name) {
+            if scene.behind.is_some() && scene.names.guards(scene.app, name) {
                 changed = true;
                 received.remove(scene.app, name, Fault::NoSeal);
             } else {
@@ -151,12 +151,12 @@ impl Scene<'_> {
     /// What speaks against a cookie that opened.
     fn fault(&self, cookie: &AppCookie, judge: impl Fn(&Credential<'_>) -> Standing) -> Option<Fault> {
         let lineage = &cookie.lineage;
-        if let Some(session) = self.session {
-            if lineage.person != person(session) {
+        if let Some(behind) = self.behind {
+            if !lineage.is_of_the_same_person(behind) {
                 return Some(Fault::OtherPerson);
             }
-            if lineage.session == session.id && lineage.asserted_at == session.asserted_at {
-                // The session itself is judged, and stands for all that it made.
+            if lineage.session == behind.session && lineage.asserted_at == behind.asserted_at {
+                // What stands behind it is judged, for all that grew from it then.
                 return None;
             }
         }
@@ -167,8 +167,8 @@ impl Scene<'_> {
         if standing.terminated.is_some() {
             Some(Fault::Terminated)
         } else if standing.reestablish.is_some() {
-            // A session that is clear was asserted after whatever asked for it.
-            self.session.is_none().then_some(Fault::Withheld)
+            // What is clear was asserted, or its person was, after whatever asked for it.
+            self.behind.is_none().then_some(Fault::Withheld)
         } else {
             None
         }

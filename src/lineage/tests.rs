@@ -70,7 +70,14 @@ impl Stage {
 
     fn send(&self, cookies: &[(&str, &str)], session: Option<&Session>, standing: Standing) -> Received {
         let (app, ring, names) = (&self.app, &self.ring, &self.names);
-        let scene = Scene { app, ring, names, session, horizon: at(0).minus(std::time::Duration::from_secs(86_400)) };
+        let lineage = session.map(Lineage::of);
+        let scene = Scene {
+            app,
+            ring,
+            names,
+            behind: lineage.as_ref(),
+            horizon: at(0).minus(std::time::Duration::from_secs(86_400)),
+        };
         receive(cookies, &scene, |_| standing)
     }
 }
@@ -193,8 +200,13 @@ fn a_seal_of_another_app_name_or_key_is_no_seal() {
     assert_eq!(refused(&name, "pcl1."), [Fault::Seal(OpenError::Malformed)]);
     assert_eq!(refused(&name, &format!("{sealed}{sealed}")).len(), 1);
     let mail = Stage { app: app("mail", "https://wiki.example/w"), ring: ring(), names: Names::default() };
-    let same_key =
-        Scene { app: &mail.app, ring: &stage.ring, names: &mail.names, session: Some(&ann), horizon: Timestamp::ZERO };
+    let same_key = Scene {
+        app: &mail.app,
+        ring: &stage.ring,
+        names: &mail.names,
+        behind: Some(&Lineage::of(&ann)),
+        horizon: Timestamp::ZERO,
+    };
     let received = receive(&[(&name, &sealed)], &same_key, |_| Standing::default());
     assert_eq!(received.faults, [Fault::Seal(OpenError::Refused)]);
 }
@@ -215,7 +227,8 @@ fn apps_of_one_realm_open_each_others_cookies_and_judge_for_themselves() {
     for (realm, opens) in [("intranet", true), ("mail", false), ("wiki", false)] {
         mail.realm = realm.into();
         let (ring, names, session) = (&wiki.ring, &wiki.names, Some(&there));
-        let scene = Scene { app: &mail, ring, names, session, horizon: Timestamp::ZERO };
+        let lineage = session.map(Lineage::of);
+        let scene = Scene { app: &mail, ring, names, behind: lineage.as_ref(), horizon: Timestamp::ZERO };
         let received = receive(&cookies, &scene, |credential| {
             judged.set(Some(credential.app));
             Standing::default()
@@ -258,7 +271,7 @@ fn a_value_that_is_set_again_keeps_its_lineage() {
 fn a_newer_assertion_lifts_what_was_to_be_reestablished_and_nothing_else() {
     let ring = ring();
     let old = Lineage::of(&session(&ring, WHO[0], at(0)));
-    let lifted = old.reestablished_by(&session(&ring, WHO[1], at(100)));
+    let lifted = old.reestablished_at(at(100));
     assert_eq!((lifted.asserted_at, lifted.auth_time), (at(100), Some(at(0))));
 }
 
