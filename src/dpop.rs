@@ -146,12 +146,24 @@ fn place(url: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::jose::Signer;
     use crate::jose::tests::Xorshift;
+
+    /// A proof by `signer` for one request, made at that moment.
+    pub(crate) fn proof_for(signer: &Signer, used_for: &Use<'_>, jti: &str, made_at: Timestamp) -> String {
+        let ath = URL_SAFE_NO_PAD.encode(digest(&SHA256, used_for.token.as_bytes()));
+        let claims = json!({ "jti": jti, "htm": used_for.method, "htu": used_for.url, "iat": made_at, "ath": ath });
+        proof(signer, &claims)
+    }
+
+    /// The name of the key of `signer`: what a token is bound to.
+    pub(crate) fn thumbprint(signer: &Signer) -> String {
+        check(&proof(signer, &claims())).expect("a proof").thumbprint
+    }
 
     const NOW: u64 = 1_800_000_000;
     const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";

@@ -305,7 +305,8 @@ fn check_issuer(claims: &Map<String, Value>, expected: &Issuer) -> Result<(), Re
     }
 }
 
-fn check_audience(claims: &Map<String, Value>, expected: Audience<'_>) -> Result<(), Reject> {
+/// Whether claims are addressed to whom they must be: for claims that come another way than in a token, too.
+pub fn check_audience(claims: &Map<String, Value>, expected: Audience<'_>) -> Result<(), Reject> {
     let named: Vec<&str> = match claims.get("aud") {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(many)) => many.iter().map(Value::as_str).collect::<Option<_>>().ok_or(Reject::Audience)?,

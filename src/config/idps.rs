@@ -45,6 +45,7 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
         metadata_url,
         prove_by,
         skew: SKEW,
+        introspection: None,
     })
 }
 

@@ -1,0 +1,161 @@
+//! Proofs that were used: none is taken twice (RFC 9449 §11.1).
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::dpop::Proof;
+use crate::time::Timestamp;
+
+/// Proofs that are remembered, each for the two minutes at the most that it would be good: some 800 requests a second,
+/// for a good dozen megabytes. At the bound proofs are refused, not forgotten.
+const MOST: usize = 100_000;
+/// Proofs of one key that are remembered: nobody fills the memory alone.
+const MOST_OF_A_KEY: usize = MOST / 4;
+
+/// A text, as it is remembered: 128 bits of its SHA-256.
+type Name = [u8; 16];
+
+/// Why a proof is not taken.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It was used before.
+    Replayed,
+    /// There is no room to remember it.
+    Full,
+}
+
+impl Seen {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Replayed => "replayed",
+            Self::Full => "too_many_proofs",
+        }
+    }
+}
+
+/// The proofs that were used and would still be good.
+#[derive(Debug)]
+pub(super) struct Proofs {
+    most: usize,
+    most_of_a_key: usize,
+    /// Guards what is remembered; held for one entry.
+    used: Mutex<Used>,
+}
+
+/// INVARIANT: both hold the same proofs.
+#[derive(Debug, Default)]
+struct Used {
+    /// By key and `jti`, until when.
+    by_key: HashMap<Name, HashMap<Name, Timestamp>>,
+    /// In the order in which they end.
+    by_end: BTreeSet<(Timestamp, Name, Name)>,
+}
+
+impl Default for Proofs {
+    fn default() -> Self {
+        Self::with_room_for(MOST, MOST_OF_A_KEY)
+    }
+}
+
+impl Proofs {
+    fn with_room_for(most: usize, most_of_a_key: usize) -> Self {
+        Self { most, most_of_a_key, used: Mutex::default() }
+    }
+
+    /// Takes note that `proof` is used now. Only for a proof that holds, by the key of a good token: strangers fill
+    /// nothing here.
+    pub(super) fn first_use(&self, proof: &Proof, now: Timestamp) -> Result<(), Seen> {
+        let (key, jti) = (name(proof.thumbprint()), name(proof.jti()));
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.forget_before(now);
+        let of_key = used.by_key.get(&key);
+        if of_key.is_some_and(|of_key| of_key.contains_key(&jti)) {
+            return Err(Seen::Replayed);
+        }
+        if used.by_end.len() >= self.most || of_key.is_some_and(|of_key| of_key.len() >= self.most_of_a_key) {
+            return Err(Seen::Full);
+        }
+        used.by_end.insert((proof.good_until(), key, jti));
+        used.by_key.entry(key).or_default().insert(jti, proof.good_until());
+        Ok(())
+    }
+}
+
+impl Used {
+    fn forget_before(&mut self, now: Timestamp) {
+        while let Some((end, key, jti)) = self.by_end.first().copied().filter(|(end, ..)| *end < now) {
+            self.by_end.remove(&(end, key, jti));
+            if let Some(of_key) = self.by_key.get_mut(&key) {
+                of_key.remove(&jti);
+                if of_key.is_empty() {
+                    self.by_key.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+fn name(text: &str) -> Name {
+    let mut name = Name::default();
+    for (to, from) in name.iter_mut().zip(digest(&SHA256, text.as_bytes()).as_ref()) {
+        *to = *from;
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dpop::tests::proof_for;
+    use crate::dpop::{self, Use};
+    use crate::jose::Signer;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn proof(signer: &Signer, jti: &str, made_at: u64) -> Proof {
+        let used_for = Use { method: "GET", url: "https://api.example.com/", token: "t" };
+        dpop::verify(&proof_for(signer, &used_for, jti, at(made_at)), &used_for, at(made_at)).expect("a proof")
+    }
+
+    #[test]
+    fn a_proof_is_taken_once_while_it_would_be_good() {
+        let (ann, ben) = (Signer::generate("a").expect("key"), Signer::generate("b").expect("key"));
+        let proofs = Proofs::default();
+        for (name, signer, jti, made_at, now, expected) in [
+            ("the first", &ann, "j1", NOW, NOW, Ok(())),
+            ("again", &ann, "j1", NOW, NOW, Err(Seen::Replayed)),
+            ("again, at its end", &ann, "j1", NOW, NOW + 60, Err(Seen::Replayed)),
+            ("the same name, made anew", &ann, "j1", NOW + 30, NOW + 30, Err(Seen::Replayed)),
+            ("another name", &ann, "j2", NOW, NOW, Ok(())),
+            ("another key", &ben, "j1", NOW, NOW, Ok(())),
+            ("the same name, when the first is over", &ann, "j1", NOW + 61, NOW + 61, Ok(())),
+        ] {
+            assert_eq!(proofs.first_use(&proof(signer, jti, made_at), at(now)), expected, "{name}");
+        }
+        let used = proofs.used.lock().expect("lock");
+        assert_eq!((used.by_end.len(), used.by_key.len()), (1, 1), "what is over is forgotten");
+    }
+
+    #[test]
+    fn at_the_bound_a_proof_is_refused_and_none_forgotten() {
+        let (ann, ben) = (Signer::generate("a").expect("key"), Signer::generate("b").expect("key"));
+        let proofs = Proofs::with_room_for(3, 2);
+        for (name, signer, jti, expected) in [
+            ("one of ann's", &ann, "j1", Ok(())),
+            ("two of ann's", &ann, "j2", Ok(())),
+            ("three of ann's", &ann, "j3", Err(Seen::Full)),
+            ("one of ben's", &ben, "j1", Ok(())),
+            ("two of ben's", &ben, "j2", Err(Seen::Full)),
+            ("one that was used", &ann, "j1", Err(Seen::Replayed)),
+        ] {
+            assert_eq!(proofs.first_use(&proof(signer, jti, NOW), at(NOW)), expected, "{name}");
+        }
+        assert_eq!(proofs.first_use(&proof(&ann, "j3", NOW + 61), at(NOW + 61)), Ok(()), "there is room again");
+    }
+}
