@@ -13,6 +13,7 @@ mod reader;
 mod secrets;
 mod server;
 mod streams;
+mod tokens;
 mod values;
 
 use std::collections::BTreeMap;
@@ -256,7 +257,7 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
     let idps = idps::idps(file, session.max_age);
     let idp_names: Vec<&str> = idps.iter().map(|(name, _)| name.as_str()).collect();
     let streams = streams::streams(file, &idp_names);
-    let apps = apps::apps(file, &idp_names);
+    let apps = apps::apps(file, &idps);
     let kept_claims = apps::claims_by_idp(apps.iter().flatten());
 
     let listeners = server.listeners.iter().chain(admin.iter().flat_map(|admin| admin.listen.as_ref()));
