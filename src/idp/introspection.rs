@@ -65,7 +65,6 @@ type Key = [u8; 32];
 type Flight = Arc<OnceCell<Result<Answer, Unavailable>>>;
 
 /// Asks one IdP about tokens, each of them once however many requests bear it.
-#[derive(Debug)]
 pub(super) struct Introspector {
     client: Client,
     clock: Clock,
@@ -77,6 +76,13 @@ pub(super) struct Introspector {
     calls: Semaphore,
     /// The last call failed: that was said, and is not said again.
     failing: AtomicBool,
+}
+
+impl std::fmt::Debug for Introspector {
+    /// What was said about tokens is personal: only how much there is of it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Introspector({} answers, {} under way)", self.answers().len(), lock(&self.flights).len())
+    }
 }
 
 impl Introspector {

@@ -1,4 +1,7 @@
 //! Proofs that were used: none is taken twice (RFC 9449 §11.1).
+//!
+//! Each gateway remembers for itself, and no longer than it runs: until a proof is a minute old, a copy of it passes once
+//! at another gateway. It is worth the one request that it was made for.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -36,7 +39,6 @@ impl Seen {
 }
 
 /// The proofs that were used and would still be good.
-#[derive(Debug)]
 pub(super) struct Proofs {
     most: usize,
     most_of_a_key: usize,
@@ -45,12 +47,19 @@ pub(super) struct Proofs {
 }
 
 /// INVARIANT: both hold the same proofs.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Used {
     /// By key and `jti`, until when.
     by_key: HashMap<Name, HashMap<Name, Timestamp>>,
     /// In the order in which they end.
     by_end: BTreeSet<(Timestamp, Name, Name)>,
+}
+
+impl std::fmt::Debug for Proofs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        write!(f, "Proofs({})", used.by_end.len())
+    }
 }
 
 impl Default for Proofs {

@@ -20,7 +20,6 @@ pub(in crate::idp) const LONGEST: Duration = Duration::from_secs(60);
 pub(super) type Answer = Option<Arc<Claims>>;
 
 /// The answers that are kept.
-#[derive(Debug)]
 pub(super) struct Answers<K> {
     most: usize,
     most_bytes: usize,
@@ -31,7 +30,6 @@ pub(super) struct Answers<K> {
     next: u64,
 }
 
-#[derive(Debug)]
 struct Known {
     serial: u64,
     answer: Answer,
@@ -57,6 +55,11 @@ impl<K: Copy + Eq + Hash> Answers<K> {
         let known = self.by_key.get(key)?;
         let good = known.asked_at <= now && now.since(known.asked_at) < good_for;
         good.then(|| known.answer.clone())
+    }
+
+    /// How many are kept.
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
     }
 
     /// Keeps an answer of that many bytes, in the place of an older one about the same.

@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::*;
 use crate::http;
-use crate::http::tests::client;
 use crate::idp::Part;
 use crate::idp::tests::op::{Does, with};
 use crate::idp::tests::{Setup, setup};
@@ -224,6 +223,8 @@ async fn trouble_is_said_once_and_names_no_token() {
     }
     let trouble = Trouble::from(Error::Unreachable { part: Part::Introspection, status: Some(500), cause: None });
     assert_eq!(trouble.to_string(), "the IdP's introspection endpoint cannot be had at the moment");
-    let introspector = Introspector::new(client(), setup.clock.clone());
-    assert!(!format!("{introspector:?}").contains("precious"));
+    setup.op.script().introspection = Does::Say(json!({ "active": true, "sub": "precious" }));
+    assert_eq!(setup.asks("precious", TEN).await, Ok(Some("precious".to_owned())));
+    let printed = format!("{:?}", setup.idp);
+    assert!(printed.contains("Introspector(1 answers, 0 under way)") && !printed.contains("precious"), "{printed}");
 }
