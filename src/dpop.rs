@@ -174,6 +174,11 @@ pub(crate) mod tests {
         json!({ "jti": "j1", "htm": "GET", "htu": URL, "iat": NOW, "ath": ath })
     }
 
+    /// A proof that nobody made.
+    pub(crate) fn bare(thumbprint: &str, jti: &str, good_until: Timestamp) -> Proof {
+        Proof { thumbprint: thumbprint.to_owned(), jti: jti.to_owned(), good_until }
+    }
+
     fn proof(signer: &Signer, claims: &Value) -> String {
         let header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": signer.jwks()["keys"][0] });
         signer.sign_texts(&header.to_string(), &claims.to_string()).expect("token")

@@ -19,7 +19,7 @@ use url::Url;
 
 use self::discovery::{Discovery, Metadata};
 use self::introspection::Introspector;
-pub use self::introspection::{Introspection, IntrospectionClient};
+pub use self::introspection::{Introspection, IntrospectionClient, LONGEST_ANSWER};
 use self::replay::Proofs;
 use crate::event::logout::{self, LogoutToken};
 use crate::http::{self, Client};

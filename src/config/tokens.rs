@@ -6,12 +6,10 @@ use super::IdpSettings;
 use super::reader::{At, Reader, Why};
 use super::values::{one_of, seconds, secure_url, text};
 use crate::apps::{Access, AccessTokens, Rule, Unproven};
-use crate::idp::{Introspection, IntrospectionClient};
+use crate::idp::{Introspection, IntrospectionClient, LONGEST_ANSWER};
 
 /// How the type of an access token is written (RFC 9068 §2.1).
 const ACCESS_TOKEN: &str = "at+jwt";
-/// An answer about a token is used no longer: so long a token lives on that the IdP took back without a signal.
-const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
 /// Which access tokens of its IdP an app takes; `None` if it says nothing of them.
 pub(super) fn bearer(table: &Reader<'_>, idp: Option<&IdpSettings>) -> Option<AccessTokens> {

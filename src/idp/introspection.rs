@@ -21,6 +21,7 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
+pub use self::answers::LONGEST_ANSWER;
 use self::answers::{Answer, Answers};
 use super::claims::Claims;
 use super::discovery::{ClientAuthentication, Discovery};

@@ -117,9 +117,8 @@ fn name(text: &str) -> Name {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dpop::tests::proof_for;
-    use crate::dpop::{self, Use};
-    use crate::jose::Signer;
+    use crate::dpop::tests::bare;
+    use crate::jose::tests::Xorshift;
 
     const NOW: u64 = 1_800_000_000;
 
@@ -127,44 +126,64 @@ mod tests {
         Timestamp::from_secs(secs)
     }
 
-    fn proof(signer: &Signer, jti: &str, made_at: u64) -> Proof {
-        let used_for = Use { method: "GET", url: "https://api.example.com/", token: "t" };
-        dpop::verify(&proof_for(signer, &used_for, jti, at(made_at)), &used_for, at(made_at)).expect("a proof")
-    }
-
     #[test]
     fn a_proof_is_taken_once_while_it_would_be_good() {
-        let (ann, ben) = (Signer::generate("a").expect("key"), Signer::generate("b").expect("key"));
         let proofs = Proofs::default();
-        for (name, signer, jti, made_at, now, expected) in [
-            ("the first", &ann, "j1", NOW, NOW, Ok(())),
-            ("again", &ann, "j1", NOW, NOW, Err(Seen::Replayed)),
-            ("again, at its end", &ann, "j1", NOW, NOW + 60, Err(Seen::Replayed)),
-            ("the same name, made anew", &ann, "j1", NOW + 30, NOW + 30, Err(Seen::Replayed)),
-            ("another name", &ann, "j2", NOW, NOW, Ok(())),
-            ("another key", &ben, "j1", NOW, NOW, Ok(())),
-            ("the same name, when the first is over", &ann, "j1", NOW + 61, NOW + 61, Ok(())),
+        for (name, key, jti, good_until, now, expected) in [
+            ("the first", "ann", "j1", NOW + 60, NOW, Ok(())),
+            ("again", "ann", "j1", NOW + 60, NOW, Err(Seen::Replayed)),
+            ("again, at its end", "ann", "j1", NOW + 60, NOW + 60, Err(Seen::Replayed)),
+            ("the same name, made anew", "ann", "j1", NOW + 90, NOW + 30, Err(Seen::Replayed)),
+            ("another name", "ann", "j2", NOW + 60, NOW, Ok(())),
+            ("another key", "ben", "j1", NOW + 60, NOW, Ok(())),
+            ("the same name, when the first is over", "ann", "j1", NOW + 121, NOW + 61, Ok(())),
         ] {
-            assert_eq!(proofs.first_use(&proof(signer, jti, made_at), at(now)), expected, "{name}");
+            assert_eq!(proofs.first_use(&bare(key, jti, at(good_until)), at(now)), expected, "{name}");
         }
-        let used = proofs.used.lock().expect("lock");
-        assert_eq!((used.by_end.len(), used.by_key.len()), (1, 1), "what is over is forgotten");
+        assert_eq!(format!("{proofs:?}"), "Proofs(1)", "what is over is forgotten");
     }
 
     #[test]
     fn at_the_bound_a_proof_is_refused_and_none_forgotten() {
-        let (ann, ben) = (Signer::generate("a").expect("key"), Signer::generate("b").expect("key"));
         let proofs = Proofs::with_room_for(3, 2);
-        for (name, signer, jti, expected) in [
-            ("one of ann's", &ann, "j1", Ok(())),
-            ("two of ann's", &ann, "j2", Ok(())),
-            ("three of ann's", &ann, "j3", Err(Seen::Full)),
-            ("one of ben's", &ben, "j1", Ok(())),
-            ("two of ben's", &ben, "j2", Err(Seen::Full)),
-            ("one that was used", &ann, "j1", Err(Seen::Replayed)),
+        for (name, key, jti, expected) in [
+            ("one of ann's", "ann", "j1", Ok(())),
+            ("two of ann's", "ann", "j2", Ok(())),
+            ("three of ann's", "ann", "j3", Err(Seen::Full)),
+            ("one of ben's", "ben", "j1", Ok(())),
+            ("two of ben's", "ben", "j2", Err(Seen::Full)),
+            ("one that was used", "ann", "j1", Err(Seen::Replayed)),
         ] {
-            assert_eq!(proofs.first_use(&proof(signer, jti, NOW), at(NOW)), expected, "{name}");
+            assert_eq!(proofs.first_use(&bare(key, jti, at(NOW + 60)), at(NOW)), expected, "{name}");
         }
-        assert_eq!(proofs.first_use(&proof(&ann, "j3", NOW + 61), at(NOW + 61)), Ok(()), "there is room again");
+        let later = bare("ann", "j3", at(NOW + 121));
+        assert_eq!(proofs.first_use(&later, at(NOW + 61)), Ok(()), "there is room again");
+    }
+
+    /// Against a list that is looked through from end to end.
+    #[test]
+    fn it_remembers_what_a_plain_list_remembers() {
+        const SEED: u64 = 0x5eed_0d09;
+        println!("seed {SEED:#x}");
+        let (most, most_of_a_key) = (40, 15);
+        let (mut random, proofs) = (Xorshift(SEED), Proofs::with_room_for(most, most_of_a_key));
+        let mut list: Vec<(usize, usize, u64)> = Vec::new();
+        let mut now = NOW;
+        for step in 0..20_000 {
+            now += random.below(3) as u64 / 2;
+            let (key, jti, good_until) = (random.below(4), random.below(30), now + random.below(20) as u64);
+            list.retain(|(.., end)| *end >= now);
+            let expected = if list.iter().any(|known| (known.0, known.1) == (key, jti)) {
+                Err(Seen::Replayed)
+            } else if list.len() >= most || list.iter().filter(|known| known.0 == key).count() >= most_of_a_key {
+                Err(Seen::Full)
+            } else {
+                list.push((key, jti, good_until));
+                Ok(())
+            };
+            let proof = bare(&key.to_string(), &jti.to_string(), at(good_until));
+            assert_eq!(proofs.first_use(&proof, at(now)), expected, "step {step}");
+            assert_eq!(format!("{proofs:?}"), format!("Proofs({})", list.len()), "step {step}");
+        }
     }
 }

@@ -13,8 +13,8 @@ use crate::time::Timestamp;
 const MOST: usize = 10_000;
 /// Bytes of answers that are kept, as they were sent; in memory they are some times that.
 const MOST_BYTES: usize = 8 << 20;
-/// No app uses an answer longer than this, see `config`.
-pub(in crate::idp) const LONGEST: Duration = Duration::from_secs(60);
+/// No app uses an answer longer than this: so long a token lives on that the IdP took back without a signal.
+pub const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
 /// The claims of a token; `None` for one that is not active.
 pub(super) type Answer = Option<Arc<Claims>>;
@@ -67,7 +67,7 @@ impl<K: Copy + Eq + Hash> Answers<K> {
         self.drop_one(&key);
         while let Some((_, oldest)) = self.by_age.first_key_value() {
             let oldest = *oldest;
-            let over = self.by_key.get(&oldest).is_none_or(|known| asked_at.since(known.asked_at) >= LONGEST);
+            let over = self.by_key.get(&oldest).is_none_or(|known| asked_at.since(known.asked_at) >= LONGEST_ANSWER);
             if !over && self.by_key.len() < self.most && self.bytes + bytes <= self.most_bytes {
                 break;
             }
@@ -93,6 +93,7 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
+    use crate::jose::tests::Xorshift;
 
     fn at(secs: u64) -> Timestamp {
         Timestamp::from_secs(secs)
@@ -145,5 +146,37 @@ mod tests {
         }
         answers.put(9, yes(), 10, at(160));
         assert_eq!((answers.by_key.len(), answers.by_age.len(), answers.bytes), (1, 1, 10));
+    }
+
+    /// Against a list that is looked through from end to end, the oldest first.
+    #[test]
+    fn it_keeps_what_a_plain_list_keeps() {
+        const SEED: u64 = 0x5eed_7662;
+        println!("seed {SEED:#x}");
+        let (most, most_bytes) = (20, 300);
+        let (mut random, mut answers) = (Xorshift(SEED), Answers::with_room_for(most, most_bytes));
+        let mut list: Vec<(usize, bool, usize, u64)> = Vec::new();
+        let mut now = 1_000;
+        for step in 0..20_000 {
+            now += random.below(4) as u64 / 3;
+            let (key, active, bytes) = (random.below(30), random.below(2) == 1, random.below(40));
+            if random.below(2) == 0 {
+                let asked_at = now - random.below(3) as u64;
+                list.retain(|known| known.0 != key);
+                while let Some((.., before)) = list.first() {
+                    let sum: usize = list.iter().map(|known| known.2).sum();
+                    if asked_at.saturating_sub(*before) < 60 && list.len() < most && sum + bytes <= most_bytes {
+                        break;
+                    }
+                    list.remove(0);
+                }
+                list.push((key, active, bytes, asked_at));
+                answers.put(key, active.then(Arc::default), bytes, at(asked_at));
+            }
+            let found = answers.get(&key, TEN, at(now)).map(|answer| answer.is_some());
+            let expected = list.iter().find(|known| known.0 == key && now - known.3 < 10).map(|known| known.1);
+            assert_eq!(found, expected, "step {step}");
+            assert_eq!((answers.len(), answers.by_age.len()), (list.len(), list.len()), "step {step}");
+        }
     }
 }
