@@ -28,7 +28,7 @@ pub use self::cookies::{Fault, Kept, Received, Scene, receive};
 pub use self::set_cookie::{Dressed, dress};
 pub use self::token::{AppToken, is_sealed};
 use crate::apps::App;
-use crate::identity::{AppKey, TargetKey, TargetKind};
+use crate::identity::{AppKey, Identity, TargetKey, TargetKind};
 use crate::revocation::Credential;
 use crate::seal::{KeyId, KeyRing, OpenError, Purpose};
 use crate::session::{Reader, Session, SessionId, put_text};
@@ -46,7 +46,7 @@ const MAX_NAMES: usize = 256;
 /// Where a derived credential comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
-    /// Who: a hash of IdP and subject that outlives the keys of the ring. Only ever read out of a seal.
+    /// Who: a hash of IdP and subject that outlives the keys of the ring. Only ever made here, or read out of a seal.
     person: u128,
     /// The session in which it was made.
     pub session: SessionId,
@@ -71,6 +71,20 @@ impl Lineage {
             auth_time: session.auth_time,
             targets: Arc::clone(&session.targets),
             key: session.key,
+        }
+    }
+
+    /// The lineage of an access token that the IdP of that configured name gave for whom `identity` says. No session of
+    /// ours stands behind it, but it is revoked as one of the same person's is. It is read anew at every request, so its
+    /// targets are hashed under the newest key only.
+    pub fn of_access_token(idp: &str, identity: &Identity, ring: &KeyRing) -> Self {
+        Self {
+            person: named(idp, &identity.subject),
+            session: SessionId([0; 16]),
+            asserted_at: identity.asserted_at,
+            auth_time: identity.auth_time,
+            targets: identity.targets().iter().map(|t| (t.kind, ring.hasher().key(t))).collect(),
+            key: ring.newest(),
         }
     }
 
@@ -131,10 +145,15 @@ impl Lineage {
 
 /// Who a session is for, in 128 bits.
 fn person(session: &Session) -> u128 {
+    named(&session.idp, &session.person.subject)
+}
+
+/// Whom the IdP of that name calls `subject`, in 128 bits.
+fn named(idp: &str, subject: &str) -> u128 {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    context.update(&(session.idp.len() as u64).to_be_bytes());
-    context.update(session.idp.as_bytes());
-    context.update(session.person.subject.as_bytes());
+    context.update(&(idp.len() as u64).to_be_bytes());
+    context.update(idp.as_bytes());
+    context.update(subject.as_bytes());
     context.finish().as_ref().iter().take(16).fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
 }
 

@@ -147,5 +147,9 @@ fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> 
     }
     let person = evidence.person().map(|p| p.email.as_deref().unwrap_or(&p.subject));
     let page = Page::forbidden(&app.name, person, "/oauth2/sign_out");
-    answer::either(client, StatusCode::FORBIDDEN, refusal.word(), &page)
+    let mut response = answer::either(client, StatusCode::FORBIDDEN, refusal.word(), &page);
+    if refusal == Refusal::NotAllowed && !evidence.bearers.is_empty() && response.status() == StatusCode::FORBIDDEN {
+        answer::insufficient_scope(app, &mut response);
+    }
+    response
 }

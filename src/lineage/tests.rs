@@ -18,8 +18,8 @@ pub(super) fn ring() -> KeyRing {
     KeyRing::parse([key.expose().as_str()]).expect("ring").expect("one key")
 }
 
-pub(super) fn session(ring: &KeyRing, (subject, id): (&str, u8), asserted_at: Timestamp) -> Session {
-    let identity = Identity {
+fn identity(subject: &str, asserted_at: Timestamp) -> Identity {
+    Identity {
         issuer: Issuer::parse("https://idp.example.com").expect("issuer"),
         subject: subject.into(),
         sid: None,
@@ -32,10 +32,13 @@ pub(super) fn session(ring: &KeyRing, (subject, id): (&str, u8), asserted_at: Ti
         asserted_at,
         auth_time: Some(asserted_at),
         session_expiry: None,
-    };
+    }
+}
+
+pub(super) fn session(ring: &KeyRing, (subject, id): (&str, u8), asserted_at: Timestamp) -> Session {
     let hour = std::time::Duration::from_secs(3600);
     let settings = session::Settings { max_age: hour, idle: hour };
-    Session::begin(SessionId([id; 16]), "corp", &identity, vec![], ring, &settings, asserted_at)
+    Session::begin(SessionId([id; 16]), "corp", &identity(subject, asserted_at), vec![], ring, &settings, asserted_at)
 }
 
 /// A browser of one app: what is set goes through `dress`, what is sent through `receive`.
@@ -329,5 +332,21 @@ fn no_mutation_opens_or_panics() {
             *first = VERSION;
         }
         AppCookie::decode(&bytes, key);
+    }
+}
+
+#[test]
+fn an_access_token_is_revoked_as_a_session_of_the_same_person_is() {
+    let ring = ring();
+    let session = session(&ring, WHO[0], at(0));
+    let of = |idp: &str, subject: &str| Lineage::of_access_token(idp, &identity(subject, at(5)), &ring);
+    let token = of("corp", "ann");
+    let own = |lineage: &Lineage| -> Vec<_> {
+        lineage.targets.iter().copied().filter(|(kind, _)| *kind != TargetKind::Gateway).collect()
+    };
+    assert_eq!(own(&token), own(&Lineage::of(&session)));
+    assert_eq!((token.asserted_at, token.auth_time, token.session), (at(5), Some(at(5)), SessionId([0; 16])));
+    for (idp, subject, same) in [("corp", "ann", true), ("corp", "ben", false), ("partners", "ann", false)] {
+        assert_eq!(of(idp, subject).is_of_the_same_person(&Lineage::of(&session)), same, "{subject} of {idp}");
     }
 }
