@@ -1,12 +1,14 @@
 //! The applications behind the gateway: which one a request is for, and who may do what there.
 
 mod path;
+mod place;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::path::{BadPath, CanonicalPath, Prefix};
+pub use self::place::{Field, Minting, Pattern, Place};
 use crate::identity::AppKey;
 use crate::session::Person;
 
@@ -235,6 +237,8 @@ pub struct App {
     pub name: String,
     /// Its name as the revocation set sees it.
     pub key: AppKey,
+    /// What is sealed opens in every app of its realm and nowhere else. Its own name, unless apps share a cookie domain.
+    pub realm: String,
     /// Where people reach it.
     pub origin: Origin,
     /// Below which path of that host.
@@ -253,6 +257,8 @@ pub struct App {
     pub rules: Vec<Rule>,
     /// Which access tokens of its IdP it takes, where `access` asks for tokens.
     pub bearer: Option<AccessTokens>,
+    /// Which tokens it makes itself, if that is known.
+    pub minting: Option<Minting>,
     /// How it learns who the person is.
     pub headers: HeaderProfile,
     /// The largest request body it is sent, in bytes.
@@ -277,6 +283,16 @@ pub enum Asked<'a> {
         /// Whom the app and every part on the way to the path admit.
         allows: Vec<&'a Allow>,
     },
+}
+
+impl Asked<'_> {
+    /// How whoever asks for the path shows who they are.
+    pub const fn by(&self) -> Access {
+        match self {
+            Self::Public => Access::Public,
+            Self::Person { by, .. } => *by,
+        }
+    }
 }
 
 impl App {
@@ -366,6 +382,7 @@ pub(crate) mod tests {
         App {
             name: name.to_owned(),
             key: AppKey::of(name),
+            realm: name.to_owned(),
             origin: Origin::of(&parsed).expect("origin"),
             prefix: Prefix::parse(parsed.path()).expect("prefix"),
             upstreams: vec![Upstream { host: "127.0.0.1".into(), port: 1, tls: false }],
@@ -385,6 +402,7 @@ pub(crate) mod tests {
             allow: Allow::default(),
             rules: vec![],
             bearer: None,
+            minting: None,
             headers: HeaderProfile::Forwarded,
             max_body: 1 << 20,
             websocket_origins: vec![],

@@ -3,19 +3,23 @@
 //! Whatever is not whole is no credential: a cookie that is truncated, doubled, foreign or over is the same as none, and
 //! a request without credential is nobody's.
 
+mod bearer;
+
 use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::COOKIE;
 
+pub use self::bearer::{Borne, Reading, Scheme, in_body, in_headers};
 use crate::apps::App;
 use crate::lineage::Lineage;
 use crate::seal::{KeyRing, OpenError};
 use crate::session::{self, Over, Person, Session};
 use crate::time::Timestamp;
 
-/// Cookies of one request. A browser keeps at most 180 per site; a request with more is somebody's experiment.
-pub const MAX_COOKIES: usize = 100;
+/// Cookies of one request: as many as a browser keeps per site, so that no parts of ours push a person out. A request with
+/// more is somebody's experiment.
+pub const MAX_COOKIES: usize = 180;
 
 /// Why cookies that look like a session are none.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -10,16 +10,23 @@
 //! - Without session (public paths) there is nobody to seal for: cookies pass as the app made them, and are sealed when
 //!   the app sets them again under a session.
 //! - A value that the app sets again keeps its first lineage: a newer sign-in never launders an older app session.
+//! - Apps of one realm open each other's cookies, and nobody else's; each judges for itself.
+//! - A value that is too large for one cookie travels in several. Whatever is not whole is not there.
 //! - A cookie that the gateway can no longer judge, because revocations as old as it are forgotten, is over.
 
+mod body;
 mod cookies;
+mod parts;
 mod set_cookie;
+mod token;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use self::body::{Media, replace, replace_in_address};
 pub use self::cookies::{Fault, Kept, Received, Scene, receive};
 pub use self::set_cookie::{Dressed, dress};
+pub use self::token::{AppToken, is_sealed};
 use crate::apps::App;
 use crate::identity::{AppKey, Identity, TargetKey, TargetKind};
 use crate::revocation::Credential;
@@ -31,7 +38,9 @@ use crate::time::Timestamp;
 const MARK: &str = "pcl1.";
 /// The version of the layout inside the seal.
 const VERSION: u8 = 1;
-/// Names that are remembered per app. Beyond it a cookie is still sealed, but its stripped seal would pass.
+/// The same, of a cookie that the browser keeps apart per top-level site (CHIPS).
+const PARTITIONED: u8 = 2;
+/// Names that are remembered per realm. Beyond it a cookie is still sealed, but its stripped seal would pass.
 const MAX_NAMES: usize = 256;
 
 /// Where a derived credential comes from.
@@ -84,14 +93,8 @@ impl Lineage {
         Credential { targets: &self.targets, asserted_at: self.asserted_at, auth_time: self.auth_time, app }
     }
 
-    /// The same, for as long as a newer assertion of the same person stands beside it: what had to be re-established
-    /// is, what was terminated stays so.
-    #[must_use]
-    pub fn reestablished_by(&self, session: &Session) -> Self {
-        self.reestablished_at(session.asserted_at)
-    }
-
-    /// The same, for somebody of whom there is an assertion of that moment.
+    /// The same, for somebody of whom there is an assertion of that moment: what had to be re-established before it is,
+    /// what was terminated stays so.
     #[must_use]
     pub fn reestablished_at(&self, moment: Timestamp) -> Self {
         Self {
@@ -107,8 +110,36 @@ impl Lineage {
     }
 
     /// The earliest moment that a revocation of it may lie behind.
-    fn proven_at(&self) -> Timestamp {
+    pub fn proven_at(&self) -> Timestamp {
         self.auth_time.unwrap_or(self.asserted_at).min(self.asserted_at)
+    }
+
+    /// Writes it into a layout. `None` if it has more targets than the layout can hold.
+    fn write(&self, out: &mut Vec<u8>) -> Option<()> {
+        out.extend_from_slice(&self.person.to_be_bytes());
+        out.extend_from_slice(&self.session.0);
+        out.extend_from_slice(&self.asserted_at.secs().to_be_bytes());
+        out.extend_from_slice(&self.auth_time.unwrap_or_default().secs().to_be_bytes());
+        out.push(u8::try_from(self.targets.len()).ok()?);
+        for (kind, key) in self.targets.iter() {
+            out.push(*kind as u8);
+            out.extend_from_slice(&key.0.to_be_bytes());
+        }
+        Some(())
+    }
+
+    /// Reads what [`Lineage::write`] wrote, out of a seal under `key`.
+    fn read(at: &mut Reader<'_>, key: KeyId) -> Option<Self> {
+        let person = u128::from_be_bytes(at.array()?);
+        let session = SessionId(at.array()?);
+        let (asserted_at, auth_time) = (at.time()?, at.time()?);
+        let count = at.byte()?;
+        let mut targets = Vec::with_capacity(usize::from(count));
+        for _ in 0..count {
+            targets.push((TargetKind::from_code(at.byte()?)?, TargetKey(u128::from_be_bytes(at.array()?))));
+        }
+        let auth_time = (auth_time > Timestamp::ZERO).then_some(auth_time);
+        Some(Self { person, session, asserted_at, auth_time, targets: targets.into(), key })
     }
 }
 
@@ -135,6 +166,8 @@ pub struct AppCookie {
     path: String,
     /// The `Domain`, if the app named one.
     domain: String,
+    /// Whether it is `Partitioned`.
+    partitioned: bool,
     /// What the app gave out, byte for byte.
     value: Vec<u8>,
 }
@@ -146,27 +179,19 @@ impl std::fmt::Debug for AppCookie {
 }
 
 impl AppCookie {
-    /// Seals it as the cookie `name` of `app`. `None` if it has no layout, or the system no randomness to give.
+    /// Seals it as the cookie `name` of the realm of `app`. `None` if it has no layout, or the system no randomness to give.
     fn seal(&self, ring: &KeyRing, app: &App, name: &str) -> Option<String> {
         let lineage = &self.lineage;
         let mut out = Vec::with_capacity(256);
-        out.push(VERSION);
-        out.extend_from_slice(&lineage.person.to_be_bytes());
-        out.extend_from_slice(&lineage.session.0);
-        out.extend_from_slice(&lineage.asserted_at.secs().to_be_bytes());
-        out.extend_from_slice(&lineage.auth_time.unwrap_or_default().secs().to_be_bytes());
-        out.push(u8::try_from(lineage.targets.len()).ok()?);
-        for (kind, key) in lineage.targets.iter() {
-            out.push(*kind as u8);
-            out.extend_from_slice(&key.0.to_be_bytes());
-        }
+        out.push(if self.partitioned { PARTITIONED } else { VERSION });
+        lineage.write(&mut out)?;
         put_text(&mut out, &self.path)?;
         put_text(&mut out, &self.domain)?;
         out.extend_from_slice(&self.value);
         ring.seal_under(lineage.key, Purpose::Cookie, &context(app, name), &out).map(|sealed| format!("{MARK}{sealed}"))
     }
 
-    /// Opens what [`AppCookie::seal`] made for the same app and name.
+    /// Opens what [`AppCookie::seal`] made for the same realm and name.
     fn open(ring: &KeyRing, app: &App, name: &str, value: &str) -> Result<Self, OpenError> {
         let sealed = value.strip_prefix(MARK).ok_or(OpenError::Malformed)?;
         let opened = ring.open(Purpose::Cookie, &context(app, name), sealed)?;
@@ -175,57 +200,67 @@ impl AppCookie {
 
     fn decode(bytes: &[u8], key: KeyId) -> Option<Self> {
         let mut at = Reader(bytes);
-        if at.byte()? != VERSION {
-            return None;
-        }
-        let person = u128::from_be_bytes(at.array()?);
-        let session = SessionId(at.array()?);
-        let (asserted_at, auth_time) = (at.time()?, at.time()?);
-        let count = at.byte()?;
-        let mut targets = Vec::with_capacity(usize::from(count));
-        for _ in 0..count {
-            targets.push((TargetKind::from_code(at.byte()?)?, TargetKey(u128::from_be_bytes(at.array()?))));
-        }
-        let auth_time = (auth_time > Timestamp::ZERO).then_some(auth_time);
-        let lineage = Lineage { person, session, asserted_at, auth_time, targets: targets.into(), key };
-        Some(Self { lineage, path: at.text()?, domain: at.text()?, value: at.0.to_vec() })
+        let partitioned = match at.byte()? {
+            VERSION => false,
+            PARTITIONED => true,
+            _ => return None,
+        };
+        let lineage = Lineage::read(&mut at, key)?;
+        Some(Self { lineage, path: at.text()?, domain: at.text()?, partitioned, value: at.0.to_vec() })
     }
 }
 
-/// What a seal is bound to. No app's name and no cookie's name has a line break.
+/// What a seal is bound to. No realm's name and no cookie's name has a line break.
 fn context(app: &App, name: &str) -> String {
-    format!("{}\n{name}", app.name)
+    format!("{}\n{name}", app.realm)
 }
 
 /// The names of cookies that apps were seen to hide from scripts.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// Guards the names alone; held for one look-up or one entry.
-    by_app: RwLock<HashMap<AppKey, HashSet<String>>>,
+    /// By realm. With each name the cookies that one value of it needed, at the most. Guards this alone; held for one look-up or one
+    /// entry.
+    by_realm: RwLock<HashMap<String, HashMap<String, usize>>>,
 }
 
 impl Names {
-    /// Remembers `name`, unless the app has used up its share.
+    /// Remembers `name`, unless the app's realm has used up its share.
     pub fn remember(&self, app: &App, name: &str) {
-        if self.guards(app, name) {
-            return;
-        }
-        let mut by_app = self.by_app.write().unwrap_or_else(PoisonError::into_inner);
-        let names = by_app.entry(app.key).or_default();
-        if names.len() < MAX_NAMES {
-            names.insert(name.to_owned());
+        if !self.guards(app, name) {
+            self.note(app, name, 1);
         }
     }
 
     /// Whether a cookie of that name reaches `app` only out of a seal.
     pub fn guards(&self, app: &App, name: &str) -> bool {
-        app.session_cookies.iter().any(|known| known == name)
-            || self
-                .by_app
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&app.key)
-                .is_some_and(|names| names.contains(name))
+        app.session_cookies.iter().any(|known| known == name) || self.known(app, name).is_some()
+    }
+
+    /// Remembers that a value of `name` was in that many cookies: those are to go when it is set anew.
+    fn split(&self, app: &App, name: &str, parts: usize) {
+        if parts > self.parts(app, name) {
+            self.note(app, name, parts);
+        }
+    }
+
+    /// In how many cookies a value of `name` may be with the browser, as far as is remembered.
+    fn parts(&self, app: &App, name: &str) -> usize {
+        self.known(app, name).unwrap_or(1)
+    }
+
+    fn known(&self, app: &App, name: &str) -> Option<usize> {
+        let by_realm = self.by_realm.read().unwrap_or_else(PoisonError::into_inner);
+        by_realm.get(&app.realm)?.get(name).copied()
+    }
+
+    fn note(&self, app: &App, name: &str, parts: usize) {
+        let mut by_realm = self.by_realm.write().unwrap_or_else(PoisonError::into_inner);
+        let names = by_realm.entry(app.realm.clone()).or_default();
+        if let Some(known) = names.get_mut(name) {
+            *known = parts.max(*known);
+        } else if names.len() < MAX_NAMES {
+            names.insert(name.to_owned(), parts);
+        }
     }
 }
 

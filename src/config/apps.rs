@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::reader::{At, Context, Place, Reader};
+use super::reader::{At, Context, Place, Reader, plain_name};
+use super::realms::{self, Realms};
 use super::streams::known_idp;
 use super::values::{
     app_url, cookie_name, duration, duration_or_never, email, email_domain, health_path, host_header, host_name,
@@ -20,7 +21,10 @@ pub(super) fn apps(file: &Reader<'_>, idps: &[(String, Option<IdpSettings>)]) ->
     if apps.is_empty() {
         file.fault("apps", "there is no app; write `[apps.NAME]` with `url`, `upstreams` and `idp`");
     }
-    apps.into_iter().map(|at| at.value.1).collect()
+    places.realms.check(file.context());
+    let mut apps: Vec<_> = apps.into_iter().map(|at| at.value.1).collect();
+    realms::share_names(&mut apps);
+    apps
 }
 
 /// The claims that access rules ask for, by the name of the IdP that has to give them.
@@ -67,10 +71,16 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
     if !learn && !session_cookies.is_empty() {
         context.fault(&table.at("session_cookies"), "nothing is sealed with `learn = false`; drop one of the two");
     }
+    let realm = table.parse("realm", |text| plain_name(text).map(|()| text.to_owned()));
+    let realm_name = realm.as_ref().map_or(name, |at| at.value.as_str()).to_owned();
+    if let Some(idp) = &idp {
+        places.realms.add(name, realm, idp, (!learn).then(|| table.at("learn")));
+    }
     let (origin, prefix) = url?.value;
     Some(App {
         name: name.to_owned(),
         key: AppKey::of(name),
+        realm: realm_name,
         origin,
         prefix,
         upstreams: values(upstreams),
@@ -80,6 +90,7 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
         allow,
         rules,
         bearer,
+        minting: super::minting::minting(table),
         headers,
         max_body,
         websocket_origins,
@@ -179,6 +190,7 @@ fn is_below(path: &Prefix, app: &Prefix) -> bool {
 struct Places {
     apps: HashMap<(Host, Prefix), String>,
     idps: HashMap<Host, (String, String)>,
+    realms: Realms,
 }
 
 impl Places {

@@ -310,7 +310,7 @@ impl<'c> Reader<'c> {
 }
 
 /// A name that can stand in URLs, logs and metrics as it is.
-fn plain_name(name: &str) -> Result<(), Why> {
+pub(super) fn plain_name(name: &str) -> Result<(), Why> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {
         return Err(Why(format!("a name has letters, digits, `-` and `_`, and at most {MAX_NAME} of them")));

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
-use super::{Derived, Endpoints, answer};
-use crate::apps::{App, Asked, CanonicalPath};
+use super::{Derived, Endpoints, Tokens, answer};
+use crate::apps::{Access, App, CanonicalPath};
 use crate::audit::Event;
 use crate::decision::{self, Client, Decision, Permit, Refusal};
 use crate::evidence::{Bearer, Evidence, Maker};
 use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
+use crate::lineage::Lineage;
 use crate::page::Page;
 use crate::revocation::{Mode, Standing};
 use crate::session::Session;
@@ -25,6 +26,8 @@ pub(crate) enum Admission {
         cookies: Vec<String>,
         /// The app's own cookies.
         derived: Box<Derived>,
+        /// The app's own tokens.
+        tokens: Box<Tokens>,
         /// What it was let in on.
         evidence: Box<Evidence>,
     },
@@ -40,26 +43,37 @@ pub(crate) struct Ask<'a> {
     pub(crate) client: Client,
     /// The path and query that would be forwarded.
     pub(crate) target: &'a str,
+    /// The body, where tokens are looked for in it.
+    pub(crate) body: Option<&'a [u8]>,
 }
 
 impl Endpoints {
     /// Decides on a request for `app`; if it is let in, `cut` ends it.
     pub(crate) async fn admit(&self, ask: &Ask<'_>, app: &Arc<App>, cut: &Cut) -> Admission {
-        let evidence = self.evidence(ask.headers, app);
-        // On public paths nobody's session counts, so nobody's end cuts.
-        let public = app.asks(ask.path) == Asked::Public;
+        let mut evidence = self.evidence(ask.headers, app);
+        let by = app.asks(ask.path).by();
+        let Ok(tokens) = self.bear(ask, app, by, &mut evidence).await else {
+            return Admission::Answer(self.cannot_ask(ask.client));
+        };
+        // On public paths nobody's session counts, so nobody's end cuts; the app's cookies go through all the same.
+        let public = by == Access::Public;
         let session = evidence.session().filter(|_| !public);
-        let bearers = if public { &[] } else { evidence.bearers.as_slice() };
-        let derived = self.receive(ask, app, &evidence, public);
-        let own = session.map(|session| Held {
-            targets: session.targets.clone(),
-            asserted_at: session.asserted_at,
-            auth_time: session.auth_time,
-        });
-        let borne = bearers.iter().map(|bearer| self.held(bearer, session));
+        let own = session.map(Lineage::of);
+        let borne: Vec<_> = evidence.bearers.iter().map(|bearer| self.renewed_by(bearer, session)).collect();
+        let behind = own.as_ref().or_else(|| borne.first());
+        let derived = if public {
+            let judged = evidence.session().map(Lineage::of);
+            let judged = judged.filter(|lineage| self.0.enforcer.judge(&lineage.credential(app.key)).is_clear());
+            self.receive(ask, app, judged.as_ref(), judged.clone())
+        } else {
+            let first = evidence.bearers.first().map(|bearer| bearer.lineage.clone());
+            self.receive(ask, app, behind, own.clone().or(first))
+        };
+        let bearers = evidence.bearers.as_slice();
+        let cookies = derived.held(behind);
         let ends = session.map(|session| session.end(&self.0.session)).into_iter();
         let exchange = Exchange {
-            credentials: own.into_iter().chain(borne).chain(derived.held(session)).collect(),
+            credentials: own.into_iter().chain(borne).map(Held::from).chain(cookies).collect(),
             app: app.key,
             app_name: app.name.as_str().into(),
             kind: Kind::Request,
@@ -75,7 +89,8 @@ impl Endpoints {
         match decision {
             Decision::Forward(permit) => {
                 let cookies = self.renewed(&evidence, app);
-                Admission::Forward { permit, guard, cookies, derived: Box::new(derived), evidence: Box::new(evidence) }
+                let (derived, tokens, evidence) = (Box::new(derived), Box::new(tokens), Box::new(evidence));
+                Admission::Forward { permit, guard, cookies, derived, tokens, evidence }
             }
             Decision::Login(login) => {
                 // No longer in flight: another revocation meanwhile must not cut the answer to this one.
@@ -95,14 +110,13 @@ impl Endpoints {
 
     /// What is judged of a token. What the app made lives on, after a re-establishment, once its person has signed in
     /// again: in the session beside it or anywhere else. What the IdP made says for itself when that was.
-    fn held(&self, bearer: &Bearer, session: Option<&Session>) -> Held {
+    pub(super) fn renewed_by(&self, bearer: &Bearer, session: Option<&Session>) -> Lineage {
         let lineage = &bearer.lineage;
         let back = match bearer.maker {
             Maker::App => session.map(|s| s.asserted_at).max(self.0.enforcer.returned_at(&lineage.targets)),
             Maker::Idp => None,
         };
-        let lineage = back.map_or_else(|| lineage.clone(), |moment| lineage.reestablished_at(moment));
-        Held { targets: lineage.targets, asserted_at: lineage.asserted_at, auth_time: lineage.auth_time }
+        back.map_or_else(|| lineage.clone(), |moment| lineage.reestablished_at(moment))
     }
 
     /// A revoked credential was used: the same compromise, not a new one, and worth a line.

@@ -2,16 +2,15 @@
 
 use super::{Ask, Endpoints};
 use crate::apps::App;
-use crate::evidence::{self, Evidence};
+use crate::evidence;
 use crate::exchanges::Held;
 use crate::lineage::{self, Dressed, Lineage, Received, Scene};
-use crate::session::Session;
 
 /// What a forwarded request brings of the app's own, and what its answer's cookies grow from.
 #[derive(Debug, Default)]
 pub(crate) struct Derived {
     received: Received,
-    /// The lineage of what the app makes now; none without a session.
+    /// The lineage of what the app makes now; none where nothing stands behind the request.
     lineage: Option<Lineage>,
     path: String,
 }
@@ -27,10 +26,10 @@ impl Derived {
         &self.received.expiries
     }
 
-    /// The credentials that the exchange runs on besides `session`. What the session made stands and falls with it; an
-    /// older one that had to be re-established is re-established by it.
-    pub(super) fn held(&self, session: Option<&Session>) -> Vec<Held> {
-        let mut seen = session.map(|s| vec![(s.id, s.asserted_at)]).unwrap_or_default();
+    /// The credentials that the exchange runs on besides what stands behind it. What grew from that stands and falls with
+    /// it; an older one that had to be re-established is re-established by it.
+    pub(super) fn held(&self, behind: Option<&Lineage>) -> Vec<Held> {
+        let mut seen = behind.map(|behind| vec![(behind.session, behind.asserted_at)]).unwrap_or_default();
         let mut held = Vec::new();
         for kept in &self.received.kept {
             let lineage = &kept.cookie.lineage;
@@ -39,11 +38,9 @@ impl Derived {
                 continue;
             }
             seen.push(origin);
-            let lineage = session.map_or_else(|| lineage.clone(), |session| lineage.reestablished_by(session));
-            held.push(Held {
-                targets: lineage.targets,
-                asserted_at: lineage.asserted_at,
-                auth_time: lineage.auth_time,
+            held.push(match behind {
+                Some(behind) => lineage.reestablished_at(behind.asserted_at).into(),
+                None => lineage.clone().into(),
             });
         }
         held
@@ -51,23 +48,15 @@ impl Derived {
 }
 
 impl Endpoints {
-    /// Opens and judges the app's cookies of a request.
-    pub(super) fn receive(&self, ask: &Ask<'_>, app: &App, evidence: &Evidence, public: bool) -> Derived {
+    /// Opens and judges the app's cookies of a request, behind which stands `behind`, if that counts. What the app makes now
+    /// grows from `root`.
+    pub(super) fn receive(&self, ask: &Ask<'_>, app: &App, behind: Option<&Lineage>, root: Option<Lineage>) -> Derived {
         if !app.learn {
             return Derived::default();
         }
         let parts = self.parts();
-        let clear = |session: &&Session| !public || parts.enforcer.judge(&session.credential(app.key)).is_clear();
-        let session = evidence.session().filter(clear);
-        let lineage = session.map(Lineage::of);
-        let path = ask.path.as_str().to_owned();
-        let scene = Scene {
-            app,
-            ring: &parts.ring,
-            names: &parts.names,
-            session,
-            horizon: parts.enforcer.horizon(parts.clock.now()),
-        };
+        let horizon = parts.enforcer.horizon(parts.clock.now());
+        let scene = Scene { app, ring: &parts.ring, names: &parts.names, behind, horizon };
         let received = match evidence::cookies(ask.headers) {
             Some(cookies) => lineage::receive(&cookies, &scene, |credential| parts.enforcer.judge(credential)),
             // Nobody can say what is in there: on a public path the app gets no cookie at all.
@@ -79,7 +68,7 @@ impl Endpoints {
             }
             tracing::debug!(app = app.name, why = fault.word(), "a cookie of the app's is withheld");
         }
-        Derived { received, lineage, path }
+        Derived { received, lineage: root, path: ask.path.as_str().to_owned() }
     }
 
     /// What goes out for one `Set-Cookie` value of `app`.

@@ -1,10 +1,11 @@
 //! On the way in: sealed cookies are opened and judged; what must not reach the app is taken out and expired.
 
-use super::{AppCookie, MARK, Names, person};
+use super::parts::{self, Found};
+use super::{AppCookie, Lineage, MARK, Names};
 use crate::apps::App;
 use crate::revocation::{Credential, Standing};
 use crate::seal::{KeyRing, OpenError};
-use crate::session::{OURS, Session};
+use crate::session::OURS;
 use crate::time::Timestamp;
 
 /// For whom and what cookies are received.
@@ -16,8 +17,8 @@ pub struct Scene<'a> {
     pub ring: &'a KeyRing,
     /// Names that need a seal.
     pub names: &'a Names,
-    /// The session of the request, if it counts.
-    pub session: Option<&'a Session>,
+    /// What stands behind the request, if that counts: its session, else its token.
+    pub behind: Option<&'a Lineage>,
     /// What was proven at or before this moment cannot be judged any more (law 10).
     pub horizon: Timestamp,
 }
@@ -29,11 +30,11 @@ pub enum Fault {
     NoSeal,
     /// Its seal does not open.
     Seal(OpenError),
-    /// It is somebody else's than the session.
+    /// It is somebody else's than what stands behind the request.
     OtherPerson,
     /// It was terminated.
     Terminated,
-    /// It must be re-established, and no session stands for it. It stays with the client.
+    /// It must be re-established, and nothing stands for it. It stays with the client.
     Withheld,
     /// It is older than what can be judged.
     TooOld,
@@ -93,30 +94,54 @@ pub fn receive(cookies: &[(&str, &str)], scene: &Scene<'_>, judge: impl Fn(&Cred
     let mut received = Received::default();
     let mut field = Vec::new();
     let mut changed = false;
-    for (name, value) in cookies {
+    let (mut further, mut taken) = (Vec::new(), Vec::new());
+    for (at, (name, value)) in cookies.iter().enumerate() {
         if OURS.iter().any(|ours| name.starts_with(ours)) {
             continue;
         }
         if !value.starts_with(MARK) {
-            if scene.session.is_some() && scene.names.guards(scene.app, name) {
+            if scene.behind.is_some() && scene.names.guards(scene.app, name) {
                 changed = true;
-                received.remove(scene.app, name, None, Fault::NoSeal);
+                received.remove(scene.app, name, Fault::NoSeal);
             } else {
                 push(&mut field, name, value.as_bytes());
             }
             continue;
         }
         changed = true;
-        match AppCookie::open(scene.ring, scene.app, name, value) {
-            Err(why) => received.remove(scene.app, name, None, Fault::Seal(why)),
-            Ok(cookie) => match scene.fault(&cookie, &judge) {
-                Some(fault) => received.remove(scene.app, name, Some(&cookie), fault),
-                None => {
-                    push(&mut field, name, &cookie.value);
-                    received.kept.push(Kept { name: (*name).to_owned(), cookie });
-                }
-            },
+        let found = parts::find(cookies, at);
+        let opened = match &found {
+            Found::Further => {
+                further.push((at, *name));
+                continue;
+            }
+            Found::Broken => Err(OpenError::Malformed),
+            Found::Whole => AppCookie::open(scene.ring, scene.app, name, value),
+            Found::First(whole, _) => AppCookie::open(scene.ring, scene.app, name, whole),
+        };
+        let cookie = match opened {
+            Ok(cookie) => cookie,
+            Err(why) => {
+                received.remove(scene.app, name, Fault::Seal(why));
+                continue;
+            }
+        };
+        let mut count = 1;
+        if let Found::First(_, places) = &found {
+            count = places.len();
+            taken.extend_from_slice(places);
+            scene.names.split(scene.app, name, count);
         }
+        match scene.fault(&cookie, &judge) {
+            Some(fault) => received.refuse(scene.app, name, count, &cookie, fault),
+            None => {
+                push(&mut field, name, &cookie.value);
+                received.kept.push(Kept { name: (*name).to_owned(), cookie });
+            }
+        }
+    }
+    for (_, name) in further.iter().filter(|(at, _)| !taken.contains(at)) {
+        received.remove_part(scene.app, name);
     }
     received.field = changed.then_some(field);
     received
@@ -126,12 +151,12 @@ impl Scene<'_> {
     /// What speaks against a cookie that opened.
     fn fault(&self, cookie: &AppCookie, judge: impl Fn(&Credential<'_>) -> Standing) -> Option<Fault> {
         let lineage = &cookie.lineage;
-        if let Some(session) = self.session {
-            if lineage.person != person(session) {
+        if let Some(behind) = self.behind {
+            if !lineage.is_of_the_same_person(behind) {
                 return Some(Fault::OtherPerson);
             }
-            if lineage.session == session.id && lineage.asserted_at == session.asserted_at {
-                // The session itself is judged, and stands for all that it made.
+            if lineage.session == behind.session && lineage.asserted_at == behind.asserted_at {
+                // What stands behind it is judged, for all that grew from it then.
                 return None;
             }
         }
@@ -142,8 +167,8 @@ impl Scene<'_> {
         if standing.terminated.is_some() {
             Some(Fault::Terminated)
         } else if standing.reestablish.is_some() {
-            // A session that is clear was asserted after whatever asked for it.
-            self.session.is_none().then_some(Fault::Withheld)
+            // What is clear was asserted, or its person was, after whatever asked for it.
+            self.behind.is_none().then_some(Fault::Withheld)
         } else {
             None
         }
@@ -151,30 +176,62 @@ impl Scene<'_> {
 }
 
 impl Received {
-    fn remove(&mut self, app: &App, name: &str, cookie: Option<&AppCookie>, fault: Fault) {
+    /// Takes out what did not open.
+    fn remove(&mut self, app: &App, name: &str, fault: Fault) {
         self.faults.push(fault);
-        if fault == Fault::Withheld {
+        // Nobody knows where the browser keeps it.
+        self.expire(expiry(app, name, "/", "", false));
+        if !name.starts_with("__Host-") && app.prefix.as_str() != "/" {
+            self.expire(expiry(app, name, app.prefix.as_str(), "", false));
+        }
+    }
+
+    /// Takes out what opened, in that many cookies, and must not pass.
+    fn refuse(&mut self, app: &App, name: &str, count: usize, cookie: &AppCookie, fault: Fault) {
+        self.faults.push(fault);
+        if fault != Fault::Withheld {
+            for number in 1..=count {
+                self.expire(cookie.expiry(app, &parts::name_of(name, number)));
+            }
+        }
+    }
+
+    /// Takes out a part that nothing asks for. Where the cookie that it was of is smaller now, it is kept beside it.
+    fn remove_part(&mut self, app: &App, name: &str) {
+        let of = self.kept.iter().filter(|kept| parts::is_further(name, &kept.name));
+        let expiries: Vec<_> = of.map(|kept| kept.cookie.expiry(app, name)).collect();
+        if expiries.is_empty() {
+            self.remove(app, name, Fault::Seal(OpenError::Malformed));
             return;
         }
-        let expiries = match cookie {
-            Some(cookie) => vec![expiry(app, name, &cookie.path, &cookie.domain)],
-            None if name.starts_with("__Host-") || app.prefix.as_str() == "/" => vec![expiry(app, name, "/", "")],
-            None => vec![expiry(app, name, "/", ""), expiry(app, name, app.prefix.as_str(), "")],
-        };
+        self.faults.push(Fault::Seal(OpenError::Malformed));
         for expiry in expiries {
-            if !self.expiries.contains(&expiry) {
-                self.expiries.push(expiry);
-            }
+            self.expire(expiry);
+        }
+    }
+
+    fn expire(&mut self, expiry: String) {
+        if !self.expiries.contains(&expiry) {
+            self.expiries.push(expiry);
         }
     }
 }
 
+impl AppCookie {
+    /// The `Set-Cookie` value that makes the browser forget what it keeps under that name beside this.
+    fn expiry(&self, app: &App, name: &str) -> String {
+        expiry(app, name, &self.path, &self.domain, self.partitioned)
+    }
+}
+
 /// The `Set-Cookie` value that makes the browser forget.
-fn expiry(app: &App, name: &str, path: &str, domain: &str) -> String {
+fn expiry(app: &App, name: &str, path: &str, domain: &str, partitioned: bool) -> String {
     let domain = if domain.is_empty() { String::new() } else { format!("; Domain={domain}") };
-    let secure = app.origin.as_str().starts_with("https:") || name.starts_with("__");
+    let secure = partitioned || app.origin.as_str().starts_with("https:") || name.starts_with("__");
     let secure = if secure { "; Secure" } else { "" };
-    format!("{name}=; Path={path}{domain}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{secure}")
+    // Without the attribute it would be another cookie, of another jar.
+    let partitioned = if partitioned { "; Partitioned" } else { "" };
+    format!("{name}=; Path={path}{domain}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{secure}{partitioned}")
 }
 
 /// Writes one pair of a `Cookie` field. A pair without a name keeps its `=` where the value would be read as a pair.

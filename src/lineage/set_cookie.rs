@@ -1,12 +1,9 @@
 //! On the way out: a `Set-Cookie` of an app, with its value sealed (RFC 6265 §5.2).
 
-use super::{AppCookie, Kept, Lineage, Names};
+use super::{AppCookie, Kept, Lineage, Names, parts};
 use crate::apps::App;
 use crate::seal::KeyRing;
 use crate::time::Timestamp;
-
-/// Bytes of name and value that browsers keep. A larger cookie would vanish without a word.
-const MAX_COOKIE: usize = 4096;
 
 /// What goes out instead of a `Set-Cookie` value.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,6 +12,8 @@ pub enum Dressed {
     Same,
     /// This.
     Sealed(Vec<u8>),
+    /// These: a large cookie in parts, or one whose former parts the browser is to forget.
+    Several(Vec<Vec<u8>>),
     /// Nothing: the cookie is too large to be sealed, and unsealed it would not come back.
     Dropped,
 }
@@ -24,6 +23,7 @@ impl std::fmt::Debug for Dressed {
         f.write_str(match self {
             Self::Same => "Same",
             Self::Sealed(_) => "Sealed",
+            Self::Several(_) => "Several",
             Self::Dropped => "Dropped",
         })
     }
@@ -45,22 +45,32 @@ pub fn dress(
     if cookie.http_only {
         names.remember(app, cookie.name);
     }
-    if cookie.deletes(now) || !(cookie.http_only || names.guards(app, cookie.name)) {
+    if !(cookie.http_only || names.guards(app, cookie.name)) {
         return Dressed::Same;
     }
-    let Some(session) = session else { return Dressed::Same };
+    let former = names.parts(app, cookie.name);
+    let Some(session) = session.filter(|_| !cookie.deletes(now)) else {
+        // It goes as it is, and the browser is to forget what it was before as a whole.
+        let fields = [field.to_vec()].into_iter().chain(cookie.without_parts(2..=former));
+        return if former > 1 { Dressed::Several(fields.collect()) } else { Dressed::Same };
+    };
     let same = |kept: &&Kept| kept.name == cookie.name && kept.cookie.value == cookie.value;
     let sealed = AppCookie {
         lineage: kept.iter().find(same).map_or(session, |kept| &kept.cookie.lineage).clone(),
         path: cookie.path.filter(|path| path.starts_with('/')).unwrap_or_else(|| default_path(path)).to_owned(),
         domain: cookie.domain.unwrap_or_default().to_owned(),
+        partitioned: cookie.partitioned,
         value: cookie.value.to_vec(),
     };
-    match sealed.seal(ring, app, cookie.name) {
-        Some(value) if cookie.name.len() + value.len() <= MAX_COOKIE => {
-            Dressed::Sealed([cookie.name.as_bytes(), b"=", value.as_bytes(), cookie.attributes].concat())
-        }
-        Some(_) | None => Dressed::Dropped,
+    let sealed = sealed.seal(ring, app, cookie.name);
+    let Some(mut fields) = sealed.and_then(|sealed| parts::split(cookie.name, &sealed, cookie.attributes)) else {
+        return Dressed::Dropped;
+    };
+    names.split(app, cookie.name, fields.len());
+    fields.extend(cookie.without_parts(fields.len() + 1..=former));
+    match fields.pop() {
+        Some(only) if fields.is_empty() => Dressed::Sealed(only),
+        last => Dressed::Several(fields.into_iter().chain(last).collect()),
     }
 }
 
@@ -71,6 +81,7 @@ struct SetCookie<'a> {
     /// Everything from the first `;` on, as it was written.
     attributes: &'a [u8],
     http_only: bool,
+    partitioned: bool,
     path: Option<&'a str>,
     domain: Option<&'a str>,
     max_age: Option<&'a str>,
@@ -86,8 +97,17 @@ impl<'a> SetCookie<'a> {
         let (name, value) = pair.split_at_checked(equals)?;
         let name = std::str::from_utf8(name.trim_ascii()).ok().filter(|name| name.is_ascii() && !name.is_empty())?;
         let value = value.strip_prefix(b"=")?.trim_ascii();
-        let mut cookie =
-            Self { name, value, attributes, http_only: false, path: None, domain: None, max_age: None, expires: None };
+        let mut cookie = Self {
+            name,
+            value,
+            attributes,
+            http_only: false,
+            partitioned: false,
+            path: None,
+            domain: None,
+            max_age: None,
+            expires: None,
+        };
         for attribute in attributes.split(|byte| *byte == b';') {
             let Ok(text) = std::str::from_utf8(attribute) else { continue };
             let (key, value) = text.split_once('=').unwrap_or((text, ""));
@@ -95,6 +115,7 @@ impl<'a> SetCookie<'a> {
             // Of several of one name the last counts.
             match key.trim().to_ascii_lowercase().as_str() {
                 "httponly" => cookie.http_only = true,
+                "partitioned" => cookie.partitioned = true,
                 "path" => cookie.path = Some(value),
                 "domain" => cookie.domain = Some(value),
                 "max-age" => cookie.max_age = Some(value),
@@ -103,6 +124,11 @@ impl<'a> SetCookie<'a> {
             }
         }
         Some(cookie)
+    }
+
+    /// Makes the browser forget these parts of the cookie. Of several attributes of one name the last counts.
+    fn without_parts(&self, numbers: std::ops::RangeInclusive<usize>) -> impl Iterator<Item = Vec<u8>> {
+        numbers.map(|n| [parts::name_of(self.name, n).as_bytes(), b"=", self.attributes, b"; Max-Age=0"].concat())
     }
 
     /// Whether the browser forgets the cookie on this. Max-Age goes before Expires (RFC 6265 §5.3).

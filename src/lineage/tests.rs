@@ -4,14 +4,16 @@ use crate::identity::{Identity, Issuer};
 use crate::revocation::Standing;
 use crate::session;
 
-const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
-const WHO: [(&str, u8); 2] = [("ann", 1), ("ann", 2)];
+mod parts;
+
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(super) const WHO: [(&str, u8); 2] = [("ann", 1), ("ann", 2)];
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_secs(NOW.secs() + seconds)
 }
 
-fn ring() -> KeyRing {
+pub(super) fn ring() -> KeyRing {
     let key = crate::seal::generate_key().expect("key");
     KeyRing::parse([key.expose().as_str()]).expect("ring").expect("one key")
 }
@@ -33,7 +35,7 @@ fn identity(subject: &str, asserted_at: Timestamp) -> Identity {
     }
 }
 
-fn session(ring: &KeyRing, (subject, id): (&str, u8), asserted_at: Timestamp) -> Session {
+pub(super) fn session(ring: &KeyRing, (subject, id): (&str, u8), asserted_at: Timestamp) -> Session {
     let hour = std::time::Duration::from_secs(3600);
     let settings = session::Settings { max_age: hour, idle: hour };
     Session::begin(SessionId([id; 16]), "corp", &identity(subject, asserted_at), vec![], ring, &settings, asserted_at)
@@ -71,7 +73,14 @@ impl Stage {
 
     fn send(&self, cookies: &[(&str, &str)], session: Option<&Session>, standing: Standing) -> Received {
         let (app, ring, names) = (&self.app, &self.ring, &self.names);
-        let scene = Scene { app, ring, names, session, horizon: at(0).minus(std::time::Duration::from_secs(86_400)) };
+        let lineage = session.map(Lineage::of);
+        let scene = Scene {
+            app,
+            ring,
+            names,
+            behind: lineage.as_ref(),
+            horizon: at(0).minus(std::time::Duration::from_secs(86_400)),
+        };
         receive(cookies, &scene, |_| standing)
     }
 }
@@ -84,7 +93,7 @@ fn field(received: &Received) -> Option<String> {
 fn what_the_app_set_comes_back_byte_for_byte() {
     let stage = Stage::new();
     let ann = session(&stage.ring, WHO[0], NOW);
-    for value in ["abc", "\"a b\"", "a=b==", "pcl1.x", "s%3Aid.sig", "\u{e9}"] {
+    for value in ["abc", "\"a b\"", "\"\"", "\"a", "a, b", "{\"a\":1}", "a=b==", "pcl1.x", "s%3Aid.sig", "\u{e9}"] {
         let (name, sealed) = stage.sealed(&format!("SID={value}; HttpOnly"), &ann);
         assert!(!sealed.contains(value), "`{value}` is seen in `{sealed}`");
         let received = stage.send(&[("theme", "dark"), (&name, &sealed)], Some(&ann), Standing::default());
@@ -97,11 +106,17 @@ fn what_the_app_set_comes_back_byte_for_byte() {
 fn attributes_stay_as_they_were_written() {
     let stage = Stage::new();
     let ann = session(&stage.ring, WHO[0], NOW);
-    let attributes = "; path=/w;Domain=.wiki.example; EXPIRES=Fri, 15 Jan 2100 08:00:00 GMT; HttpOnly; SameSite=Strict";
-    let Dressed::Sealed(out) = stage.set(format!("SID=x{attributes}").as_bytes(), Some(&ann), &[]) else {
-        panic!("not sealed")
-    };
-    assert!(out.ends_with(attributes.as_bytes()));
+    for attributes in [
+        "; path=/w;Domain=.wiki.example; EXPIRES=Fri, 15 Jan 2100 08:00:00 GMT; HttpOnly; SameSite=Strict",
+        "; Path=/; Secure; HttpOnly; SameSite=None; Partitioned; Priority=High; Max-Age=600",
+        // Behind a quoted value browsers cut at the first `;`, too.
+        "; d\"; HttpOnly",
+    ] {
+        let Dressed::Sealed(out) = stage.set(format!("SID=\"x{attributes}").as_bytes(), Some(&ann), &[]) else {
+            panic!("not sealed: `{attributes}`")
+        };
+        assert!(out.ends_with(attributes.as_bytes()), "`{attributes}`");
+    }
 }
 
 #[test]
@@ -126,7 +141,7 @@ fn what_scripts_read_what_deletes_and_what_has_no_session_passes() {
     ] {
         assert_eq!(stage.set(set.as_bytes(), session, &[]) == Dressed::Same, same, "`{set}`");
     }
-    let large = format!("SID={}; HttpOnly", "x".repeat(4000));
+    let large = format!("SID={}; HttpOnly", "x".repeat(13_000));
     assert_eq!(stage.set(large.as_bytes(), Some(&ann), &[]), Dressed::Dropped);
 }
 
@@ -188,10 +203,44 @@ fn a_seal_of_another_app_name_or_key_is_no_seal() {
     assert_eq!(refused(&name, "pcl1."), [Fault::Seal(OpenError::Malformed)]);
     assert_eq!(refused(&name, &format!("{sealed}{sealed}")).len(), 1);
     let mail = Stage { app: app("mail", "https://wiki.example/w"), ring: ring(), names: Names::default() };
-    let same_key =
-        Scene { app: &mail.app, ring: &stage.ring, names: &mail.names, session: Some(&ann), horizon: Timestamp::ZERO };
+    let same_key = Scene {
+        app: &mail.app,
+        ring: &stage.ring,
+        names: &mail.names,
+        behind: Some(&Lineage::of(&ann)),
+        horizon: Timestamp::ZERO,
+    };
     let received = receive(&[(&name, &sealed)], &same_key, |_| Standing::default());
     assert_eq!(received.faults, [Fault::Seal(OpenError::Refused)]);
+}
+
+#[test]
+fn apps_of_one_realm_open_each_others_cookies_and_judge_for_themselves() {
+    let mut wiki = Stage::new();
+    wiki.app.realm = "intranet".into();
+    let ann = session(&wiki.ring, WHO[0], NOW);
+    // Her session on the other app's host is another one.
+    let there = session(&wiki.ring, WHO[1], NOW);
+    let field = format!("SSO={}; Domain=corp.example; Path=/; HttpOnly", "x".repeat(4000));
+    let Dressed::Several(fields) = wiki.set(field.as_bytes(), Some(&ann), &[]) else { panic!("not in parts") };
+    let text: Vec<_> = fields.iter().map(|field| String::from_utf8_lossy(field)).collect();
+    let cookies: Vec<_> = text.iter().filter_map(|field| field.split(';').next()?.split_once('=')).collect();
+    let mut mail = app("mail", "https://mail.corp.example");
+    let judged = std::cell::Cell::new(None);
+    for (realm, opens) in [("intranet", true), ("mail", false), ("wiki", false)] {
+        mail.realm = realm.into();
+        let (ring, names, session) = (&wiki.ring, &wiki.names, Some(&there));
+        let lineage = session.map(Lineage::of);
+        let scene = Scene { app: &mail, ring, names, behind: lineage.as_ref(), horizon: Timestamp::ZERO };
+        let received = receive(&cookies, &scene, |credential| {
+            judged.set(Some(credential.app));
+            Standing::default()
+        });
+        assert_eq!(received.kept.len(), usize::from(opens), "{realm}: {:?}", received.faults);
+        assert_eq!(judged.take(), opens.then_some(mail.key), "{realm}: in the app that is asked");
+        let raw = receive(&[("SSO", "raw")], &scene, |_| Standing::default());
+        assert_eq!(raw.faults, if opens { vec![Fault::NoSeal] } else { vec![] }, "{realm}: one guards for all");
+    }
 }
 
 #[test]
@@ -225,7 +274,7 @@ fn a_value_that_is_set_again_keeps_its_lineage() {
 fn a_newer_assertion_lifts_what_was_to_be_reestablished_and_nothing_else() {
     let ring = ring();
     let old = Lineage::of(&session(&ring, WHO[0], at(0)));
-    let lifted = old.reestablished_by(&session(&ring, WHO[1], at(100)));
+    let lifted = old.reestablished_at(at(100));
     assert_eq!((lifted.asserted_at, lifted.auth_time), (at(100), Some(at(0))));
 }
 

@@ -55,6 +55,7 @@ fn app() -> App {
         idp: "corp".into(),
         access: Access::Login,
         bearer: None,
+        minting: None,
         allow: Allow { groups: vec!["staff".into()], ..Allow::default() },
         rules: vec![],
         headers: HeaderProfile::Forwarded,
@@ -62,6 +63,7 @@ fn app() -> App {
         websocket_origins: vec![],
         learn: true,
         session_cookies: vec![],
+        realm: "wiki".into(),
     }
 }
 

@@ -233,6 +233,40 @@ async fn an_app_sets_its_own_cookies_and_none_of_ours() {
 }
 
 #[tokio::test]
+async fn a_large_cookie_of_an_app_comes_back_as_it_was_set_and_goes_when_the_app_says_so() {
+    let house = House::new().await;
+    let mut ann = house.browser_of("ann").await;
+    let large = |size| "chunk/".chars().cycle().take(size).collect::<String>();
+    let attributes = "Path=/; Secure; HttpOnly; SameSite=Lax; Partitioned";
+    for (name, value) in [("__Host-auth", large(4050)), ("authC1", large(4050)), ("authC2", "\"x y\"".to_owned())] {
+        let set = format!("Set-Cookie: {name}={value}; {attributes}\r\n");
+        house.backend.says(answer("200 OK", &set, "hello from the app"));
+        ann.get("/").await.is_let_in();
+    }
+    let names = ["__Host-auth", "__Host-auth.pcl2", "authC1", "authC1.pcl2", "authC2"];
+    let of_the_app = |browser: &Browser| browser.cookie_names().into_iter().filter(|n| n.contains("auth")).collect();
+    let held: Vec<String> = of_the_app(&ann);
+    assert_eq!(held, names);
+    house.backend.says(answer("200 OK", "", "hello from the app"));
+    ann.get("/").await.is_let_in();
+    let sent = house.backend.last().field("cookie").expect("cookies");
+    assert_eq!(sent, format!("__Host-auth={0}; authC1={0}; authC2=\"x y\"", large(4050)));
+    // What is half there is not there, and the other half is forgotten.
+    let mut half = ann.clone();
+    half.loses("authC1.pcl2");
+    half.get("/").await.is_let_in();
+    let sent = house.backend.last().field("cookie").expect("cookies");
+    assert!(!sent.contains("authC1") && sent.contains("authC2"), "{sent}");
+    assert_eq!(of_the_app(&half).into_iter().filter(|name: &String| name.contains("C1")).count(), 0);
+    let fields =
+        "Set-Cookie: __Host-auth=; Path=/; Secure; Max-Age=0\r\nSet-Cookie: authC1=small; Path=/; HttpOnly\r\n";
+    house.backend.says(answer("200 OK", fields, "hello from the app"));
+    ann.get("/").await.is_let_in();
+    let held: Vec<String> = of_the_app(&ann);
+    assert_eq!(held, ["authC2", "authC1"]);
+}
+
+#[tokio::test]
 async fn the_sessions_cookie_is_tied_to_its_host_and_hidden_from_scripts() {
     let house = House::new().await;
     let mut ann = house.browser();

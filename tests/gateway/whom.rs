@@ -3,7 +3,7 @@
 use portcullis::demo::idp::LogoutOf;
 use serde_json::{Value, json};
 
-use crate::harness::{Ask, Browser, House, Plan, Wire};
+use crate::harness::{Ask, Browser, House, Plan, Wire, answer};
 
 /// A browser of `user` on a device.
 async fn on_device(house: &House, user: &str, device: &str) -> Browser {
@@ -136,6 +136,43 @@ idp = "demo"
     ann.get("/wikipedia").await.is_let_in();
     ann.opens("/wiki/x", Some("ann")).await.is_let_in();
     ann.get("/").await.is_let_in();
+}
+
+#[tokio::test]
+async fn apps_of_one_realm_read_each_others_cookies_and_others_do_not() {
+    let more = r#"
+realm = "intranet"
+[apps.wiki]
+url = "http://127.0.0.1:@port@"
+upstreams = ["http://@backend@"]
+idp = "demo"
+realm = "intranet"
+[apps.shop]
+url = "http://127.0.0.1:@port@/shop"
+upstreams = ["http://@backend@"]
+idp = "demo"
+"#;
+    let house = House::of(Plan::default().more(more)).await;
+    let mut ann = house.browser_of("ann").await;
+    house.backend.says(answer("200 OK", "Set-Cookie: SSO=hers; Path=/; HttpOnly\r\n", "hello from the app"));
+    ann.get("/").await.is_let_in();
+    house.backend.says(answer("200 OK", "", "hello from the app"));
+    let sealed = ann.cookies().split("; ").find_map(|pair| pair.strip_prefix("SSO=").map(str::to_owned)).expect("set");
+    // What `Domain` would do, if the tests' hosts had a domain in common.
+    ann.at(&format!("http://{}", house.other_host()));
+    ann.signs_in("ann").await.is_let_in();
+    let mut sees = async |path: &str| {
+        ann.has_cookie("SSO", &sealed);
+        ann.opens(path, Some("ann")).await.is_let_in();
+        let cookies = house.backend.last().field("cookie").unwrap_or_default();
+        cookies.split("; ").find_map(|pair| pair.strip_prefix("SSO=").map(str::to_owned))
+    };
+    assert_eq!(sees("/").await.as_deref(), Some("hers"));
+    assert_eq!(sees("/shop/x").await, None);
+    house.operator_revokes(&json!({ "whom": { "user": "00u-ann" }, "apps": ["payroll"] })).await;
+    assert_eq!(sees("/").await.as_deref(), Some("hers"), "it is over where it was ended");
+    house.operator_revokes(&json!({ "whom": { "user": "00u-ann" }, "apps": ["wiki"] })).await;
+    assert_eq!(sees("/").await, None);
 }
 
 #[tokio::test]
