@@ -187,10 +187,13 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         .context("the audit log cannot be opened")?;
     let client = Client::new(&config.outbound).context("the outbound HTTP client cannot be made")?;
 
-    // No credential outlives a login that was as old as the IdP allows, plus a session from it (law 10).
+    // No credential outlives a login that was as old as the IdP allows, plus a session from it, or a token that an app
+    // made in that session (law 10).
     let oldest_login = config.idps.values().map(|idp| idp.max_age).max().unwrap_or_default();
+    let tokens = config.apps.iter().filter_map(|app| app.minting.as_ref()).map(|minting| minting.max_age);
+    let from_login = tokens.chain([config.session.max_age]).max().unwrap_or_default();
     let settings = enforcer::Settings {
-        longest_life: config.session.max_age.saturating_add(oldest_login),
+        longest_life: from_login.saturating_add(oldest_login),
         margin: MARGIN,
         exchanges: exchanges::Settings { max: config.server.max_exchanges },
     };

@@ -1,12 +1,14 @@
 //! The applications behind the gateway: which one a request is for, and who may do what there.
 
 mod path;
+mod place;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::path::{BadPath, CanonicalPath, Prefix};
+pub use self::place::{Field, Minting, Pattern, Place};
 use crate::identity::AppKey;
 use crate::session::Person;
 
@@ -87,11 +89,41 @@ impl Origin {
 /// Who gets in.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// People who signed in and are allowed.
+    /// People who signed in and are allowed, and what an app gave them then.
     #[default]
     Login,
+    /// Programs that bear a token (RFC 6750) of somebody who is allowed. A session alone is not enough.
+    Bearer,
+    /// Both.
+    Either,
     /// Everybody, without a session.
     Public,
+}
+
+/// What is done with an access token of the IdP that does not say when its person signed in, while a revocation covers
+/// that person: it may have been refreshed from a grant that is older.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Unproven {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It counts from the moment when it was issued (`iat`).
+    IssuedAt,
+}
+
+/// Which access tokens of its IdP an app takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessTokens {
+    /// Whom a token must be for: one of these (RFC 9068 §4, `aud`). INVARIANT: never empty.
+    pub audiences: Vec<String>,
+    /// Accepted header `typ` of a JWT, `at+jwt` if nothing else is said (RFC 9068 §2.1).
+    pub types: Vec<String>,
+    /// What is no JWT is asked about at the IdP (RFC 7662), and an answer is good for so long; `None`: it is refused.
+    pub introspect: Option<Duration>,
+    /// What is done with a token that does not say when its person signed in.
+    pub unproven: Unproven,
+    /// Whether only tokens are taken whose bearer proves possession of a key (RFC 9449).
+    pub dpop: bool,
 }
 
 /// Whom an app or a path admits among those who signed in. Every list that is not empty must be satisfied by one of
@@ -223,6 +255,10 @@ pub struct App {
     pub allow: Allow,
     /// Parts with rules of their own.
     pub rules: Vec<Rule>,
+    /// Which access tokens of its IdP it takes, where `access` asks for tokens.
+    pub bearer: Option<AccessTokens>,
+    /// Which tokens it makes itself, if that is known.
+    pub minting: Option<Minting>,
     /// How it learns who the person is.
     pub headers: HeaderProfile,
     /// The largest request body it is sent, in bytes.
@@ -240,8 +276,13 @@ pub struct App {
 pub enum Asked<'a> {
     /// Nothing.
     Public,
-    /// A session of a person whom all of these admit.
-    Login(Vec<&'a Allow>),
+    /// Somebody whom all of these admit.
+    Person {
+        /// How they show who they are. INVARIANT: never [`Access::Public`].
+        by: Access,
+        /// Whom the app and every part on the way to the path admit.
+        allows: Vec<&'a Allow>,
+    },
 }
 
 impl App {
@@ -255,21 +296,28 @@ impl App {
             .iter()
             .filter(|rule| rule.access == Access::Public && !path.has_parameters() && path.is_below(&rule.path));
         let restricting =
-            self.rules.iter().filter(|rule| rule.access == Access::Login && path.may_be_below(&rule.path));
+            self.rules.iter().filter(|rule| rule.access != Access::Public && path.may_be_below(&rule.path));
         let longest_open = opening.map(|rule| rule.path.length()).max();
         let restricting: Vec<_> = restricting.collect();
-        let longest_login = restricting.iter().map(|rule| rule.path.length()).max();
-        let public = match (longest_open, longest_login) {
-            (Some(open), Some(login)) => open > login,
-            (Some(_), None) => true,
-            (None, Some(_)) => false,
-            (None, None) => self.access == Access::Public,
+        let longest = restricting.iter().max_by_key(|rule| rule.path.length());
+        let by = match (longest_open, longest) {
+            (Some(open), Some(rule)) if open <= rule.path.length() => rule.access,
+            (Some(_), _) => Access::Public,
+            (None, Some(rule)) => rule.access,
+            (None, None) => self.access,
         };
-        if public {
+        if by == Access::Public {
             return Asked::Public;
         }
         // Every restriction on the way to the path holds, not only the innermost.
-        Asked::Login(std::iter::once(&self.allow).chain(restricting.into_iter().map(|rule| &rule.allow)).collect())
+        let allows = std::iter::once(&self.allow).chain(restricting.into_iter().map(|rule| &rule.allow)).collect();
+        Asked::Person { by, allows }
+    }
+
+    /// True if tokens are asked for anywhere on it.
+    pub fn takes_tokens(&self) -> bool {
+        let by = std::iter::once(self.access).chain(self.rules.iter().map(|rule| rule.access));
+        by.into_iter().any(|access| matches!(access, Access::Bearer | Access::Either))
     }
 }
 
@@ -343,6 +391,8 @@ pub(crate) mod tests {
             access: Access::Login,
             allow: Allow::default(),
             rules: vec![],
+            bearer: None,
+            minting: None,
             headers: HeaderProfile::Forwarded,
             max_body: 1 << 20,
             websocket_origins: vec![],
@@ -431,7 +481,7 @@ pub(crate) mod tests {
             let asked = wiki.asks(&path);
             match asked {
                 Asked::Public => assert!(public, "`{text}` is open"),
-                Asked::Login(allows) => {
+                Asked::Person { allows, .. } => {
                     assert!(!public, "`{text}` is closed");
                     assert_eq!(allows.iter().filter(|a| !a.groups.is_empty()).count(), groups, "`{text}`");
                 }

@@ -9,6 +9,7 @@ mod context;
 mod faults;
 mod files;
 mod idps;
+mod minting;
 mod reader;
 mod realms;
 mod secrets;

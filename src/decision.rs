@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use crate::apps::{App, Asked, CanonicalPath};
-use crate::evidence::{Evidence, Maker, Shown, Unusable};
+use crate::apps::{Access, App, Asked, CanonicalPath};
+use crate::evidence::{BadToken, Evidence, Maker, Shown, Unusable};
 use crate::login::Proof;
 use crate::revocation::Standing;
 use crate::session::{Over, Person};
@@ -96,6 +96,8 @@ pub enum Cause {
     NoSession,
     /// What it shows is no session.
     Unusable(Unusable),
+    /// It bears no token, and only a token will do.
+    NoToken,
     /// What it bears is no token, or none any more.
     BadToken,
     /// Its session was terminated.
@@ -111,6 +113,7 @@ impl Cause {
             Self::NoSession => "login_required",
             Self::Unusable(Unusable::Over(Over::Expired | Over::Idle)) => "session_expired",
             Self::Unusable(_) => "session_unusable",
+            Self::NoToken => "token_required",
             Self::BadToken => "invalid_token",
             Self::Terminated => "session_revoked",
             Self::Reestablish => "reestablish_required",
@@ -150,6 +153,8 @@ pub enum TokenNeed {
     Token,
     /// Another token: the one it showed will not do again.
     Other,
+    /// The same token, with a proof of possession that holds (RFC 9449 §7.1).
+    Proof,
     /// Its person has to sign in anew.
     FreshLogin,
 }
@@ -217,11 +222,11 @@ pub fn decide(request: &Request<'_>, app: &App, evidence: &Evidence, standing: S
     if request.client == Client::WebSocket && request.origin.is_some_and(|origin| !may_open_websocket(app, origin)) {
         return Decision::Refuse(Refusal::ForeignOrigin);
     }
-    let allows = match app.asks(request.path) {
+    let (by, allows) = match app.asks(request.path) {
         Asked::Public => return Decision::Forward(Permit { person: None }),
-        Asked::Login(allows) => allows,
+        Asked::Person { by, allows } => (by, allows),
     };
-    let token = token_need(evidence, standing);
+    let token = token_need(by, request.client, evidence, standing);
     let login = |cause, proof| Decision::Login(Login { cause, proof, client: request.client, token });
     // Revocations first: who was thrown out learns that, whatever else is wrong.
     match (standing.terminated, standing.reestablish) {
@@ -230,11 +235,15 @@ pub fn decide(request: &Request<'_>, app: &App, evidence: &Evidence, standing: S
         (None, None) => {}
     }
     // Law 4: doubt about a token denies, also beside a good session.
-    if evidence.bad_bearer {
+    if evidence.bad_token.is_some() {
         return login(Cause::BadToken, Proof::Any);
     }
     if !evidence.is_of_one_person() {
         return Decision::Refuse(Refusal::MixedCredentials);
+    }
+    // A cookie comes by itself, wherever the request was made; a token is borne on purpose.
+    if by == Access::Bearer && evidence.bearers.is_empty() {
+        return login(Cause::NoToken, Proof::Any);
     }
     match (evidence.person(), &evidence.shown) {
         (Some(person), _) if allows.iter().all(|allow| allow.admits(person)) => {
@@ -247,16 +256,28 @@ pub fn decide(request: &Request<'_>, app: &App, evidence: &Evidence, standing: S
 }
 
 /// What to tell a client that shows tokens.
-fn token_need(evidence: &Evidence, standing: Standing) -> Option<TokenNeed> {
-    let first = evidence.bearers.first();
-    match first.map(|bearer| bearer.maker) {
+fn token_need(by: Access, client: Client, evidence: &Evidence, standing: Standing) -> Option<TokenNeed> {
+    if let Some(bad) = evidence.bad_token {
+        return Some(match bad {
+            BadToken::Token => TokenNeed::Other,
+            BadToken::Proof => TokenNeed::Proof,
+        });
+    }
+    match evidence.bearers.first().map(|bearer| bearer.maker) {
         // What the IdP issues after a fresh login is a token that counts; what the app made is dead for good.
         Some(Maker::Idp) => Some(TokenNeed::FreshLogin),
         Some(Maker::App) if standing.terminated.is_none() && standing.reestablish.is_some() => {
             Some(TokenNeed::FreshLogin)
         }
         Some(Maker::App) => Some(TokenNeed::Other),
-        None => evidence.bad_bearer.then_some(TokenNeed::Other),
+        None => match by {
+            Access::Bearer => Some(TokenNeed::Token),
+            // A browser that shows a page can sign in; nobody else who comes with nothing can.
+            Access::Either => {
+                (client != Client::Navigation && evidence.shown == Shown::Nothing).then_some(TokenNeed::Token)
+            }
+            Access::Login | Access::Public => None,
+        },
     }
 }
 
@@ -268,7 +289,7 @@ fn may_open_websocket(app: &App, origin: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apps::{Access, Allow, Prefix, Rule};
+    use crate::apps::{Allow, Prefix, Rule};
     use crate::evidence::Bearer;
     use crate::lineage::Lineage;
     use crate::session::{Session, SessionId};
@@ -366,10 +387,10 @@ mod tests {
         let cut = Some(Timestamp::from_secs(200));
         let terminated = Standing { terminated: cut, reestablish: None };
         let reestablish = Standing { terminated: None, reestablish: cut };
-        let bears = |shown: &Evidence, bearers: &[Bearer], bad| Evidence {
+        let bears = |shown: &Evidence, bearers: &[Bearer], bad: bool| Evidence {
             shown: shown.shown.clone(),
             bearers: bearers.to_vec(),
-            bad_bearer: bad,
+            bad_token: bad.then_some(BadToken::Token),
         };
         let (nobody, ann) = (Evidence::default(), session(&["staff"]));
         let (of_app, of_idp) = (token(Maker::App, "ann"), token(Maker::Idp, "ann"));

@@ -18,11 +18,13 @@ mod forward;
 mod sign_in;
 mod sign_out;
 mod signal;
+mod tokens;
 
 pub(crate) use self::admission::{Admission, Ask};
 pub(crate) use self::derived::Derived;
 pub(crate) use self::forward::asks_for_verdict;
 pub(crate) use self::signal::spoken_for;
+pub(crate) use self::tokens::Tokens;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -260,6 +262,16 @@ impl Endpoints {
             _ => ("app_down", Page::app_down(name, "/")),
         };
         answer::either(client, status, word, &page)
+    }
+
+    /// The answer where the IdP would have to be asked about a token, and cannot be.
+    fn cannot_ask(&self, client: Client) -> Response<Bytes> {
+        self.0.metrics.request_blocked("idp_unavailable");
+        let page = Page::new("This cannot be checked at the moment", "The sign-in service gives no answer.")
+            .advise("Try again in a moment.");
+        let mut response = answer::either(client, StatusCode::SERVICE_UNAVAILABLE, "idp_unavailable", &page);
+        response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("5"));
+        response
     }
 
     /// The answer at the bound of what may be in flight.

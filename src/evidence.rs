@@ -3,11 +3,14 @@
 //! Whatever is not whole is no credential: a cookie that is truncated, doubled, foreign or over is the same as none, and
 //! a request without credential is nobody's.
 
+mod bearer;
+
 use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::COOKIE;
 
+pub use self::bearer::{Borne, Reading, Scheme, in_body, in_headers};
 use crate::apps::App;
 use crate::lineage::Lineage;
 use crate::seal::{KeyRing, OpenError};
@@ -96,7 +99,16 @@ pub struct Evidence {
     /// Every token that it bears.
     pub bearers: Vec<Bearer>,
     /// It bears something that is no token, or none any more.
-    pub bad_bearer: bool,
+    pub bad_token: Option<BadToken>,
+}
+
+/// What is wrong with what a request bears. Both are doubt, and deny.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum BadToken {
+    /// The token is none, over, or not for this app.
+    Token,
+    /// The token may be good; what should prove that it is its owner's is not (RFC 9449).
+    Proof,
 }
 
 impl From<Shown> for Evidence {

@@ -14,15 +14,19 @@
 //! - A value that is too large for one cookie travels in several. Whatever is not whole is not there.
 //! - A cookie that the gateway can no longer judge, because revocations as old as it are forgotten, is over.
 
+mod body;
 mod cookies;
 mod parts;
 mod set_cookie;
+mod token;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use self::body::{Media, replace, replace_in_address};
 pub use self::cookies::{Fault, Kept, Received, Scene, receive};
 pub use self::set_cookie::{Dressed, dress};
+pub use self::token::{AppToken, is_sealed};
 use crate::apps::App;
 use crate::identity::{AppKey, TargetKey, TargetKind};
 use crate::revocation::Credential;
@@ -34,8 +38,8 @@ use crate::time::Timestamp;
 const MARK: &str = "pcl1.";
 /// The version of the layout inside the seal.
 const VERSION: u8 = 1;
-/// The same, of a cookie that the browser keeps apart per top-level site (CHIPS).
-const PARTITIONED: u8 = 2;
+/// Before that, of a cookie that the browser keeps apart per top-level site (CHIPS). INVARIANT: no version is this number.
+const PARTITIONED: u8 = 0;
 /// Names that are remembered per realm. Beyond it a cookie is still sealed, but its stripped seal would pass.
 const MAX_NAMES: usize = 256;
 
@@ -98,8 +102,40 @@ impl Lineage {
     }
 
     /// The earliest moment that a revocation of it may lie behind.
-    fn proven_at(&self) -> Timestamp {
+    pub fn proven_at(&self) -> Timestamp {
         self.auth_time.unwrap_or(self.asserted_at).min(self.asserted_at)
+    }
+
+    /// Writes it into a layout. `None` if it has more targets than the layout can hold.
+    fn write(&self, out: &mut Vec<u8>) -> Option<()> {
+        out.push(VERSION);
+        out.extend_from_slice(&self.person.to_be_bytes());
+        out.extend_from_slice(&self.session.0);
+        out.extend_from_slice(&self.asserted_at.secs().to_be_bytes());
+        out.extend_from_slice(&self.auth_time.unwrap_or_default().secs().to_be_bytes());
+        out.push(u8::try_from(self.targets.len()).ok()?);
+        for (kind, key) in self.targets.iter() {
+            out.push(*kind as u8);
+            out.extend_from_slice(&key.0.to_be_bytes());
+        }
+        Some(())
+    }
+
+    /// Reads what [`Lineage::write`] wrote, out of a seal under `key`.
+    fn read(at: &mut Reader<'_>, key: KeyId) -> Option<Self> {
+        if at.byte()? != VERSION {
+            return None;
+        }
+        let person = u128::from_be_bytes(at.array()?);
+        let session = SessionId(at.array()?);
+        let (asserted_at, auth_time) = (at.time()?, at.time()?);
+        let count = at.byte()?;
+        let mut targets = Vec::with_capacity(usize::from(count));
+        for _ in 0..count {
+            targets.push((TargetKind::from_code(at.byte()?)?, TargetKey(u128::from_be_bytes(at.array()?))));
+        }
+        let auth_time = (auth_time > Timestamp::ZERO).then_some(auth_time);
+        Some(Self { person, session, asserted_at, auth_time, targets: targets.into(), key })
     }
 }
 
@@ -138,16 +174,10 @@ impl AppCookie {
     fn seal(&self, ring: &KeyRing, app: &App, name: &str) -> Option<String> {
         let lineage = &self.lineage;
         let mut out = Vec::with_capacity(256);
-        out.push(if self.partitioned { PARTITIONED } else { VERSION });
-        out.extend_from_slice(&lineage.person.to_be_bytes());
-        out.extend_from_slice(&lineage.session.0);
-        out.extend_from_slice(&lineage.asserted_at.secs().to_be_bytes());
-        out.extend_from_slice(&lineage.auth_time.unwrap_or_default().secs().to_be_bytes());
-        out.push(u8::try_from(lineage.targets.len()).ok()?);
-        for (kind, key) in lineage.targets.iter() {
-            out.push(*kind as u8);
-            out.extend_from_slice(&key.0.to_be_bytes());
+        if self.partitioned {
+            out.push(PARTITIONED);
         }
+        lineage.write(&mut out)?;
         put_text(&mut out, &self.path)?;
         put_text(&mut out, &self.domain)?;
         out.extend_from_slice(&self.value);
@@ -163,21 +193,11 @@ impl AppCookie {
 
     fn decode(bytes: &[u8], key: KeyId) -> Option<Self> {
         let mut at = Reader(bytes);
-        let partitioned = match at.byte()? {
-            VERSION => false,
-            PARTITIONED => true,
-            _ => return None,
-        };
-        let person = u128::from_be_bytes(at.array()?);
-        let session = SessionId(at.array()?);
-        let (asserted_at, auth_time) = (at.time()?, at.time()?);
-        let count = at.byte()?;
-        let mut targets = Vec::with_capacity(usize::from(count));
-        for _ in 0..count {
-            targets.push((TargetKind::from_code(at.byte()?)?, TargetKey(u128::from_be_bytes(at.array()?))));
+        let partitioned = bytes.first() == Some(&PARTITIONED);
+        if partitioned {
+            at.byte()?;
         }
-        let auth_time = (auth_time > Timestamp::ZERO).then_some(auth_time);
-        let lineage = Lineage { person, session, asserted_at, auth_time, targets: targets.into(), key };
+        let lineage = Lineage::read(&mut at, key)?;
         Some(Self { lineage, path: at.text()?, domain: at.text()?, partitioned, value: at.0.to_vec() })
     }
 }
@@ -190,8 +210,8 @@ fn context(app: &App, name: &str) -> String {
 /// The names of cookies that apps were seen to hide from scripts.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// By realm. With each name the cookies that one value of it needed, at the most. Guards this alone; held for one look-up or one
-    /// entry.
+    /// By realm; with each name the cookies that one value of it needed, at the most. Guards this alone; held for one look-up
+    /// or one entry.
     by_realm: RwLock<HashMap<String, HashMap<String, usize>>>,
 }
 

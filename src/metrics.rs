@@ -51,6 +51,7 @@ pub struct Metrics {
     unmatched: IntCounter,
     logins: IntCounterVec,
     seal_failures: IntCounterVec,
+    tokens_sealed: IntCounterVec,
     appends: Histogram,
     audit_dropped: IntCounter,
 }
@@ -100,8 +101,14 @@ impl Metrics {
             seal_failures: counters(
                 to,
                 "seal_failures_total",
-                "Cookies of apps whose seal was not there or not good",
+                "Cookies and tokens of apps whose seal was not there or not good, or that could not be sealed",
                 &["kind"],
+            )?,
+            tokens_sealed: counters(
+                to,
+                "tokens_sealed_total",
+                "Tokens that apps gave out and that were sealed",
+                &["app"],
             )?,
             appends: histogram(to, "ledger_append_seconds", "From an append to its record on disk", &APPEND)?,
             audit_dropped: counter(to, "audit_dropped_total", "Audit lines that were not written")?,
@@ -174,6 +181,11 @@ impl Metrics {
     /// A derived credential came without a good seal, or could not be given one; `kind` is the word of what is wrong.
     pub fn seal_failed(&self, kind: &'static str) {
         self.seal_failures.with_label_values(&[kind]).inc();
+    }
+
+    /// A token that `app` gave out was sealed.
+    pub fn token_sealed(&self, app: &str) {
+        self.tokens_sealed.with_label_values(&[app]).inc();
     }
 
     /// An append took that long until it was durable.

@@ -6,6 +6,7 @@ mod frames;
 mod headers;
 mod kind;
 mod line;
+mod minted;
 mod screen;
 mod upstream;
 mod wire;
@@ -29,11 +30,12 @@ use self::headers::Peer;
 use self::kind::{LONG_BODY, kind};
 use self::line::Line;
 pub(crate) use self::line::Lines;
+use self::minted::Minted;
 use self::screen::{Screened, screen};
 pub(crate) use self::upstream::{Balancer, Pool};
-use crate::apps::{App, CanonicalPath};
+use crate::apps::{App, CanonicalPath, Field};
 use crate::decision::{Client, Permit};
-use crate::endpoint::{self, Admission, Ask, Derived, Endpoints};
+use crate::endpoint::{self, Admission, Ask, Derived, Endpoints, Tokens};
 use crate::evidence::Evidence;
 use crate::exchanges::{Guard, Kind};
 use crate::time::Stopwatch;
@@ -96,17 +98,29 @@ impl Proxy {
             None => path.as_str().to_owned(),
         };
         let flight = Flight::arrive();
+        let body = if Endpoints::takes_tokens_in_body(&app, &path) {
+            // It is read before anything is decided, and still goes to the app.
+            session.enable_retry_buffering();
+            let Some(body) = self.small_body(session).await? else {
+                session.set_keepalive(None);
+                return Ok(Some(self.endpoints.body_too_large()));
+            };
+            Some(body)
+        } else {
+            None
+        };
         let ask = Ask {
             headers: &session.req_header().headers,
             method: &session.req_header().method,
             path: &path,
             client,
             target: &target,
+            body: body.as_deref(),
         };
         let admission = self.endpoints.admit(&ask, &app, &flight.cut).await;
         match admission {
             Admission::Answer(response) => Ok(Some(response)),
-            Admission::Forward { permit, guard, cookies, derived, evidence } => {
+            Admission::Forward { permit, guard, cookies, derived, tokens, evidence } => {
                 if length.is_some_and(|length| length > app.max_body) {
                     return Ok(Some(self.endpoints.too_large(&app, client)));
                 }
@@ -122,8 +136,20 @@ impl Proxy {
                 } else if length.is_some_and(|length| length > LONG_BODY) {
                     guard.set_kind(Kind::Upload);
                 }
-                ctx.forward = Some(Forward { permit, guard, cookies, derived, evidence });
+                let minted = Minted::expected(&app, &tokens, &path);
+                ctx.forward = Some(Forward { permit, guard, cookies, derived, tokens, minted, evidence });
                 Ok(None)
+            }
+        }
+    }
+
+    /// Reads a body that is small or none of ours: `None` if it is larger. Signals and forms are small, and whoever takes
+    /// longer for one than for a head is no sender of either.
+    async fn small_body(&self, session: &mut Session) -> Result<Option<Bytes>> {
+        match tokio::time::timeout(self.settings.patience.header_read, wire::small_body(session)).await {
+            Ok(body) => body,
+            Err(_) => {
+                Error::e_explain(ErrorType::HTTPStatus(408), "a body took too long").map_err(|error| error.into_down())
             }
         }
     }
@@ -136,16 +162,7 @@ impl Proxy {
         path: CanonicalPath,
     ) -> Result<Response<Bytes>> {
         Flight::arrive();
-        // Signals and forms are small: whoever takes longer for one than for a head is no sender of signals.
-        let reading = tokio::time::timeout(self.settings.patience.header_read, wire::small_body(session));
-        let body = match reading.await {
-            Ok(body) => body?,
-            Err(_) => {
-                return Error::e_explain(ErrorType::HTTPStatus(408), "a body of ours took too long")
-                    .map_err(|e| e.into_down());
-            }
-        };
-        let Some(body) = body else {
+        let Some(body) = self.small_body(session).await? else {
             session.set_keepalive(None);
             return Ok(self.endpoints.body_too_large());
         };
@@ -166,7 +183,7 @@ impl Proxy {
         let path = CanonicalPath::parse(head.uri.path()).ok()?;
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let client = ctx.client?;
-        let ask = Ask { headers: &head.headers, method: &head.method, path: &path, client, target };
+        let ask = Ask { headers: &head.headers, method: &head.method, path: &path, client, target, body: None };
         let forward = ctx.forward.as_ref()?;
         Some(self.endpoints.interrupted(ctx.app.as_deref()?, &ask, &forward.evidence, &forward.guard))
     }
@@ -193,6 +210,10 @@ struct Forward {
     cookies: Vec<String>,
     /// The app's own cookies.
     derived: Box<Derived>,
+    /// The app's own tokens.
+    tokens: Box<Tokens>,
+    /// Tokens that are expected in the answer.
+    minted: Option<Minted>,
     /// What it was let in on.
     evidence: Box<Evidence>,
 }
@@ -252,6 +273,11 @@ impl ProxyHttp for Proxy {
         ctx.body_seen += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
         let limit = ctx.app.as_ref().map_or(0, |app| app.max_body);
         ctx.is_long(ctx.body_seen, Kind::Upload);
+        if let Some(opened) = ctx.forward.as_ref().and_then(|forward| forward.tokens.body()) {
+            // It was read whole before the decision, so this is the one time that the filter runs (once more for a retry).
+            *body = Some(opened.clone());
+            return Ok(());
+        }
         // What flows through an upgraded connection is no request body.
         if !session.was_upgraded() && ctx.body_seen > limit {
             return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is larger than the app allows");
@@ -276,7 +302,8 @@ impl ProxyHttp for Proxy {
         match (&ctx.forward, &ctx.app) {
             (Some(forward), Some(app)) => {
                 headers::to_app(request, &forward.permit, app, &self.peer(session))?;
-                headers::opened(request, forward.derived.field())
+                headers::opened(request, forward.derived.field())?;
+                headers::bear(request, &forward.tokens, forward.minted.as_ref().is_some_and(Minted::wants_body))
             }
             _ => Error::e_explain(ErrorType::HTTPStatus(500), "a request without permit reached the upstream hook"),
         }
@@ -292,6 +319,12 @@ impl ProxyHttp for Proxy {
             headers::sealed(response, forward.derived.expiries(), dress)?;
         }
         headers::to_client(response, cookies)?;
+        if let (Some(Forward { minted: Some(minted), tokens, .. }), Some(app)) = (&mut ctx.forward, &ctx.app) {
+            let bare = session.req_header().method == http::Method::HEAD;
+            minted.begins(response, bare, |fields: &[Field], location: &str| {
+                self.endpoints.seal_redirect(app, tokens, fields, location)
+            })?;
+        }
         if let Some(forward) = &ctx.forward {
             forward.guard.set_kind(kind(response, forward.guard.kind()));
         }
@@ -317,11 +350,18 @@ impl ProxyHttp for Proxy {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
         ctx.body_sent += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
         ctx.is_long(ctx.body_sent, Kind::Download);
+        if let (Some(Forward { minted: Some(minted), tokens, .. }), Some(app)) = (&mut ctx.forward, &ctx.app) {
+            let seal =
+                |fields: &[Field], media, body: &[u8]| self.endpoints.seal_body(app, tokens, fields, media, body);
+            if let Err(unread) = minted.passes(body, end, seal) {
+                self.endpoints.not_sealed(app, unread.word());
+            }
+        }
         Ok(None)
     }
 

@@ -23,10 +23,12 @@ pub enum Purpose {
     SignOut,
     /// A cookie that an app made.
     Cookie,
+    /// A token that an app made.
+    Token,
 }
 
 impl Purpose {
-    const ALL: [Self; 4] = [Self::Session, Self::Flow, Self::SignOut, Self::Cookie];
+    const ALL: [Self; 5] = [Self::Session, Self::Flow, Self::SignOut, Self::Cookie, Self::Token];
 
     const fn label(self) -> &'static [u8] {
         match self {
@@ -34,6 +36,7 @@ impl Purpose {
             Self::Flow => b"portcullis flow 1",
             Self::SignOut => b"portcullis sign-out 1",
             Self::Cookie => b"portcullis cookie 1",
+            Self::Token => b"portcullis token 1",
         }
     }
 }
@@ -190,25 +193,26 @@ impl RingKey {
             let key = UnboundKey::new(&AES_256_GCM, &derive(purpose.label())?).map_err(|_| InvalidKey::Damaged)?;
             Ok(LessSafeKey::new(key))
         };
-        let [session, flow, sign_out, cookie] = Purpose::ALL;
+        let [session, flow, sign_out, cookie, token] = Purpose::ALL;
         let mut id = [0; KEY_ID_LEN];
         for (to, from) in id.iter_mut().zip(digest::digest(&digest::SHA256, &derive(b"portcullis key id")?).as_ref()) {
             *to = *from;
         }
         Ok(Self {
             id: KeyId(id),
-            aeads: [aead(session)?, aead(flow)?, aead(sign_out)?, aead(cookie)?],
+            aeads: [aead(session)?, aead(flow)?, aead(sign_out)?, aead(cookie)?, aead(token)?],
             hasher: TargetHasher::new(&derive(b"portcullis targets 1")?),
         })
     }
 
     fn aead(&self, purpose: Purpose) -> &LessSafeKey {
-        let [session, flow, sign_out, cookie] = &self.aeads;
+        let [session, flow, sign_out, cookie, token] = &self.aeads;
         match purpose {
             Purpose::Session => session,
             Purpose::Flow => flow,
             Purpose::SignOut => sign_out,
             Purpose::Cookie => cookie,
+            Purpose::Token => token,
         }
     }
 }

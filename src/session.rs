@@ -54,6 +54,40 @@ pub struct Person {
     pub claims: Vec<(String, String)>,
 }
 
+impl Person {
+    /// Writes it into a layout. `None` if a text or list is longer than the layout can hold.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) -> Option<()> {
+        put_text(out, &self.subject)?;
+        put_text(out, self.email.as_deref().unwrap_or_default())?;
+        put_text(out, self.preferred_username.as_deref().unwrap_or_default())?;
+        out.extend_from_slice(&u16::try_from(self.groups.len()).ok()?.to_be_bytes());
+        for group in &self.groups {
+            put_text(out, group)?;
+        }
+        out.extend_from_slice(&u16::try_from(self.claims.len()).ok()?.to_be_bytes());
+        for (name, value) in &self.claims {
+            put_text(out, name)?;
+            put_text(out, value)?;
+        }
+        Some(())
+    }
+
+    /// Reads what [`Person::write`] wrote.
+    pub(crate) fn read(at: &mut Reader<'_>) -> Option<Self> {
+        let (subject, email, preferred_username) = (at.text()?, at.text()?, at.text()?);
+        let mut groups = Vec::new();
+        for _ in 0..at.count()? {
+            groups.push(at.text()?);
+        }
+        let mut claims = Vec::new();
+        for _ in 0..at.count()? {
+            claims.push((at.text()?, at.text()?));
+        }
+        let given = |text: String| (!text.is_empty()).then_some(text);
+        Some(Self { subject, email: given(email), preferred_username: given(preferred_username), groups, claims })
+    }
+}
+
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -187,20 +221,8 @@ impl Session {
             out.push(*kind as u8);
             out.extend_from_slice(&key.0.to_be_bytes());
         }
-        let person = &self.person;
         put_text(&mut out, &self.idp)?;
-        put_text(&mut out, &person.subject)?;
-        put_text(&mut out, person.email.as_deref().unwrap_or_default())?;
-        put_text(&mut out, person.preferred_username.as_deref().unwrap_or_default())?;
-        out.extend_from_slice(&u16::try_from(person.groups.len()).ok()?.to_be_bytes());
-        for group in &person.groups {
-            put_text(&mut out, group)?;
-        }
-        out.extend_from_slice(&u16::try_from(person.claims.len()).ok()?.to_be_bytes());
-        for (name, value) in &person.claims {
-            put_text(&mut out, name)?;
-            put_text(&mut out, value)?;
-        }
+        self.person.write(&mut out)?;
         Some(out)
     }
 
@@ -220,16 +242,7 @@ impl Session {
             targets.push((kind, TargetKey(u128::from_be_bytes(at.array()?))));
         }
         let idp = at.text()?;
-        let (subject, email, preferred_username) = (at.text()?, at.text()?, at.text()?);
-        let mut groups = Vec::new();
-        for _ in 0..at.count()? {
-            groups.push(at.text()?);
-        }
-        let mut claims = Vec::new();
-        for _ in 0..at.count()? {
-            claims.push((at.text()?, at.text()?));
-        }
-        let given = |text: String| (!text.is_empty()).then_some(text);
+        let person = Person::read(&mut at)?;
         Some(Self {
             id,
             idp,
@@ -240,13 +253,7 @@ impl Session {
             auth_time: (auth_time > Timestamp::ZERO).then_some(auth_time),
             targets: targets.into(),
             key,
-            person: Arc::new(Person {
-                subject,
-                email: given(email),
-                preferred_username: given(preferred_username),
-                groups,
-                claims,
-            }),
+            person: Arc::new(person),
         })
     }
 }

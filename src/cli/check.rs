@@ -77,8 +77,9 @@ pub(super) fn place(app: &App) -> String {
 pub(super) fn asks(access: Access, allow: &Allow) -> String {
     match access {
         Access::Public => "everybody".to_owned(),
-        Access::Login if *allow == Allow::default() => "who signs in".to_owned(),
         Access::Login => admitted(allow),
+        Access::Bearer => format!("{}, by token", admitted(allow)),
+        Access::Either => format!("{}, also by token", admitted(allow)),
     }
 }
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::check::{admitted, asks, place, sorted};
 use super::table::columns;
 use super::{Exit, Explain, Outcome};
-use crate::apps::{App, Asked, CanonicalPath, Host};
+use crate::apps::{Access, App, Asked, CanonicalPath, Host};
 use crate::config::Config;
 use crate::decision::{Client, Decision, Login, Refusal, Request, decide};
 use crate::evidence::{self, Evidence, Shown};
@@ -79,13 +79,15 @@ fn reasons(app: &App, path: &CanonicalPath) -> Vec<[String; 2]> {
     }
     let verdict = match app.asks(path) {
         Asked::Public => "everybody gets in".to_owned(),
-        Asked::Login(allows) => {
+        Asked::Person { by, allows } => {
             let all: Vec<_> = allows.into_iter().filter(|a| **a != Default::default()).map(admitted).collect();
-            if all.is_empty() {
-                "asks for a login".to_owned()
-            } else {
-                format!("asks for a login and {}", all.join("; and "))
-            }
+            let wanted = match by {
+                Access::Bearer => "a token",
+                Access::Either => "a login or a token",
+                Access::Login | Access::Public => "a login",
+            };
+            let joint = if all.is_empty() { "" } else { " and " };
+            format!("asks for {wanted}{joint}{}", all.join("; and "))
         }
     };
     rows.push(row("access", &verdict));

@@ -45,7 +45,7 @@ fn app(name: &str, table: &Reader<'_>, idps: &[&str], places: &mut Places) -> Op
     let access = access(table);
     let allow = table.section("allow", allow);
     let rules = rules(table, url.as_ref().map(|at| &at.value.1));
-    let login_somewhere = access == Access::Login || rules.iter().any(|rule| rule.access == Access::Login);
+    let login_somewhere = access != Access::Public || rules.iter().any(|rule| rule.access != Access::Public);
     if allow != Allow::default() && !login_somewhere {
         context.fault(&table.at("allow"), "the app is public: nobody would be asked; drop `allow` or `access`");
     }
@@ -84,6 +84,8 @@ fn app(name: &str, table: &Reader<'_>, idps: &[&str], places: &mut Places) -> Op
         access,
         allow,
         rules,
+        bearer: None,
+        minting: super::minting::minting(table),
         headers,
         max_body,
         websocket_origins,
@@ -131,8 +133,9 @@ fn transport(table: &Reader<'_>, upstreams: &[At<Upstream>]) -> Transport {
 }
 
 fn access(table: &Reader<'_>) -> Access {
-    let choices = [("login", Access::Login), ("public", Access::Public)];
-    table.or("access", one_of(&choices, &["bearer", "either"]), Access::Login)
+    let choices =
+        [("login", Access::Login), ("bearer", Access::Bearer), ("either", Access::Either), ("public", Access::Public)];
+    table.or("access", one_of(&choices, &[]), Access::Login)
 }
 
 fn allow(table: &Reader<'_>) -> Allow {

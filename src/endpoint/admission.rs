@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
-use super::{Derived, Endpoints, answer};
-use crate::apps::{App, Asked, CanonicalPath};
+use super::{Derived, Endpoints, Tokens, answer};
+use crate::apps::{Access, App, Asked, CanonicalPath};
 use crate::audit::Event;
 use crate::decision::{self, Client, Decision, Permit, Refusal};
 use crate::evidence::{Bearer, Evidence, Maker};
@@ -25,6 +25,8 @@ pub(crate) enum Admission {
         cookies: Vec<String>,
         /// The app's own cookies.
         derived: Box<Derived>,
+        /// The app's own tokens.
+        tokens: Box<Tokens>,
         /// What it was let in on.
         evidence: Box<Evidence>,
     },
@@ -40,16 +42,25 @@ pub(crate) struct Ask<'a> {
     pub(crate) client: Client,
     /// The path and query that would be forwarded.
     pub(crate) target: &'a str,
+    /// The body, where tokens are looked for in it.
+    pub(crate) body: Option<&'a [u8]>,
 }
 
 impl Endpoints {
     /// Decides on a request for `app`; if it is let in, `cut` ends it.
     pub(crate) async fn admit(&self, ask: &Ask<'_>, app: &Arc<App>, cut: &Cut) -> Admission {
-        let evidence = self.evidence(ask.headers, app);
+        let mut evidence = self.evidence(ask.headers, app);
+        let by = match app.asks(ask.path) {
+            Asked::Public => Access::Public,
+            Asked::Person { by, .. } => by,
+        };
+        let Ok(tokens) = self.bear(ask, app, by, &mut evidence).await else {
+            return Admission::Answer(self.cannot_ask(ask.client));
+        };
         // On public paths nobody's session counts, so nobody's end cuts.
-        let public = app.asks(ask.path) == Asked::Public;
+        let public = by == Access::Public;
         let session = evidence.session().filter(|_| !public);
-        let bearers = if public { &[] } else { evidence.bearers.as_slice() };
+        let bearers = evidence.bearers.as_slice();
         let derived = self.receive(ask, app, &evidence, public);
         let own = session.map(|session| Held {
             targets: session.targets.clone(),
@@ -75,7 +86,8 @@ impl Endpoints {
         match decision {
             Decision::Forward(permit) => {
                 let cookies = self.renewed(&evidence, app);
-                Admission::Forward { permit, guard, cookies, derived: Box::new(derived), evidence: Box::new(evidence) }
+                let (derived, tokens, evidence) = (Box::new(derived), Box::new(tokens), Box::new(evidence));
+                Admission::Forward { permit, guard, cookies, derived, tokens, evidence }
             }
             Decision::Login(login) => {
                 // No longer in flight: another revocation meanwhile must not cut the answer to this one.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::apps::App;
 use crate::decision::{Cause, Client, Login, TokenNeed};
+use crate::jose::Alg;
 use crate::login::Proof;
 use crate::page::{self, Page};
 use crate::secret::Secret;
@@ -101,6 +102,11 @@ fn bearer_challenge(app: &App, need: TokenNeed, proof: Proof, now: Timestamp) ->
                  error_description=\"The person has to sign in again\", max_age=\"{max_age}\""
             )
         }
+        (TokenNeed::Proof, _) => format!(
+            "DPoP realm=\"{realm}\", error=\"invalid_dpop_proof\", \
+             error_description=\"The proof of possession does not hold\", algs=\"{}\"",
+            Alg::ALL.map(Alg::name).join(" ")
+        ),
         (TokenNeed::Other | TokenNeed::FreshLogin, _) => format!(
             "Bearer realm=\"{realm}\", error=\"invalid_token\", \
              error_description=\"The token is revoked, over or none of ours\""

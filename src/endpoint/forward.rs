@@ -76,7 +76,7 @@ impl Endpoints {
         let Some(app) = self.0.apps.find(&original.host, &original.path) else { return self.doubted(Doubt::Host) };
         let client = client(&original.method, head);
         let (path, target) = (&original.path, original.target.as_str());
-        let ask = Ask { headers: &head.headers, method: &original.method, path, client, target };
+        let ask = Ask { headers: &head.headers, method: &original.method, path, client, target, body: None };
         let evidence = self.evidence(&head.headers, app);
         let standing = evidence.session().map(|s| self.0.enforcer.judge(&s.credential(app.key))).unwrap_or_default();
         let origin = head.headers.get(header::ORIGIN).map(|o| o.to_str().unwrap_or("unreadable"));

@@ -6,19 +6,19 @@ use crate::session;
 
 mod parts;
 
-const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
-const WHO: [(&str, u8); 2] = [("ann", 1), ("ann", 2)];
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(super) const WHO: [(&str, u8); 2] = [("ann", 1), ("ann", 2)];
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_secs(NOW.secs() + seconds)
 }
 
-fn ring() -> KeyRing {
+pub(super) fn ring() -> KeyRing {
     let key = crate::seal::generate_key().expect("key");
     KeyRing::parse([key.expose().as_str()]).expect("ring").expect("one key")
 }
 
-fn session(ring: &KeyRing, (subject, id): (&str, u8), asserted_at: Timestamp) -> Session {
+pub(super) fn session(ring: &KeyRing, (subject, id): (&str, u8), asserted_at: Timestamp) -> Session {
     let identity = Identity {
         issuer: Issuer::parse("https://idp.example.com").expect("issuer"),
         subject: subject.into(),

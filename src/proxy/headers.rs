@@ -8,6 +8,7 @@ use pingora::{OrErr, Result};
 
 use crate::apps::{App, HeaderProfile};
 use crate::decision::Permit;
+use crate::endpoint::Tokens;
 use crate::lineage::Dressed;
 use crate::session::{OURS, Person};
 
@@ -179,6 +180,37 @@ pub(super) fn opened(request: &mut RequestHeader, field: Option<&[u8]>) -> Resul
     let Some(field) = field else { return Ok(()) };
     request.remove_header("cookie");
     if field.is_empty() { Ok(()) } else { request.insert_header("cookie", field) }
+}
+
+/// Gives the app its tokens out of their seals, and asks for an answer that can be read where it makes new ones.
+pub(super) fn bear(request: &mut RequestHeader, tokens: &Tokens, mints: bool) -> Result<()> {
+    for name in tokens.withheld() {
+        request.remove_header(name);
+    }
+    for (name, value) in tokens.headers() {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    if let Some(body) = tokens.body()
+        && request.headers.contains_key(header::CONTENT_LENGTH)
+    {
+        request.insert_header(header::CONTENT_LENGTH, body.len())?;
+    }
+    if mints {
+        let gzip = request.headers.get(header::ACCEPT_ENCODING).is_some_and(|value| names(value, "gzip"));
+        request.remove_header(&header::ACCEPT_ENCODING);
+        if gzip {
+            request.insert_header(header::ACCEPT_ENCODING, "gzip")?;
+        }
+        // A part of an answer cannot be read.
+        request.remove_header(&header::RANGE);
+    }
+    Ok(())
+}
+
+/// True if a comma-separated value names `word` (a weight of nought does not count: no client writes it).
+fn names(value: &HeaderValue, word: &str) -> bool {
+    let words = value.to_str().unwrap_or_default().split(',');
+    words.into_iter().any(|part| part.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(word))
 }
 
 /// Puts the seals on what the app sets; everything else stays as it is, in its order. What expires goes first: the app

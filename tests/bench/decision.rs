@@ -54,6 +54,8 @@ fn app() -> App {
         },
         idp: "corp".into(),
         access: Access::Login,
+        bearer: None,
+        minting: None,
         allow: Allow { groups: vec!["staff".into()], ..Allow::default() },
         rules: vec![],
         headers: HeaderProfile::Forwarded,
