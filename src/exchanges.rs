@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 
 use crate::identity::{AppKey, TargetKey, TargetKind};
+use crate::lineage::Lineage;
 use crate::revocation::{Credential, RevocationSet, Standing};
 use crate::time::Timestamp;
 
@@ -112,6 +113,12 @@ pub struct Held {
     pub asserted_at: Timestamp,
     /// When the person last proved who they are; `None` proves nothing.
     pub auth_time: Option<Timestamp>,
+}
+
+impl From<Lineage> for Held {
+    fn from(lineage: Lineage) -> Self {
+        Self { targets: lineage.targets, asserted_at: lineage.asserted_at, auth_time: lineage.auth_time }
+    }
 }
 
 impl Held {

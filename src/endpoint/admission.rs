@@ -9,7 +9,7 @@ use super::{Derived, Endpoints, Tokens, answer};
 use crate::apps::{Access, App, Asked, CanonicalPath};
 use crate::audit::Event;
 use crate::decision::{self, Client, Decision, Permit, Refusal};
-use crate::evidence::{Bearer, Evidence, Maker};
+use crate::evidence::{Bearer, Evidence};
 use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
 use crate::page::Page;
 use crate::revocation::{Mode, Standing};
@@ -105,16 +105,9 @@ impl Endpoints {
         }
     }
 
-    /// What is judged of a token. What the app made lives on, after a re-establishment, once its person has signed in
-    /// again: in the session beside it or anywhere else. What the IdP made says for itself when that was.
+    /// What is judged of a token.
     fn held(&self, bearer: &Bearer, session: Option<&Session>) -> Held {
-        let lineage = &bearer.lineage;
-        let back = match bearer.maker {
-            Maker::App => session.map(|s| s.asserted_at).max(self.0.enforcer.returned_at(&lineage.targets)),
-            Maker::Idp => None,
-        };
-        let lineage = back.map_or_else(|| lineage.clone(), |moment| lineage.reestablished_at(moment));
-        Held { targets: lineage.targets, asserted_at: lineage.asserted_at, auth_time: lineage.auth_time }
+        bearer.judged(session, self.0.enforcer.returned_at(&bearer.lineage.targets)).into()
     }
 
     /// A revoked credential was used: the same compromise, not a new one, and worth a line.

@@ -27,26 +27,9 @@ impl Derived {
         &self.received.expiries
     }
 
-    /// The credentials that the exchange runs on besides `session`. What the session made stands and falls with it; an
-    /// older one that had to be re-established is re-established by it.
+    /// The credentials that the exchange runs on besides `session`.
     pub(super) fn held(&self, session: Option<&Session>) -> Vec<Held> {
-        let mut seen = session.map(|s| vec![(s.id, s.asserted_at)]).unwrap_or_default();
-        let mut held = Vec::new();
-        for kept in &self.received.kept {
-            let lineage = &kept.cookie.lineage;
-            let origin = (lineage.session, lineage.asserted_at);
-            if seen.contains(&origin) {
-                continue;
-            }
-            seen.push(origin);
-            let lineage = session.map_or_else(|| lineage.clone(), |session| lineage.reestablished_by(session));
-            held.push(Held {
-                targets: lineage.targets,
-                asserted_at: lineage.asserted_at,
-                auth_time: lineage.auth_time,
-            });
-        }
-        held
+        self.received.lineages(session).into_iter().map(Held::from).collect()
     }
 }
 

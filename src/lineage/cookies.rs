@@ -1,7 +1,7 @@
 //! On the way in: sealed cookies are opened and judged; what must not reach the app is taken out and expired.
 
 use super::parts::{self, Found};
-use super::{AppCookie, MARK, Names, person};
+use super::{AppCookie, Lineage, MARK, Names, person};
 use crate::apps::App;
 use crate::revocation::{Credential, Standing};
 use crate::seal::{KeyRing, OpenError};
@@ -176,6 +176,23 @@ impl Scene<'_> {
 }
 
 impl Received {
+    /// What the request runs on besides `session`: the lineages of the cookies that go to the app. What the session made
+    /// stands and falls with it; an older one that had to be re-established is re-established by it.
+    pub fn lineages(&self, session: Option<&Session>) -> Vec<Lineage> {
+        let mut seen = session.map(|s| vec![(s.id, s.asserted_at)]).unwrap_or_default();
+        let mut found = Vec::new();
+        for kept in &self.kept {
+            let lineage = &kept.cookie.lineage;
+            let origin = (lineage.session, lineage.asserted_at);
+            if seen.contains(&origin) {
+                continue;
+            }
+            seen.push(origin);
+            found.push(session.map_or_else(|| lineage.clone(), |session| lineage.reestablished_by(session)));
+        }
+        found
+    }
+
     /// Takes out what did not open.
     fn remove(&mut self, app: &App, name: &str, fault: Fault) {
         self.faults.push(fault);
