@@ -235,7 +235,7 @@ mod tests {
             session_expiry: None,
         };
         let now = Timestamp::from_secs(1000);
-        let session = Session::begin(SessionId([1; 16]), idp, &identity, vec![], ring, &SETTINGS, now);
+        let session = Session::begin(SessionId([1; 16]), idp, &identity, vec![], ring, now);
         session.seal(ring, "wiki.example").expect("sealed").remove(0).1
     }
 

@@ -5,10 +5,10 @@
 //!
 //! What is decided where:
 //!
-//! - Under a session a cookie of a guarded name reaches the app only out of its seal, and only for the person who signed
-//!   in. What was planted or collected before the sign-in stays outside.
-//! - Without session (public paths) there is nobody to seal for: cookies pass as the app made them, and are sealed when
-//!   the app sets them again under a session.
+//! - Under a session or a token a cookie of a guarded name reaches the app only out of its seal, and only for the person
+//!   whose that is. What was planted or collected before the sign-in stays outside.
+//! - Without either (public paths) there is nobody to seal for: cookies pass as the app made them, and are sealed when the
+//!   app sets them again for somebody.
 //! - A value that the app sets again keeps its first lineage: a newer sign-in never launders an older app session.
 //! - Apps of one realm open each other's cookies, and nobody else's; each judges for itself.
 //! - A value that is too large for one cookie travels in several. Whatever is not whole is not there.

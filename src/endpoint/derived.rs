@@ -11,7 +11,7 @@ use crate::session::Session;
 #[derive(Debug, Default)]
 pub(crate) struct Derived {
     received: Received,
-    /// The lineage of what the app makes now; none without a session.
+    /// The lineage of what the app makes now: the session's, else that of the oldest token.
     lineage: Option<Lineage>,
     path: String,
 }
@@ -42,13 +42,16 @@ impl Endpoints {
         let parts = self.parts();
         let clear = |session: &&Session| !public || parts.enforcer.judge(&session.credential(app.key)).is_clear();
         let session = evidence.session().filter(clear);
-        let lineage = session.map(Lineage::of);
+        let oldest = || evidence.bearers.iter().map(|bearer| &bearer.lineage).min_by_key(|lineage| lineage.proven_at());
+        let lineage = session.map(Lineage::of).or_else(|| oldest().cloned());
         let path = ask.path.as_str().to_owned();
         let scene = Scene {
             app,
             ring: &parts.ring,
             names: &parts.names,
             session,
+            token: evidence.bearers.first().map(|bearer| &bearer.lineage),
+            public,
             horizon: parts.enforcer.horizon(parts.clock.now()),
         };
         let received = match evidence::cookies(ask.headers) {

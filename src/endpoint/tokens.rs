@@ -102,7 +102,7 @@ impl Endpoints {
     fn root(&self, ask: &Ask<'_>, app: &App, session: Option<&Session>, bearers: &[Bearer]) -> Option<Root> {
         let minting = app.minting.as_ref()?;
         minting.at(ask.path).find(|place| !place.response.is_empty())?;
-        Root::of(session, bearers, minting, &self.parts().session)
+        Root::of(session, bearers, minting)
     }
 
     /// The fields of an answer in which `app` gives out tokens; none where nothing is known that they could grow from.

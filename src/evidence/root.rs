@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Bearer, Maker};
 use crate::apps::Minting;
 use crate::lineage::Lineage;
-use crate::session::{self, Person, Session};
+use crate::session::{Person, Session};
 use crate::time::Timestamp;
 
 /// What a new token grows from.
@@ -21,12 +21,7 @@ pub struct Root {
 
 impl Root {
     /// The oldest token of the request, so that a token of a token of a session dies with that session; else the session.
-    pub fn of(
-        session: Option<&Session>,
-        bearers: &[Bearer],
-        minting: &Minting,
-        settings: &session::Settings,
-    ) -> Option<Self> {
+    pub fn of(session: Option<&Session>, bearers: &[Bearer], minting: &Minting) -> Option<Self> {
         let oldest = bearers.iter().min_by_key(|bearer| bearer.lineage.proven_at());
         let of_bearer = |bearer: &Bearer| Self {
             lineage: bearer.lineage.clone(),
@@ -36,15 +31,11 @@ impl Root {
                 Maker::Idp => bearer.lineage.asserted_at.plus(minting.max_age),
             },
         };
-        let of_session = |session: &Session| {
-            let ceiling = session.asserted_at.plus(minting.max_age);
+        let of_session = |session: &Session| Self {
+            lineage: Lineage::of(session),
+            person: Arc::clone(&session.person),
             // What the IdP says of the session's end holds for all that the session makes; our own limit is for cookies.
-            let by_idp = session.expires_at < session.issued_at.plus(settings.max_age);
-            Self {
-                lineage: Lineage::of(session),
-                person: Arc::clone(&session.person),
-                ends_at: if by_idp { ceiling.min(session.expires_at) } else { ceiling },
-            }
+            ends_at: session.asserted_at.plus(minting.max_age).min(session.expires_at),
         };
         oldest.map(of_bearer).or_else(|| session.map(of_session))
     }

@@ -19,6 +19,10 @@ pub struct Scene<'a> {
     pub names: &'a Names,
     /// The session of the request, if it counts.
     pub session: Option<&'a Session>,
+    /// Where a token comes from that the request bears: it says whose the request is, where no session does.
+    pub token: Option<&'a Lineage>,
+    /// Nobody is asked to sign in here.
+    pub public: bool,
     /// What was proven at or before this moment cannot be judged any more (law 10).
     pub horizon: Timestamp,
 }
@@ -34,7 +38,7 @@ pub enum Fault {
     OtherPerson,
     /// It was terminated.
     Terminated,
-    /// It must be re-established, and no session stands for it. It stays with the client.
+    /// It must be re-established, and no session stands for it that is newer or could be. It stays with the client.
     Withheld,
     /// It is older than what can be judged.
     TooOld,
@@ -100,7 +104,7 @@ pub fn receive(cookies: &[(&str, &str)], scene: &Scene<'_>, judge: impl Fn(&Cred
             continue;
         }
         if !value.starts_with(MARK) {
-            if scene.session.is_some() && scene.names.guards(scene.app, name) {
+            if scene.is_somebodys() && scene.names.guards(scene.app, name) {
                 changed = true;
                 received.remove(scene.app, name, Fault::NoSeal);
             } else {
@@ -148,17 +152,22 @@ pub fn receive(cookies: &[(&str, &str)], scene: &Scene<'_>, judge: impl Fn(&Cred
 }
 
 impl Scene<'_> {
+    /// True if it is known whose the request is.
+    const fn is_somebodys(&self) -> bool {
+        self.session.is_some() || self.token.is_some()
+    }
+
     /// What speaks against a cookie that opened.
     fn fault(&self, cookie: &AppCookie, judge: impl Fn(&Credential<'_>) -> Standing) -> Option<Fault> {
         let lineage = &cookie.lineage;
-        if let Some(session) = self.session {
-            if lineage.person != person(session) {
-                return Some(Fault::OtherPerson);
-            }
-            if lineage.session == session.id && lineage.asserted_at == session.asserted_at {
-                // The session itself is judged, and stands for all that it made.
-                return None;
-            }
+        let whose = self.session.map(person).or_else(|| self.token.map(|token| token.person));
+        if whose.is_some_and(|person| lineage.person != person) {
+            return Some(Fault::OtherPerson);
+        }
+        let made_here = |s: &Session| lineage.session == s.id && lineage.asserted_at == s.asserted_at;
+        if self.session.is_some_and(made_here) {
+            // The session itself is judged, and stands for all that it made.
+            return None;
         }
         if lineage.proven_at() <= self.horizon {
             return Some(Fault::TooOld);
@@ -167,8 +176,11 @@ impl Scene<'_> {
         if standing.terminated.is_some() {
             Some(Fault::Terminated)
         } else if standing.reestablish.is_some() {
-            // A session that is clear was asserted after whatever asked for it.
-            self.session.is_none().then_some(Fault::Withheld)
+            // What the session has not re-established, its person is asked for where somebody can be asked.
+            let back = |session: &Session| {
+                !self.public || judge(&lineage.reestablished_by(session).credential(self.app.key)).is_clear()
+            };
+            (!self.session.is_some_and(back)).then_some(Fault::Withheld)
         } else {
             None
         }
