@@ -8,6 +8,8 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test is loud when it is wrong")]
 
 mod cut;
+mod law;
+mod life;
 mod set;
 mod words;
 

@@ -52,6 +52,7 @@ impl Fact {
         let value = match self.kind {
             TargetKind::Email => format!("u{}@corp.example", self.value),
             TargetKind::Phone => format!("+1206555010{}", self.value),
+            TargetKind::Gateway => format!("{:032x}", self.value),
             _ => format!("v{}", self.value),
         };
         Target::new(&issuer, self.kind, &value).expect("target")
