@@ -285,6 +285,16 @@ pub enum Asked<'a> {
     },
 }
 
+impl Asked<'_> {
+    /// How whoever asks for the path shows who they are.
+    pub const fn by(&self) -> Access {
+        match self {
+            Self::Public => Access::Public,
+            Self::Person { by, .. } => *by,
+        }
+    }
+}
+
 impl App {
     /// What `path` asks for. The longest matching rule wins; of two as long, the stricter.
     ///

@@ -15,6 +15,7 @@ mod realms;
 mod secrets;
 mod server;
 mod streams;
+mod tokens;
 mod values;
 
 use std::collections::BTreeMap;
@@ -258,7 +259,7 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
     let idps = idps::idps(file, session.max_age);
     let idp_names: Vec<&str> = idps.iter().map(|(name, _)| name.as_str()).collect();
     let streams = streams::streams(file, &idp_names);
-    let apps = apps::apps(file, &idp_names);
+    let apps = apps::apps(file, &idps);
     let kept_claims = apps::claims_by_idp(apps.iter().flatten());
 
     let listeners = server.listeners.iter().chain(admin.iter().flat_map(|admin| admin.listen.as_ref()));

@@ -3,19 +3,24 @@
 //! What an IdP says about itself is fetched when first needed and once a day. What it says about a person is believed
 //! only as [`crate::jose::Verified`] claims: the token's text is verified here, by the verifier of all other tokens.
 
+pub mod access;
 mod claims;
 mod discovery;
 mod exchange;
+mod introspection;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use url::Url;
 
 use self::discovery::{Discovery, Metadata};
+use self::introspection::Introspector;
+pub use self::introspection::{Introspection, IntrospectionClient, LONGEST_ANSWER};
+use self::replay::Proofs;
 use crate::event::logout::{self, LogoutToken};
 use crate::http::{self, Client};
 use crate::identity::{Identity, Issuer};
@@ -50,6 +55,8 @@ pub struct Settings {
     pub prove_by: ProveBy,
     /// How far the IdP's clock may be off.
     pub skew: Duration,
+    /// How it is asked about tokens, where that differs from the rest.
+    pub introspection: Option<Introspection>,
 }
 
 /// Names of claims. A dot goes one level down (`realm_access.roles`), unless a claim has the whole name, dots included.
@@ -123,6 +130,8 @@ pub enum Part {
     Token,
     /// The userinfo endpoint.
     Userinfo,
+    /// The introspection endpoint.
+    Introspection,
 }
 
 impl std::fmt::Display for Part {
@@ -132,6 +141,7 @@ impl std::fmt::Display for Part {
             Self::Keys => "keys",
             Self::Token => "token endpoint",
             Self::Userinfo => "userinfo endpoint",
+            Self::Introspection => "introspection endpoint",
         })
     }
 }
@@ -162,6 +172,9 @@ pub enum Error {
     /// The IdP accepts none of the ways in which we can show that we are its client.
     #[error("the IdP accepts no client authentication that we have")]
     NoClientAuthentication,
+    /// Nobody says where to ask about tokens.
+    #[error("the IdP's metadata name no introspection endpoint; set `introspection.endpoint`")]
+    NoIntrospection,
     /// The login belongs to another IdP of the config.
     #[error("the login belongs to another IdP")]
     NotOurs,
@@ -191,6 +204,7 @@ impl Error {
             | Self::WrongIssuer
             | Self::BadEndpoint
             | Self::NoClientAuthentication
+            | Self::NoIntrospection
             | Self::NotOurs
             | Self::Denied(_)
             | Self::CodeRefused
@@ -235,6 +249,9 @@ pub struct Idp {
     clock: Clock,
     discovery: Arc<Discovery>,
     keys: KeyCache,
+    introspector: Introspector,
+    /// Proofs of possession that were used.
+    proofs: Proofs,
 }
 
 impl Idp {
@@ -243,7 +260,8 @@ impl Idp {
         let discovery = Arc::new(Discovery::new(&settings, client.clone(), clock.clone()));
         let source = Source::Discovered(Arc::<Discovery>::clone(&discovery));
         let keys = KeyCache::new(client.clone(), source, clock.clone());
-        Self { settings, client, clock, discovery, keys }
+        let introspector = Introspector::new(client.clone(), clock.clone());
+        Self { settings, client, clock, discovery, keys, introspector, proofs: Proofs::default() }
     }
 
     /// The name in the config.
@@ -298,15 +316,6 @@ impl Idp {
         let expectation = logout::expectation(&self.settings.issuer, ours, &Alg::ALL);
         let token = self.keys.verify(compact, &expectation).await?;
         Ok(logout::parse(token, self.clock.now())?)
-    }
-
-    /// Verifies any other token of this IdP, such as a bearer token, by an expectation of its own.
-    pub async fn verify<C: DeserializeOwned>(
-        &self,
-        compact: &str,
-        expectation: &Expectation<'_>,
-    ) -> Result<Verified<C>, Failure> {
-        self.keys.verify(compact, expectation).await
     }
 
     /// How many times the IdP's keys were asked for, for metrics.

@@ -4,6 +4,7 @@
 //! SET) is the [`Expectation`], built next to the claims of that use. Only the signature is left to the JWT crate;
 //! header and claims are judged here, by rules that do not depend on its defaults.
 
+mod embedded;
 mod json;
 mod keys;
 mod signer;
@@ -16,6 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub use self::embedded::{SelfSigned, verify_by_its_own_key};
 pub use self::json::{NumericDate, object_without_duplicates};
 pub use self::keys::{InvalidKeys, Keys};
 pub use self::signer::Signer;
@@ -150,6 +152,28 @@ pub enum Reject {
     Claim(&'static str),
 }
 
+impl Reject {
+    /// The word for metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+            Self::Type => "type",
+            Self::Algorithm => "algorithm",
+            Self::UnknownKey => "unknown_key",
+            Self::WeakKey => "weak_key",
+            Self::Signature => "signature",
+            Self::Issuer => "issuer",
+            Self::Audience => "audience",
+            Self::Expired => "expired",
+            Self::NotYet => "not_yet",
+            Self::Forbidden(_) => "forbidden_claim",
+            Self::Missing(_) => "missing_claim",
+            Self::Claim(_) => "invalid_claim",
+        }
+    }
+}
+
 /// Claims whose signature, issuer, audience and times were verified. Only [`verify`] makes one.
 #[derive(Clone)]
 pub struct Verified<C> {
@@ -194,32 +218,45 @@ impl<C> std::fmt::Debug for Verified<C> {
 ///
 /// In this order: size, shape, header, key, signature, issuer, audience, times, and last the form of the claims. Keys
 /// or URLs of keys inside the header (`jwk`, `jku`, `x5u`, `x5c`) are never looked at; `crit` and `b64` are refused.
+/// (The one use that brings its key along has a verifier of its own, [`verify_by_its_own_key`].)
 pub fn verify<C: DeserializeOwned>(
     compact: &str,
     keys: &Keys,
     expectation: &Expectation<'_>,
     now: Timestamp,
 ) -> Result<Verified<C>, Reject> {
-    if compact.len() > MAX_TOKEN {
-        return Err(Reject::TooLarge);
-    }
-    let (signed, signature) = compact.rsplit_once('.').ok_or(Reject::Malformed)?;
-    let (header, payload) = signed.split_once('.').ok_or(Reject::Malformed)?;
-    if payload.contains('.') {
-        return Err(Reject::Malformed);
-    }
-
-    let header = Header::parse(&decode_object(header)?)?;
-    header.check_type(expectation)?;
+    let parts = Compact::split(compact, MAX_TOKEN)?;
+    let header = Header::parse(&decode_object(parts.header)?)?;
+    header.check_type(expectation.types, expectation.type_required)?;
     let alg = Alg::parse(&header.alg).filter(|alg| expectation.algs.contains(alg)).ok_or(Reject::Algorithm)?;
-    keys.verify(header.kid.as_deref(), alg, signed.as_bytes(), signature)?;
+    keys.verify(header.kid.as_deref(), alg, parts.signed.as_bytes(), parts.signature)?;
 
-    let claims = decode_object(payload)?;
+    let claims = decode_object(parts.payload)?;
     check_issuer(&claims, expectation.issuer)?;
     check_audience(&claims, expectation.audience)?;
     let (issued_at, expires_at) = check_times(&claims, expectation, now)?;
     let claims = serde_json::from_value(Value::Object(claims)).map_err(|_| Reject::Claim("claims"))?;
     Ok(Verified { claims, issued_at, expires_at })
+}
+
+/// The parts of a compact JWS (RFC 7515 §7.1), none of them decoded.
+struct Compact<'a> {
+    /// What the signature is over: header and payload with the dot between them.
+    signed: &'a str,
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Compact<'a> {
+    fn split(compact: &'a str, longest: usize) -> Result<Self, Reject> {
+        if compact.len() > longest {
+            return Err(Reject::TooLarge);
+        }
+        let (signed, signature) = compact.rsplit_once('.').ok_or(Reject::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(Reject::Malformed)?;
+        if payload.contains('.') { Err(Reject::Malformed) } else { Ok(Self { signed, header, payload, signature }) }
+    }
 }
 
 /// What the header says that concerns us.
@@ -243,13 +280,13 @@ impl Header {
         Ok(Self { alg: text("alg")?.ok_or(Reject::Malformed)?, kid: text("kid")?, typ: text("typ")? })
     }
 
-    fn check_type(&self, expectation: &Expectation<'_>) -> Result<(), Reject> {
+    fn check_type(&self, types: &[&str], required: bool) -> Result<(), Reject> {
         let Some(typ) = &self.typ else {
-            return if expectation.type_required { Err(Reject::Type) } else { Ok(()) };
+            return if required { Err(Reject::Type) } else { Ok(()) };
         };
         let typ = typ.to_ascii_lowercase();
         let bare = typ.strip_prefix("application/").unwrap_or(&typ);
-        let accepted = expectation.types.iter().any(|expected| expected.eq_ignore_ascii_case(bare));
+        let accepted = types.iter().any(|expected| expected.eq_ignore_ascii_case(bare));
         if accepted { Ok(()) } else { Err(Reject::Type) }
     }
 }
@@ -268,7 +305,8 @@ fn check_issuer(claims: &Map<String, Value>, expected: &Issuer) -> Result<(), Re
     }
 }
 
-fn check_audience(claims: &Map<String, Value>, expected: Audience<'_>) -> Result<(), Reject> {
+/// Whether claims are addressed to whom they must be: for claims that come another way than in a token, too.
+pub fn check_audience(claims: &Map<String, Value>, expected: Audience<'_>) -> Result<(), Reject> {
     let named: Vec<&str> = match claims.get("aud") {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(many)) => many.iter().map(Value::as_str).collect::<Option<_>>().ok_or(Reject::Audience)?,

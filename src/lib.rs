@@ -8,6 +8,8 @@
 //! | IdP | an OIDC issuer that signs people in | [`idp`] |
 //! | assertion | what the IdP last said about the person | [`idp`], [`login`] |
 //! | identity | the facts parsed from an assertion; it yields every target it can be revoked by | [`identity`] |
+//! | access token | what the IdP gave a program, to act for somebody | [`idp`] |
+//! | proof | that who bears a token holds the key that it is bound to | [`dpop`] |
 //! | session | the gateway's own: a sealed cookie, no server-side store | [`session`] |
 //! | derived credential | a cookie that an app made during a session | [`lineage`] |
 //! | lineage | where it comes from, sealed into it: targets and assertion time | [`lineage`] |
@@ -38,6 +40,7 @@ pub mod identity;
 
 // floor 1: rules
 pub mod jose;
+pub mod dpop;
 pub mod revocation;
 pub mod seal;
 pub mod event;

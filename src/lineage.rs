@@ -5,10 +5,10 @@
 //!
 //! What is decided where:
 //!
-//! - Under a session or a token a cookie of a guarded name reaches the app only out of its seal, and only for the person
-//!   whose that is. What was planted or collected before the sign-in stays outside.
-//! - Without either (public paths) there is nobody to seal for: cookies pass as the app made them, and are sealed when the
-//!   app sets them again for somebody.
+//! - Under a session a cookie of a guarded name reaches the app only out of its seal, and only for the person who signed
+//!   in. What was planted or collected before the sign-in stays outside.
+//! - Without session (public paths) there is nobody to seal for: cookies pass as the app made them, and are sealed when
+//!   the app sets them again under a session.
 //! - A value that the app sets again keeps its first lineage: a newer sign-in never launders an older app session.
 //! - Apps of one realm open each other's cookies, and nobody else's; each judges for itself.
 //! - A value that is too large for one cookie travels in several. Whatever is not whole is not there.
@@ -28,7 +28,7 @@ pub use self::cookies::{Fault, Kept, Received, Scene, receive};
 pub use self::set_cookie::{Dressed, dress};
 pub use self::token::{AppToken, is_sealed};
 use crate::apps::App;
-use crate::identity::{AppKey, TargetKey, TargetKind};
+use crate::identity::{AppKey, Identity, TargetKey, TargetKind};
 use crate::revocation::Credential;
 use crate::seal::{KeyId, KeyRing, OpenError, Purpose};
 use crate::session::{Reader, Session, SessionId, put_text};
@@ -38,15 +38,15 @@ use crate::time::Timestamp;
 const MARK: &str = "pcl1.";
 /// The version of the layout inside the seal.
 const VERSION: u8 = 1;
-/// Before that, of a cookie that the browser keeps apart per top-level site (CHIPS). INVARIANT: no version is this number.
-const PARTITIONED: u8 = 0;
+/// The same, of a cookie that the browser keeps apart per top-level site (CHIPS).
+const PARTITIONED: u8 = 2;
 /// Names that are remembered per realm. Beyond it a cookie is still sealed, but its stripped seal would pass.
 const MAX_NAMES: usize = 256;
 
 /// Where a derived credential comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
-    /// Who: a hash of IdP and subject that outlives the keys of the ring. Only ever read out of a seal.
+    /// Who: a hash of IdP and subject that outlives the keys of the ring. Only ever made here, or read out of a seal.
     person: u128,
     /// The session in which it was made.
     pub session: SessionId,
@@ -74,19 +74,27 @@ impl Lineage {
         }
     }
 
+    /// The lineage of an access token that the IdP of that configured name gave for whom `identity` says. No session of
+    /// ours stands behind it, but it is revoked as one of the same person's is. It is read anew at every request, so its
+    /// targets are hashed under the newest key only.
+    pub fn of_access_token(idp: &str, identity: &Identity, ring: &KeyRing) -> Self {
+        Self {
+            person: named(idp, &identity.subject),
+            session: SessionId([0; 16]),
+            asserted_at: identity.asserted_at,
+            auth_time: identity.auth_time,
+            targets: identity.targets().iter().map(|t| (t.kind, ring.hasher().key(t))).collect(),
+            key: ring.newest(),
+        }
+    }
+
     /// What the revocation set judges.
     pub fn credential(&self, app: AppKey) -> Credential<'_> {
         Credential { targets: &self.targets, asserted_at: self.asserted_at, auth_time: self.auth_time, app }
     }
 
-    /// The same, for as long as a newer assertion of the same person stands beside it: what had to be re-established
-    /// is, what was terminated stays so.
-    #[must_use]
-    pub fn reestablished_by(&self, session: &Session) -> Self {
-        self.reestablished_at(session.asserted_at)
-    }
-
-    /// The same, for somebody of whom there is an assertion of that moment.
+    /// The same, for somebody of whom there is an assertion of that moment: what had to be re-established before it is,
+    /// what was terminated stays so.
     #[must_use]
     pub fn reestablished_at(&self, moment: Timestamp) -> Self {
         Self {
@@ -108,7 +116,6 @@ impl Lineage {
 
     /// Writes it into a layout. `None` if it has more targets than the layout can hold.
     fn write(&self, out: &mut Vec<u8>) -> Option<()> {
-        out.push(VERSION);
         out.extend_from_slice(&self.person.to_be_bytes());
         out.extend_from_slice(&self.session.0);
         out.extend_from_slice(&self.asserted_at.secs().to_be_bytes());
@@ -123,9 +130,6 @@ impl Lineage {
 
     /// Reads what [`Lineage::write`] wrote, out of a seal under `key`.
     fn read(at: &mut Reader<'_>, key: KeyId) -> Option<Self> {
-        if at.byte()? != VERSION {
-            return None;
-        }
         let person = u128::from_be_bytes(at.array()?);
         let session = SessionId(at.array()?);
         let (asserted_at, auth_time) = (at.time()?, at.time()?);
@@ -141,10 +145,15 @@ impl Lineage {
 
 /// Who a session is for, in 128 bits.
 fn person(session: &Session) -> u128 {
+    named(&session.idp, &session.person.subject)
+}
+
+/// Whom the IdP of that name calls `subject`, in 128 bits.
+fn named(idp: &str, subject: &str) -> u128 {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    context.update(&(session.idp.len() as u64).to_be_bytes());
-    context.update(session.idp.as_bytes());
-    context.update(session.person.subject.as_bytes());
+    context.update(&(idp.len() as u64).to_be_bytes());
+    context.update(idp.as_bytes());
+    context.update(subject.as_bytes());
     context.finish().as_ref().iter().take(16).fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
 }
 
@@ -174,9 +183,7 @@ impl AppCookie {
     fn seal(&self, ring: &KeyRing, app: &App, name: &str) -> Option<String> {
         let lineage = &self.lineage;
         let mut out = Vec::with_capacity(256);
-        if self.partitioned {
-            out.push(PARTITIONED);
-        }
+        out.push(if self.partitioned { PARTITIONED } else { VERSION });
         lineage.write(&mut out)?;
         put_text(&mut out, &self.path)?;
         put_text(&mut out, &self.domain)?;
@@ -193,10 +200,11 @@ impl AppCookie {
 
     fn decode(bytes: &[u8], key: KeyId) -> Option<Self> {
         let mut at = Reader(bytes);
-        let partitioned = bytes.first() == Some(&PARTITIONED);
-        if partitioned {
-            at.byte()?;
-        }
+        let partitioned = match at.byte()? {
+            VERSION => false,
+            PARTITIONED => true,
+            _ => return None,
+        };
         let lineage = Lineage::read(&mut at, key)?;
         Some(Self { lineage, path: at.text()?, domain: at.text()?, partitioned, value: at.0.to_vec() })
     }
@@ -210,8 +218,8 @@ fn context(app: &App, name: &str) -> String {
 /// The names of cookies that apps were seen to hide from scripts.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// By realm; with each name the cookies that one value of it needed, at the most. Guards this alone; held for one look-up
-    /// or one entry.
+    /// By realm. With each name the cookies that one value of it needed, at the most. Guards this alone; held for one look-up or one
+    /// entry.
     by_realm: RwLock<HashMap<String, HashMap<String, usize>>>,
 }
 

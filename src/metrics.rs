@@ -52,6 +52,7 @@ pub struct Metrics {
     logins: IntCounterVec,
     seal_failures: IntCounterVec,
     tokens_sealed: IntCounterVec,
+    tokens_refused: IntCounterVec,
     appends: Histogram,
     audit_dropped: IntCounter,
 }
@@ -109,6 +110,12 @@ impl Metrics {
                 "tokens_sealed_total",
                 "Tokens that apps gave out and that were sealed",
                 &["app"],
+            )?,
+            tokens_refused: counters(
+                to,
+                "access_tokens_refused_total",
+                "Access tokens of IdPs that did not count",
+                &["why"],
             )?,
             appends: histogram(to, "ledger_append_seconds", "From an append to its record on disk", &APPEND)?,
             audit_dropped: counter(to, "audit_dropped_total", "Audit lines that were not written")?,
@@ -186,6 +193,11 @@ impl Metrics {
     /// A token that `app` gave out was sealed.
     pub fn token_sealed(&self, app: &str) {
         self.tokens_sealed.with_label_values(&[app]).inc();
+    }
+
+    /// An access token of an IdP did not count; `why` is the word of what is wrong.
+    pub fn token_refused(&self, why: &'static str) {
+        self.tokens_refused.with_label_values(&[why]).inc();
     }
 
     /// An append took that long until it was durable.

@@ -78,7 +78,7 @@ impl Proxy {
             // Whoever asks takes 2xx for a yes, and a failure towards gRPC has status 200.
             ctx.client = Some(Client::Fetch);
             let trusted = self.peer(session).trusted;
-            return Ok(Some(self.endpoints.verdict(request, request.raw_path(), trusted)));
+            return Ok(Some(self.endpoints.verdict(request, request.raw_path(), trusted).await));
         }
         let screened = match screen(request, request.raw_path(), self.settings.max_header_bytes) {
             Ok(screened) => screened,

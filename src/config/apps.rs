@@ -10,11 +10,12 @@ use super::values::{
     app_url, cookie_name, duration, duration_or_never, email, email_domain, health_path, host_header, host_name,
     one_of, origin, prefix, size, upstream,
 };
+use super::{IdpSettings, tokens};
 use crate::apps::{Access, Allow, App, CanonicalPath, HeaderProfile, Host, Origin, Prefix, Rule, Transport, Upstream};
 use crate::identity::AppKey;
 
 /// Every app; `None` for one that has a fault.
-pub(super) fn apps(file: &Reader<'_>, idps: &[&str]) -> Vec<Option<App>> {
+pub(super) fn apps(file: &Reader<'_>, idps: &[(String, Option<IdpSettings>)]) -> Vec<Option<App>> {
     let mut places = Places::default();
     let apps = file.named("apps", |name, table| app(name, table, idps, &mut places));
     if apps.is_empty() {
@@ -36,15 +37,19 @@ pub(super) fn claims_by_idp<'a>(apps: impl Iterator<Item = &'a App>) -> BTreeMap
     names.into_iter().map(|(idp, claims)| (idp, claims.into_iter().collect())).collect()
 }
 
-fn app(name: &str, table: &Reader<'_>, idps: &[&str], places: &mut Places) -> Option<App> {
+fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], places: &mut Places) -> Option<App> {
     let context = table.context();
+    let idp_names: Vec<&str> = idps.iter().map(|(name, _)| name.as_str()).collect();
     let url = table.require("url", app_url);
     let upstreams = upstreams(table);
     let transport = table.section("upstream", |table| transport(table, &upstreams));
-    let idp = table.require("idp", |idp| known_idp(idp, idps));
+    let idp = table.require("idp", |idp| known_idp(idp, &idp_names));
     let access = access(table);
     let allow = table.section("allow", allow);
     let rules = rules(table, url.as_ref().map(|at| &at.value.1));
+    let settings = idp.as_ref().and_then(|at| idps.iter().find(|(name, _)| *name == at.value)?.1.as_ref());
+    let bearer = tokens::bearer(table, settings);
+    tokens::report_contradictions(table, access, &rules);
     let login_somewhere = access != Access::Public || rules.iter().any(|rule| rule.access != Access::Public);
     if allow != Allow::default() && !login_somewhere {
         context.fault(&table.at("allow"), "the app is public: nobody would be asked; drop `allow` or `access`");
@@ -84,7 +89,7 @@ fn app(name: &str, table: &Reader<'_>, idps: &[&str], places: &mut Places) -> Op
         access,
         allow,
         rules,
-        bearer: None,
+        bearer,
         minting: super::minting::minting(table),
         headers,
         max_body,

@@ -33,6 +33,7 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
     let metadata_url = table.parse("metadata_url", secure_url).map(|at| at.value);
     let proofs = [("auth_time", ProveBy::AuthTime), ("issued_at", ProveBy::IssuedAt)];
     let prove_by = table.or("prove_by", one_of(&proofs, &[]), ProveBy::AuthTime);
+    let introspection = super::tokens::introspection(table);
     Some(IdpSettings {
         name: name.to_owned(),
         issuer: issuer?.value,
@@ -45,6 +46,7 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
         metadata_url,
         prove_by,
         skew: SKEW,
+        introspection,
     })
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::apps::{Access, CanonicalPath, Host};
+use crate::apps::{Access, AccessTokens, CanonicalPath, Host, Unproven};
 use crate::policy::Widest;
 
 /// Files of a test, by path; `true` for those that others may read.
@@ -157,6 +157,51 @@ fn apps_of_one_realm_share_what_is_sealed() {
 }
 
 #[test]
+fn an_app_says_which_tokens_it_takes() {
+    let takes = |rules: &str| {
+        let text = GOOD.replace(ALLOW, rules).replace(
+            CLAIMS,
+            "introspection = { endpoint = \"https://idp.example.com/i\", client_id = \"api\", client_secret = \"hunter2\" }",
+        );
+        let config = parse(&text).unwrap_or_else(|faults| panic!("{rules}: {faults}"));
+        let corp = config.idps.get("corp").and_then(|idp| idp.introspection.clone()).expect("introspection");
+        assert_eq!(corp.endpoint.as_ref().map(Url::as_str), Some("https://idp.example.com/i"));
+        assert_eq!(corp.client.as_ref().map(|client| client.id.as_str()), Some("api"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+        config.apps.named("wiki").expect("wiki").bearer.clone()
+    };
+    let usual = AccessTokens {
+        audiences: vec!["api".into()],
+        types: vec!["at+jwt".into()],
+        introspect: None,
+        unproven: Unproven::Refuse,
+        dpop: false,
+    };
+    let all = AccessTokens {
+        audiences: vec!["api".into(), "wiki".into()],
+        types: vec!["at+jwt".into(), "jwt".into()],
+        introspect: Some(Duration::from_secs(10)),
+        unproven: Unproven::IssuedAt,
+        dpop: true,
+    };
+    for (rules, expected) in [
+        ("", None),
+        ("access = \"bearer\"\nbearer = { audience = \"api\" }", Some(usual.clone())),
+        ("access = \"either\"\nbearer.audience = \"api\"", Some(usual)),
+        (
+            "access = \"either\"\nbearer = { audience = [\"api\", \"wiki\"], types = [\"at+jwt\", \"JWT\"], \
+             introspect = \"10s\", unproven = \"iat\", dpop = true }",
+            Some(all),
+        ),
+    ] {
+        assert_eq!(takes(rules), expected, "{rules}");
+    }
+    let by_rule = "{ path = \"/api\", access = \"either\" },\n]\nbearer = { audience = \"api\" }";
+    let text = GOOD.replacen("]\n\n[apps.mail]", &format!("{by_rule}\n\n[apps.mail]"), 1);
+    assert!(parse(&text).is_ok_and(|config| config.apps.named("wiki").is_some_and(|wiki| wiki.takes_tokens())));
+}
+
+#[test]
 fn a_config_prints_no_secret() {
     let printed = format!("{:?}", good());
     for secret in ["0123456789abcdef", "s3cret", "push-push", "portcullis-key"] {
@@ -192,6 +237,15 @@ const IDP: &str = "idp = \"corp\"";
 const UPSTREAMS: &str = "upstreams = [\"http://10.0.0.5:8080\", \"http://10.0.0.6:8080\"]";
 const RULE: &str = "{ path = \"/healthz\", access = \"public\" }";
 const ALLOW: &str = "allow = { groups = [\"staff\"], claims = { department = \"it\" } }";
+
+const CLAIMS: &str = "claims = { device = \"device_id\" }";
+
+/// An app that takes tokens by these rules.
+macro_rules! tokens {
+    ($rules:literal) => {
+        concat!("bearer = { ", $rules, " }\naccess = \"bearer\"")
+    };
+}
 
 const MISTAKES: &[Mistake] = &[
     // slips of keys and types
@@ -417,6 +471,91 @@ const MISTAKES: &[Mistake] = &[
         "derived_headers",
         "apps.wiki.derived_headers[0]",
         "looked at anyway",
+    ),
+    // tokens
+    mistake(ALLOW, "access = \"bearer\"", "[apps.wiki]", "apps.wiki.bearer", "write `bearer = { audience"),
+    mistake(
+        "max_body",
+        "bearer = { audience = \"x\" }\nmax_body",
+        "bearer",
+        "apps.mail.bearer",
+        "nothing asks for tokens",
+    ),
+    mistake(ALLOW, tokens!("dpop = true"), "bearer", "apps.wiki.bearer.audience", "whom must a token be for"),
+    mistake(ALLOW, tokens!("audience = []"), "bearer", "apps.wiki.bearer.audience", "names nobody"),
+    mistake(ALLOW, tokens!("audience = \" \""), "bearer", "apps.wiki.bearer.audience", "it is empty"),
+    mistake(
+        ALLOW,
+        tokens!("audience = \"api\", introspect = \"61s\""),
+        "bearer",
+        "apps.wiki.bearer.introspect",
+        "at most `60s`",
+    ),
+    mistake(
+        ALLOW,
+        tokens!("audience = \"api\", introspect = \"500ms\""),
+        "bearer",
+        "apps.wiki.bearer.introspect",
+        "whole seconds",
+    ),
+    mistake(ALLOW, tokens!("audience = \"api\", types = []"), "bearer", "apps.wiki.bearer.types", "the list is empty"),
+    mistake(
+        ALLOW,
+        tokens!("audience = \"api\", types = [\"application/at+jwt\"]"),
+        "bearer",
+        "apps.wiki.bearer.types[0]",
+        "without `application/`",
+    ),
+    mistake(
+        ALLOW,
+        tokens!("audience = \"api\", types = \"logout+jwt\""),
+        "bearer",
+        "apps.wiki.bearer.types",
+        "is no access token",
+    ),
+    mistake(
+        ALLOW,
+        tokens!("audience = [\"api\", \"portcullis\"], types = [\"at+jwt\", \"JWT\"]"),
+        "bearer",
+        "apps.wiki.bearer.types[1]",
+        "our own `client_id`",
+    ),
+    mistake(
+        ALLOW,
+        tokens!("audience = \"api\", unproven = \"accept\""),
+        "bearer",
+        "apps.wiki.bearer.unproven",
+        "\"refuse\" or \"iat\"",
+    ),
+    mistake(ALLOW, tokens!("audience = \"api\", dop = true"), "bearer", "apps.wiki.bearer.dop", "did you mean `dpop`"),
+    mistake(
+        "max_body",
+        "access = \"either\"\nbearer = { audience = \"api\", introspect = \"10s\" }\nmax_body",
+        "introspect",
+        "apps.mail.bearer.introspect",
+        "[idps.partners] has no secret",
+    ),
+    mistake(CLAIMS, "introspection = {}", "introspection", "idps.corp.introspection.endpoint", "drop `introspection`"),
+    mistake(
+        CLAIMS,
+        "introspection = { client_id = \"api\" }",
+        "introspection",
+        "idps.corp.introspection.client_secret_file",
+        "it is missing",
+    ),
+    mistake(
+        CLAIMS,
+        "introspection = { client_secret_file = \"corp.secret\" }",
+        "introspection",
+        "idps.corp.introspection.client_id",
+        "whose secret",
+    ),
+    mistake(
+        CLAIMS,
+        "introspection = { endpoint = \"http://idp.example.com/introspect\" }",
+        "introspection",
+        "idps.corp.introspection.endpoint",
+        "must be https",
     ),
     mistake("groups = [\"staff\"]", "groups = []", "allow = { groups", "apps.wiki.allow.groups", "admits everyone"),
     mistake(

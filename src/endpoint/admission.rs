@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::{Derived, Endpoints, Tokens, answer};
-use crate::apps::{Access, App, Asked, CanonicalPath};
+use crate::apps::{Access, App, CanonicalPath};
 use crate::audit::Event;
 use crate::decision::{self, Client, Decision, Permit, Refusal};
-use crate::evidence::{Bearer, Evidence};
+use crate::evidence::{self, Bearer, Evidence};
 use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
+use crate::lineage::Lineage;
 use crate::page::Page;
 use crate::revocation::{Mode, Standing};
 use crate::session::Session;
@@ -50,27 +51,29 @@ impl Endpoints {
     /// Decides on a request for `app`; if it is let in, `cut` ends it.
     pub(crate) async fn admit(&self, ask: &Ask<'_>, app: &Arc<App>, cut: &Cut) -> Admission {
         let mut evidence = self.evidence(ask.headers, app);
-        let by = match app.asks(ask.path) {
-            Asked::Public => Access::Public,
-            Asked::Person { by, .. } => by,
-        };
+        let by = app.asks(ask.path).by();
         let Ok(tokens) = self.bear(ask, app, by, &mut evidence).await else {
             return Admission::Answer(self.cannot_ask(ask.client));
         };
-        // On public paths nobody's session counts, so nobody's end cuts.
+        // On public paths nobody's session counts, so nobody's end cuts; the app's cookies go through all the same.
         let public = by == Access::Public;
         let session = evidence.session().filter(|_| !public);
+        let own = session.map(Lineage::of);
+        let borne: Vec<_> = evidence.bearers.iter().map(|bearer| self.renewed_by(bearer, session)).collect();
+        let behind = own.as_ref().or_else(|| borne.first());
+        let derived = if public {
+            let judged = evidence.session().map(Lineage::of);
+            let judged = judged.filter(|lineage| self.0.enforcer.judge(&lineage.credential(app.key)).is_clear());
+            self.receive(ask, app, by, judged.as_ref(), judged.clone())
+        } else {
+            let oldest = || evidence::oldest(&evidence.bearers).map(|bearer| bearer.lineage.clone());
+            self.receive(ask, app, by, behind, own.clone().or_else(oldest))
+        };
         let bearers = evidence.bearers.as_slice();
-        let derived = self.receive(ask, app, &evidence, public);
-        let own = session.map(|session| Held {
-            targets: session.targets.clone(),
-            asserted_at: session.asserted_at,
-            auth_time: session.auth_time,
-        });
-        let borne = bearers.iter().map(|bearer| self.held(bearer, session));
+        let cookies = derived.held(behind);
         let ends = session.map(|session| session.end(&self.0.session)).into_iter();
         let exchange = Exchange {
-            credentials: own.into_iter().chain(borne).chain(derived.held(session)).collect(),
+            credentials: own.into_iter().chain(borne).map(Held::from).chain(cookies).collect(),
             app: app.key,
             app_name: app.name.as_str().into(),
             kind: Kind::Request,
@@ -106,8 +109,8 @@ impl Endpoints {
     }
 
     /// What is judged of a token.
-    fn held(&self, bearer: &Bearer, session: Option<&Session>) -> Held {
-        bearer.judged(session, self.0.enforcer.returned_at(&bearer.lineage.targets)).into()
+    pub(super) fn renewed_by(&self, bearer: &Bearer, session: Option<&Session>) -> Lineage {
+        bearer.judged(session, self.0.enforcer.returned_at(&bearer.lineage.targets))
     }
 
     /// A revoked credential was used: the same compromise, not a new one, and worth a line.
@@ -138,5 +141,9 @@ fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> 
     }
     let person = evidence.person().map(|p| p.email.as_deref().unwrap_or(&p.subject));
     let page = Page::forbidden(&app.name, person, "/oauth2/sign_out");
-    answer::either(client, StatusCode::FORBIDDEN, refusal.word(), &page)
+    let mut response = answer::either(client, StatusCode::FORBIDDEN, refusal.word(), &page);
+    if refusal == Refusal::NotAllowed && !evidence.bearers.is_empty() && response.status() == StatusCode::FORBIDDEN {
+        answer::insufficient_scope(app, &mut response);
+    }
+    response
 }

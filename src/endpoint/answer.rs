@@ -89,28 +89,39 @@ pub(super) fn challenge(app: &App, login: &Login, login_url: &str, now: Timestam
     response
 }
 
-/// What a client is told that works with tokens (RFC 6750 §3, RFC 9470 §3).
+/// What a client is told that works with tokens (RFC 6750 §3, RFC 9449 §7.1, RFC 9470 §3).
 fn bearer_challenge(app: &App, need: TokenNeed, proof: Proof, now: Timestamp) -> String {
-    let realm = &app.name;
-    match (need, proof) {
-        (TokenNeed::Token, _) => format!("Bearer realm=\"{realm}\""),
+    let told = match (need, proof) {
+        (TokenNeed::Token, _) => None,
+        (TokenNeed::Proof, _) => Some(("invalid_dpop_proof", "The proof of possession does not hold", None)),
         (TokenNeed::FreshLogin, Proof::NewerThan(cut_off) | Proof::Reassert(cut_off)) => {
             // A sign-in in the second of the cut-off counts as older (law 1).
             let max_age = now.since(cut_off).as_secs().saturating_sub(1);
-            format!(
-                "Bearer realm=\"{realm}\", error=\"insufficient_user_authentication\", \
-                 error_description=\"The person has to sign in again\", max_age=\"{max_age}\""
-            )
+            Some(("insufficient_user_authentication", "The person has to sign in again", Some(max_age)))
         }
-        (TokenNeed::Proof, _) => format!(
-            "DPoP realm=\"{realm}\", error=\"invalid_dpop_proof\", \
-             error_description=\"The proof of possession does not hold\", algs=\"{}\"",
-            Alg::ALL.map(Alg::name).join(" ")
-        ),
-        (TokenNeed::Other | TokenNeed::FreshLogin, _) => format!(
-            "Bearer realm=\"{realm}\", error=\"invalid_token\", \
-             error_description=\"The token is revoked, over or none of ours\""
-        ),
+        (TokenNeed::Other | TokenNeed::FreshLogin, _) => {
+            Some(("invalid_token", "The token is revoked, over or none of ours", None))
+        }
+    };
+    let by_key = need == TokenNeed::Proof || app.bearer.as_ref().is_some_and(|rules| rules.dpop);
+    let mut challenge = format!("{} realm=\"{}\"", if by_key { "DPoP" } else { "Bearer" }, app.name);
+    if let Some((error, description, max_age)) = told {
+        challenge.push_str(&format!(", error=\"{error}\", error_description=\"{description}\""));
+        if let Some(max_age) = max_age {
+            challenge.push_str(&format!(", max_age=\"{max_age}\""));
+        }
+    }
+    if by_key {
+        challenge.push_str(&format!(", algs=\"{}\"", Alg::ALL.map(Alg::name).join(" ")));
+    }
+    challenge
+}
+
+/// Tells whoever bears a token that it is good, and not for this (RFC 6750 §3.1).
+pub(super) fn insufficient_scope(app: &App, response: &mut Response<Bytes>) {
+    let challenge = format!("Bearer realm=\"{}\", error=\"insufficient_scope\"", app.name);
+    if let Ok(value) = HeaderValue::from_str(&challenge) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
     }
 }
 

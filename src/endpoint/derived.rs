@@ -1,17 +1,16 @@
 //! The apps' own cookies on their way through: opened and judged coming in, sealed going out.
 
 use super::{Ask, Endpoints};
-use crate::apps::App;
-use crate::evidence::{self, Evidence};
+use crate::apps::{Access, App};
+use crate::evidence;
 use crate::exchanges::Held;
 use crate::lineage::{self, Dressed, Lineage, Received, Scene};
-use crate::session::Session;
 
 /// What a forwarded request brings of the app's own, and what its answer's cookies grow from.
 #[derive(Debug, Default)]
 pub(crate) struct Derived {
     received: Received,
-    /// The lineage of what the app makes now: the session's, else that of the oldest token.
+    /// The lineage of what the app makes now; none where nothing stands behind the request.
     lineage: Option<Lineage>,
     path: String,
 }
@@ -27,33 +26,30 @@ impl Derived {
         &self.received.expiries
     }
 
-    /// The credentials that the exchange runs on besides `session`.
-    pub(super) fn held(&self, session: Option<&Session>) -> Vec<Held> {
-        self.received.lineages(session).into_iter().map(Held::from).collect()
+    /// The credentials that the exchange runs on besides what stands behind it.
+    pub(super) fn held(&self, behind: Option<&Lineage>) -> Vec<Held> {
+        self.received.lineages(behind).into_iter().map(Held::from).collect()
     }
 }
 
 impl Endpoints {
-    /// Opens and judges the app's cookies of a request.
-    pub(super) fn receive(&self, ask: &Ask<'_>, app: &App, evidence: &Evidence, public: bool) -> Derived {
+    /// Opens and judges the app's cookies of a request, behind which stands `behind`, if that counts. What the app makes now
+    /// grows from `root`.
+    pub(super) fn receive(
+        &self,
+        ask: &Ask<'_>,
+        app: &App,
+        by: Access,
+        behind: Option<&Lineage>,
+        root: Option<Lineage>,
+    ) -> Derived {
         if !app.learn {
             return Derived::default();
         }
         let parts = self.parts();
-        let clear = |session: &&Session| !public || parts.enforcer.judge(&session.credential(app.key)).is_clear();
-        let session = evidence.session().filter(clear);
-        let oldest = || evidence.bearers.iter().map(|bearer| &bearer.lineage).min_by_key(|lineage| lineage.proven_at());
-        let lineage = session.map(Lineage::of).or_else(|| oldest().cloned());
-        let path = ask.path.as_str().to_owned();
-        let scene = Scene {
-            app,
-            ring: &parts.ring,
-            names: &parts.names,
-            session,
-            token: evidence.bearers.first().map(|bearer| &bearer.lineage),
-            public,
-            horizon: parts.enforcer.horizon(parts.clock.now()),
-        };
+        let horizon = parts.enforcer.horizon(parts.clock.now());
+        let scene =
+            Scene { app, ring: &parts.ring, names: &parts.names, behind, public: by == Access::Public, horizon };
         let received = match evidence::cookies(ask.headers) {
             Some(cookies) => lineage::receive(&cookies, &scene, |credential| parts.enforcer.judge(credential)),
             // Nobody can say what is in there: on a public path the app gets no cookie at all.
@@ -65,7 +61,7 @@ impl Endpoints {
             }
             tracing::debug!(app = app.name, why = fault.word(), "a cookie of the app's is withheld");
         }
-        Derived { received, lineage, path }
+        Derived { received, lineage: root, path: ask.path.as_str().to_owned() }
     }
 
     /// What goes out for one `Set-Cookie` value of `app`.

@@ -24,11 +24,14 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 pub(crate) use self::original::asks_for_verdict;
 use self::original::{Doubt, Family, Original, below_auth, host_of, narrowed, original, query_of};
 use super::sign_in::way_back;
+use super::tokens::Unavailable;
 use super::{Ask, Endpoints, answer};
-use crate::apps::{Allow, App};
+use crate::apps::{Access, Allow, App, CanonicalPath};
 use crate::decision::{self, Client, Decision, Login};
 use crate::evidence::Evidence;
+use crate::lineage::Lineage;
 use crate::page::Page;
+use crate::revocation::Standing;
 use crate::secret::Secret;
 use crate::session::Person;
 
@@ -38,33 +41,39 @@ const INTRODUCTION: [&str; 4] =
 
 impl Endpoints {
     /// The verdict on the request that `head` asks about. `trusted`: whoever asks is a configured proxy.
-    pub(crate) fn verdict(&self, head: &Parts, raw_target: &[u8], trusted: bool) -> Response<Bytes> {
+    pub(crate) async fn verdict(&self, head: &Parts, raw_target: &[u8], trusted: bool) -> Response<Bytes> {
         let rest = below_auth(raw_target).and_then(|rest| std::str::from_utf8(rest).ok());
         match rest {
-            Some(rest) if rest.is_empty() || rest.starts_with('?') => self.plain(head, query_of(rest)),
+            Some(rest) if rest.is_empty() || rest.starts_with('?') => self.plain(head, query_of(rest)).await,
             Some(rest) => match original(rest, head, trusted) {
-                Ok((family, original, narrowed)) => self.typed(family, &original, &narrowed, head),
+                Ok((family, original, narrowed)) => self.typed(family, &original, &narrowed, head).await,
                 Err(doubt) => self.doubted(doubt),
             },
             None => self.doubted(Doubt::Family),
         }
     }
 
-    /// `/oauth2/auth`: whoever shows a session of the host's app that admits them, whatever the path.
-    fn plain(&self, head: &Parts, query: &str) -> Response<Bytes> {
+    /// `/oauth2/auth`: whoever shows a session of the host's app that admits them, or a token where the app takes tokens,
+    /// whatever the path.
+    async fn plain(&self, head: &Parts, query: &str) -> Response<Bytes> {
         let app = host_of(head).and_then(|host| self.0.apps.any_of(&host));
         let (Some(app), Some(narrowed)) = (app, narrowed(query)) else {
             return answer::empty(StatusCode::UNAUTHORIZED);
         };
-        let evidence = self.evidence(&head.headers, app);
-        let admitted = evidence.session().filter(|session| {
-            self.0.enforcer.judge(&session.credential(app.key)).is_clear()
-                && app.allow.admits(&session.person)
-                && narrowed.admits(&session.person)
-        });
-        let response = admitted.and_then(|session| {
+        let Ok(path) = CanonicalPath::parse(app.prefix.as_str()) else {
+            return answer::empty(StatusCode::UNAUTHORIZED);
+        };
+        // Never the answer for gRPC: a failure's status is 200 there.
+        let (method, client) = (&Method::GET, Client::Fetch);
+        let ask = Ask { headers: &head.headers, method, path: &path, client, target: path.as_str(), body: None };
+        let Ok((evidence, standing)) = self.shown(&ask, app, app.access).await else { return self.cannot_ask(client) };
+        let whole = evidence.bad_token.is_none() && evidence.is_of_one_person() && standing.is_clear();
+        let enough = app.access != Access::Bearer || !evidence.bearers.is_empty();
+        let person = evidence.person().filter(|_| whole && enough);
+        let admitted = person.filter(|person| app.allow.admits(person) && narrowed.admits(person));
+        let response = admitted.and_then(|person| {
             let mut response = answer::empty(StatusCode::ACCEPTED);
-            introduce(&mut response, Some(&session.person), &INTRODUCTION)?;
+            introduce(&mut response, Some(person), &INTRODUCTION)?;
             answer::set_cookies(&mut response, &self.renewed_cookies(&evidence, app, None));
             Some(response)
         });
@@ -72,13 +81,15 @@ impl Endpoints {
     }
 
     /// The typed endpoints: the same decision as for a request of our own, told as the family can take it.
-    fn typed(&self, family: Family, original: &Original, narrowed: &Allow, head: &Parts) -> Response<Bytes> {
+    async fn typed(&self, family: Family, original: &Original, narrowed: &Allow, head: &Parts) -> Response<Bytes> {
         let Some(app) = self.0.apps.find(&original.host, &original.path) else { return self.doubted(Doubt::Host) };
         let client = client(&original.method, head);
         let (path, target) = (&original.path, original.target.as_str());
         let ask = Ask { headers: &head.headers, method: &original.method, path, client, target, body: None };
-        let evidence = self.evidence(&head.headers, app);
-        let standing = evidence.session().map(|s| self.0.enforcer.judge(&s.credential(app.key))).unwrap_or_default();
+        let Ok((evidence, standing)) = self.shown(&ask, app, app.asks(path).by()).await else {
+            // Never the answer for gRPC: its status is 200.
+            return self.cannot_ask(Client::Fetch);
+        };
         let origin = head.headers.get(header::ORIGIN).map(|o| o.to_str().unwrap_or("unreadable"));
         let decision = decision::decide(&decision::Request { client, path, origin }, app, &evidence, standing);
         tracing::debug!(app = app.name, method = %ask.method, path = %path, decision = decision.word(), "decided for a proxy");
@@ -101,6 +112,17 @@ impl Endpoints {
                 self.refuse(family, refusal.word(), app, evidence.session().map(|s| &*s.person), client)
             }
         }
+    }
+
+    /// What a request shows, and how all of it stands.
+    async fn shown(&self, ask: &Ask<'_>, app: &App, by: Access) -> Result<(Evidence, Standing), Unavailable> {
+        let mut evidence = self.evidence(ask.headers, app);
+        self.bear(ask, app, by, &mut evidence).await?;
+        let session = evidence.session().map(Lineage::of);
+        let bearers = evidence.bearers.iter().map(|bearer| self.renewed_by(bearer, evidence.session()));
+        let judge = |lineage: Lineage| self.0.enforcer.judge(&lineage.credential(app.key));
+        let standing = session.into_iter().chain(bearers).map(judge).fold(Standing::default(), Standing::and);
+        Ok((evidence, standing))
     }
 
     /// 200, with who it is under our names and under those that the app knows.

@@ -8,9 +8,11 @@ use http::{HeaderName, HeaderValue};
 
 use super::{Ask, Endpoints};
 use crate::apps::{Access, App, CanonicalPath, Field};
-use crate::evidence::{self, BadToken, Bearer, Borne, Evidence, Reading, Root};
+use crate::evidence::{self, Bearer, Borne, Evidence, Reading, Root, Scheme};
+use crate::idp::access::{Presented, Refused};
 use crate::lineage::{self, AppToken, Lineage, Media, is_sealed};
 use crate::session::Session;
+use crate::time::Timestamp;
 
 /// What a forwarded request brings of tokens, and what the tokens in its answer grow from.
 #[derive(Debug, Default)]
@@ -71,16 +73,46 @@ impl Endpoints {
             parts.metrics.seal_failed(fault);
             tracing::debug!(app = app.name, why = fault, "a token does not count");
         }
-        if borne.access.is_some() {
-            borne.bad = Some(BadToken::Token);
-        }
         if by == Access::Public {
             return Ok(self.bear_in_public(ask, app, evidence, borne));
+        }
+        if let Some((scheme, token)) = borne.access.take() {
+            match self.ask_idp(ask, app, scheme, &token, with.horizon).await {
+                Ok(bearer) => borne.bearers.push(bearer),
+                Err(Refused::Unavailable) => {
+                    parts.metrics.token_refused(Refused::Unavailable.word());
+                    return Err(Unavailable);
+                }
+                Err(refused) => {
+                    parts.metrics.token_refused(refused.word());
+                    tracing::debug!(app = app.name, why = refused.word(), "an access token does not count");
+                    borne.bad = borne.bad.or_else(|| refused.bad_token());
+                }
+            }
         }
         evidence.bearers = borne.bearers;
         evidence.bad_token = borne.bad;
         let root = self.root(ask, app, evidence.session(), &evidence.bearers);
         Ok(Tokens { headers: borne.headers, withheld: vec![], body: borne.body.map(Bytes::from), root })
+    }
+
+    /// Asks the IdP of `app`, or what is known of its keys, about an access token.
+    async fn ask_idp(
+        &self,
+        ask: &Ask<'_>,
+        app: &App,
+        scheme: Scheme,
+        token: &str,
+        horizon: Timestamp,
+    ) -> Result<Bearer, Refused> {
+        let (Some(rules), Some(idp)) = (&app.bearer, self.parts().idps.get(&app.idp)) else {
+            return Err(Refused::Token("not_taken"));
+        };
+        let proofs: Option<Vec<_>> = ask.headers.get_all("dpop").iter().map(|value| value.to_str().ok()).collect();
+        let Some(proofs) = proofs else { return Err(Refused::Proof("malformed")) };
+        let url = format!("{}{}", app.origin.as_str(), ask.path);
+        let presented = Presented { scheme, token, proofs: &proofs, method: ask.method.as_str(), url: &url };
+        idp.access(&presented, rules, &self.parts().ring, horizon).await
     }
 
     /// On public paths nobody is asked for anything: a token that counts goes to the app out of its seal, and none that

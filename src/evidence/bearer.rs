@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{BadToken, Bearer, Maker};
 use crate::apps::{Access, App, Field};
-use crate::lineage::{self, AppToken, Media, is_sealed};
+use crate::lineage::{self, AppToken, Fault, Media, is_sealed};
 use crate::seal::KeyRing;
 use crate::time::Timestamp;
 
@@ -107,8 +107,12 @@ impl Borne {
             }
             return;
         };
-        let (scheme, token) = text.trim().split_once(' ').unwrap_or(("", text.trim()));
-        let token = token.trim();
+        let text = text.trim();
+        let (scheme, token) = match text.split_once(' ') {
+            Some((scheme, token)) => (scheme, token.trim()),
+            None if is_sealed(text) => ("", text),
+            None => (text, ""),
+        };
         let known = if scheme.eq_ignore_ascii_case("bearer") {
             Some(Scheme::Bearer)
         } else {
@@ -155,7 +159,7 @@ impl Borne {
         let token = match opened {
             Ok(token) => token,
             Err(why) => {
-                self.is_bad(super::Unusable::Seal(why).word());
+                self.is_bad(Fault::Seal(why).word());
                 return None;
             }
         };

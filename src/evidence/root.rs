@@ -22,7 +22,6 @@ pub struct Root {
 impl Root {
     /// The oldest token of the request, so that a token of a token of a session dies with that session; else the session.
     pub fn of(session: Option<&Session>, bearers: &[Bearer], minting: &Minting) -> Option<Self> {
-        let oldest = bearers.iter().min_by_key(|bearer| bearer.lineage.proven_at());
         let of_bearer = |bearer: &Bearer| Self {
             lineage: bearer.lineage.clone(),
             person: Arc::clone(&bearer.person),
@@ -37,6 +36,11 @@ impl Root {
             // What the IdP says of the session's end holds for all that the session makes; our own limit is for cookies.
             ends_at: session.asserted_at.plus(minting.max_age).min(session.expires_at),
         };
-        oldest.map(of_bearer).or_else(|| session.map(of_session))
+        oldest(bearers).map(of_bearer).or_else(|| session.map(of_session))
     }
+}
+
+/// The token that whatever is made with several grows from.
+pub fn oldest(bearers: &[Bearer]) -> Option<&Bearer> {
+    bearers.iter().min_by_key(|bearer| bearer.lineage.proven_at())
 }

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// Characters of a `sub` (OpenID Connect Core §2).
 const MAX_SUBJECT: usize = 255;
 
-type Claims = Map<String, Value>;
+pub(super) type Claims = Map<String, Value>;
 
 /// What tells an ID token that answers *this* login from every other token of the issuer.
 pub(super) fn check_id_token(claims: &Claims, nonce: &str, client_id: &str) -> Result<(), Reject> {
@@ -38,7 +38,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// What a verified ID token says.
+    /// What a verified token says.
     pub(super) fn new(token: Claims) -> Self {
         Self { token, userinfo: Claims::new() }
     }
@@ -64,7 +64,6 @@ impl Facts {
         id_token: Secret<String>,
         now: Timestamp,
     ) -> Result<Assertion, Error> {
-        let names = &settings.claims;
         let token = &self.token;
         let asserted_at = date(token, "iat")?.ok_or(Reject::Missing("iat"))?;
         let asserted_at = not_after(asserted_at, now);
@@ -72,10 +71,26 @@ impl Facts {
             ProveBy::AuthTime => date(token, "auth_time")?.map(|moment| not_after(moment, now)),
             ProveBy::IssuedAt => Some(asserted_at),
         };
-        let identity = Identity {
+        let session_expiry = session_expiry(token, now)?;
+        let identity = self.identity(settings, subject(token)?, asserted_at, auth_time)?;
+        let identity = Identity { session_expiry, ..identity };
+        let kept_claims = self.kept(&settings.kept_claims).collect();
+        Ok(Assertion { identity, kept_claims, display_name: self.one("name"), id_token })
+    }
+
+    /// Everything by which `subject` can be revoked.
+    pub(super) fn identity(
+        &self,
+        settings: &Settings,
+        subject: &str,
+        asserted_at: Timestamp,
+        auth_time: Option<Timestamp>,
+    ) -> Result<Identity, Reject> {
+        let names = &settings.claims;
+        Ok(Identity {
             issuer: settings.issuer.clone(),
-            subject: subject(token)?.to_owned(),
-            sid: session_id(token)?,
+            subject: subject.to_owned(),
+            sid: session_id(&self.token)?,
             email: self.verified(&names.email, "email", "email_verified").and_then(|text| Email::parse(&text)),
             phone: self.verified(&names.phone, "phone_number", "phone_number_verified"),
             preferred_username: self.one(&names.preferred_username),
@@ -84,11 +99,13 @@ impl Facts {
             device: self.one(&names.device),
             asserted_at,
             auth_time,
-            session_expiry: session_expiry(token, now)?,
-        };
-        let kept_claims =
-            settings.kept_claims.iter().filter_map(|name| Some((name.clone(), self.all(name)?))).collect();
-        Ok(Assertion { identity, kept_claims, display_name: self.one("name"), id_token })
+            session_expiry: None,
+        })
+    }
+
+    /// Those of the claims of these names that are there, each with its values.
+    pub(super) fn kept(&self, names: &[String]) -> impl Iterator<Item = (String, Vec<String>)> {
+        names.iter().filter_map(|name| Some((name.clone(), self.all(name)?)))
     }
 
     /// The document that has a claim of that name: the token, else the userinfo.
@@ -138,7 +155,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-fn subject(claims: &Claims) -> Result<&str, Reject> {
+pub(super) fn subject(claims: &Claims) -> Result<&str, Reject> {
     let subject = claims.get("sub").ok_or(Reject::Missing("sub"))?.as_str().ok_or(Reject::Claim("sub"))?;
     if subject.is_empty() || subject.len() > MAX_SUBJECT { Err(Reject::Claim("sub")) } else { Ok(subject) }
 }
@@ -152,7 +169,7 @@ fn session_id(claims: &Claims) -> Result<Option<String>, Reject> {
     }
 }
 
-fn date(claims: &Claims, name: &'static str) -> Result<Option<Timestamp>, Reject> {
+pub(super) fn date(claims: &Claims, name: &'static str) -> Result<Option<Timestamp>, Reject> {
     match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => NumericDate::parse(value).map(|date| Some(date.0)).ok_or(Reject::Claim(name)),

@@ -34,9 +34,12 @@ pub(super) struct Metadata {
     /// Every answer names its issuer (`authorization_response_iss_parameter_supported`, RFC 9207 §3).
     pub(super) names_itself: bool,
     pub(super) client_authentication: ClientAuthentication,
+    pub(super) introspection_endpoint: Option<Url>,
+    pub(super) introspection_authentication: ClientAuthentication,
 }
 
-/// How the token endpoint wants to see our secret (`token_endpoint_auth_methods_supported`).
+/// How an endpoint wants to see our secret (`token_endpoint_auth_methods_supported`; for introspection a list of its own
+/// if there is one, RFC 8414 §2).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum ClientAuthentication {
     /// `client_secret_basic`, also where nothing is said.
@@ -99,8 +102,6 @@ impl Metadata {
         }
         let optional = |name: &str| text(name).map(|text| endpoint(text, issuer)).transpose();
         let required = |name: &str| optional(name)?.ok_or(Error::Unusable(Part::Metadata));
-        let methods = document.get("token_endpoint_auth_methods_supported").and_then(Value::as_array);
-        let has = |method: &str| methods.is_none_or(|methods| methods.iter().any(|m| m == method));
         Ok(Self {
             authorization_endpoint: required("authorization_endpoint")?,
             token_endpoint: required("token_endpoint")?,
@@ -108,13 +109,28 @@ impl Metadata {
             userinfo_endpoint: optional("userinfo_endpoint")?,
             end_session_endpoint: optional("end_session_endpoint")?,
             names_itself: document.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
-            client_authentication: if has("client_secret_basic") {
-                ClientAuthentication::Basic
-            } else if has("client_secret_post") {
-                ClientAuthentication::Post
-            } else {
-                ClientAuthentication::Other
-            },
+            client_authentication: ClientAuthentication::among(document, "token_endpoint_auth_methods_supported")
+                .unwrap_or(ClientAuthentication::Basic),
+            introspection_endpoint: optional("introspection_endpoint")?,
+            introspection_authentication: ["introspection_endpoint", "token_endpoint"]
+                .into_iter()
+                .find_map(|of| ClientAuthentication::among(document, &format!("{of}_auth_methods_supported")))
+                .unwrap_or(ClientAuthentication::Basic),
+        })
+    }
+}
+
+impl ClientAuthentication {
+    /// The best of the methods in the list of that name; `None` if there is no such list.
+    fn among(document: &Map<String, Value>, list: &str) -> Option<Self> {
+        let methods = document.get(list)?.as_array()?;
+        let has = |method: &str| methods.iter().any(|m| m == method);
+        Some(if has("client_secret_basic") {
+            Self::Basic
+        } else if has("client_secret_post") {
+            Self::Post
+        } else {
+            Self::Other
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Logins at an IdP on this machine that does what its script says.
 
-mod op;
+pub(super) mod op;
 
 use std::sync::atomic::Ordering;
 
@@ -14,18 +14,18 @@ use crate::jose::Signer;
 use crate::login::{Flows, Proof, RANDOM_LEN, Refusal, Resume, ReturnPath, Start, begin, resume};
 use crate::seal::{KeyRing, generate_key};
 
-const NOW: u64 = 1_800_000_000;
+pub(super) const NOW: u64 = 1_800_000_000;
 const HOST: &str = "wiki.example.com";
 
 /// A gateway's side of one IdP, and a browser that logs in at it.
-struct Setup {
-    op: Arc<Op>,
-    idp: Idp,
-    clock: Clock,
-    ring: KeyRing,
+pub(super) struct Setup {
+    pub(super) op: Arc<Op>,
+    pub(super) idp: Idp,
+    pub(super) clock: Clock,
+    pub(super) ring: KeyRing,
 }
 
-async fn setup(change: impl FnOnce(&mut Settings)) -> Setup {
+pub(super) async fn setup(change: impl FnOnce(&mut Settings)) -> Setup {
     let op = Op::start().await;
     let mut settings = op.settings();
     change(&mut settings);

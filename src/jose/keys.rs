@@ -98,9 +98,21 @@ impl Keys {
         }
         URL_SAFE_NO_PAD.decode(signature).map_err(|_| Reject::Malformed)?;
         // Two keys under one `kid` are against RFC 7517 §4.5, but both are the issuer's.
-        let verifies = |key: &&Key| crypto::verify(signature, message, &key.public, algorithm(alg)) == Ok(true);
-        if suitable.iter().any(verifies) { Ok(()) } else { Err(Reject::Signature) }
+        if suitable.iter().any(|key| key.verifies(alg, message, signature)) { Ok(()) } else { Err(Reject::Signature) }
     }
+}
+
+/// Verifies a signature (base64url) over `message` by this one key, whoever it belongs to.
+pub(super) fn verify_by(jwk: &Map<String, Value>, alg: Alg, message: &[u8], signature: &str) -> Result<(), Reject> {
+    let key = Key::parse(jwk).ok_or(Reject::Claim("jwk"))?;
+    if !key.is_for(alg) {
+        return Err(Reject::Algorithm);
+    }
+    if key.weak {
+        return Err(Reject::WeakKey);
+    }
+    URL_SAFE_NO_PAD.decode(signature).map_err(|_| Reject::Malformed)?;
+    if key.verifies(alg, message, signature) { Ok(()) } else { Err(Reject::Signature) }
 }
 
 /// What kind of key it is: decides which algorithms it can be used with.
@@ -163,6 +175,10 @@ impl Key {
             Alg::EdDsa => Family::Ed25519,
         };
         self.family == family && self.only.is_none_or(|only| only == alg)
+    }
+
+    fn verifies(&self, alg: Alg, message: &[u8], signature: &str) -> bool {
+        crypto::verify(signature, message, &self.public, algorithm(alg)) == Ok(true)
     }
 }
 

@@ -1,11 +1,11 @@
 //! On the way in: sealed cookies are opened and judged; what must not reach the app is taken out and expired.
 
 use super::parts::{self, Found};
-use super::{AppCookie, Lineage, MARK, Names, person};
+use super::{AppCookie, Lineage, MARK, Names};
 use crate::apps::App;
 use crate::revocation::{Credential, Standing};
 use crate::seal::{KeyRing, OpenError};
-use crate::session::{OURS, Session};
+use crate::session::OURS;
 use crate::time::Timestamp;
 
 /// For whom and what cookies are received.
@@ -17,10 +17,8 @@ pub struct Scene<'a> {
     pub ring: &'a KeyRing,
     /// Names that need a seal.
     pub names: &'a Names,
-    /// The session of the request, if it counts.
-    pub session: Option<&'a Session>,
-    /// Where a token comes from that the request bears: it says whose the request is, where no session does.
-    pub token: Option<&'a Lineage>,
+    /// What stands behind the request, if that counts: its session, else its token.
+    pub behind: Option<&'a Lineage>,
     /// Nobody is asked to sign in here.
     pub public: bool,
     /// What was proven at or before this moment cannot be judged any more (law 10).
@@ -34,11 +32,11 @@ pub enum Fault {
     NoSeal,
     /// Its seal does not open.
     Seal(OpenError),
-    /// It is somebody else's than the session.
+    /// It is somebody else's than what stands behind the request.
     OtherPerson,
     /// It was terminated.
     Terminated,
-    /// It must be re-established, and no session stands for it that is newer or could be. It stays with the client.
+    /// It must be re-established, and nothing stands for it that is newer or could be. It stays with the client.
     Withheld,
     /// It is older than what can be judged.
     TooOld,
@@ -104,7 +102,7 @@ pub fn receive(cookies: &[(&str, &str)], scene: &Scene<'_>, judge: impl Fn(&Cred
             continue;
         }
         if !value.starts_with(MARK) {
-            if scene.is_somebodys() && scene.names.guards(scene.app, name) {
+            if scene.behind.is_some() && scene.names.guards(scene.app, name) {
                 changed = true;
                 received.remove(scene.app, name, Fault::NoSeal);
             } else {
@@ -152,22 +150,17 @@ pub fn receive(cookies: &[(&str, &str)], scene: &Scene<'_>, judge: impl Fn(&Cred
 }
 
 impl Scene<'_> {
-    /// True if it is known whose the request is.
-    const fn is_somebodys(&self) -> bool {
-        self.session.is_some() || self.token.is_some()
-    }
-
     /// What speaks against a cookie that opened.
     fn fault(&self, cookie: &AppCookie, judge: impl Fn(&Credential<'_>) -> Standing) -> Option<Fault> {
         let lineage = &cookie.lineage;
-        let whose = self.session.map(person).or_else(|| self.token.map(|token| token.person));
-        if whose.is_some_and(|person| lineage.person != person) {
-            return Some(Fault::OtherPerson);
-        }
-        let made_here = |s: &Session| lineage.session == s.id && lineage.asserted_at == s.asserted_at;
-        if self.session.is_some_and(made_here) {
-            // The session itself is judged, and stands for all that it made.
-            return None;
+        if let Some(behind) = self.behind {
+            if !lineage.is_of_the_same_person(behind) {
+                return Some(Fault::OtherPerson);
+            }
+            if lineage.session == behind.session && lineage.asserted_at == behind.asserted_at {
+                // What stands behind it is judged, for all that grew from it then.
+                return None;
+            }
         }
         if lineage.proven_at() <= self.horizon {
             return Some(Fault::TooOld);
@@ -176,11 +169,12 @@ impl Scene<'_> {
         if standing.terminated.is_some() {
             Some(Fault::Terminated)
         } else if standing.reestablish.is_some() {
-            // What the session has not re-established, its person is asked for where somebody can be asked.
-            let back = |session: &Session| {
-                !self.public || judge(&lineage.reestablished_by(session).credential(self.app.key)).is_clear()
+            // What that has not re-established, its person is asked for where somebody can be asked.
+            let back = |behind: &Lineage| {
+                let back = lineage.reestablished_at(behind.asserted_at);
+                !self.public || judge(&back.credential(self.app.key)).is_clear()
             };
-            (!self.session.is_some_and(back)).then_some(Fault::Withheld)
+            (!self.behind.is_some_and(back)).then_some(Fault::Withheld)
         } else {
             None
         }
@@ -188,10 +182,10 @@ impl Scene<'_> {
 }
 
 impl Received {
-    /// What the request runs on besides `session`: the lineages of the cookies that go to the app. What the session made
-    /// stands and falls with it; an older one that had to be re-established is re-established by it.
-    pub fn lineages(&self, session: Option<&Session>) -> Vec<Lineage> {
-        let mut seen = session.map(|s| vec![(s.id, s.asserted_at)]).unwrap_or_default();
+    /// What the request runs on besides what stands `behind` it: the lineages of the cookies that go to the app. What grew
+    /// from that stands and falls with it; an older one that had to be re-established is re-established by it.
+    pub fn lineages(&self, behind: Option<&Lineage>) -> Vec<Lineage> {
+        let mut seen: Vec<_> = behind.map(|behind| (behind.session, behind.asserted_at)).into_iter().collect();
         let mut found = Vec::new();
         for kept in &self.kept {
             let lineage = &kept.cookie.lineage;
@@ -200,7 +194,7 @@ impl Received {
                 continue;
             }
             seen.push(origin);
-            found.push(session.map_or_else(|| lineage.clone(), |session| lineage.reestablished_by(session)));
+            found.push(behind.map_or_else(|| lineage.clone(), |behind| lineage.reestablished_at(behind.asserted_at)));
         }
         found
     }

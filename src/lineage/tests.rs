@@ -17,8 +17,8 @@ pub(super) fn ring() -> KeyRing {
     KeyRing::parse([key.expose().as_str()]).expect("ring").expect("one key")
 }
 
-pub(super) fn session(ring: &KeyRing, (subject, id): (&str, u8), asserted_at: Timestamp) -> Session {
-    let identity = Identity {
+fn identity(subject: &str, asserted_at: Timestamp) -> Identity {
+    Identity {
         issuer: Issuer::parse("https://idp.example.com").expect("issuer"),
         subject: subject.into(),
         sid: None,
@@ -31,8 +31,11 @@ pub(super) fn session(ring: &KeyRing, (subject, id): (&str, u8), asserted_at: Ti
         asserted_at,
         auth_time: Some(asserted_at),
         session_expiry: None,
-    };
-    Session::begin(SessionId([id; 16]), "corp", &identity, vec![], ring, asserted_at)
+    }
+}
+
+pub(super) fn session(ring: &KeyRing, (subject, id): (&str, u8), asserted_at: Timestamp) -> Session {
+    Session::begin(SessionId([id; 16]), "corp", &identity(subject, asserted_at), vec![], ring, asserted_at)
 }
 
 /// A browser of one app: what is set goes through `dress`, what is sent through `receive`.
@@ -65,14 +68,14 @@ impl Stage {
         }
     }
 
-    fn scene<'a>(&'a self, session: Option<&'a Session>) -> Scene<'a> {
+    fn scene<'a>(&'a self, behind: Option<&'a Lineage>) -> Scene<'a> {
         let (app, ring, names) = (&self.app, &self.ring, &self.names);
         let horizon = at(0).minus(std::time::Duration::from_secs(86_400));
-        Scene { app, ring, names, session, token: None, public: false, horizon }
+        Scene { app, ring, names, behind, public: false, horizon }
     }
 
     fn send(&self, cookies: &[(&str, &str)], session: Option<&Session>, standing: Standing) -> Received {
-        receive(cookies, &self.scene(session), |_| standing)
+        receive(cookies, &self.scene(session.map(Lineage::of).as_ref()), |_| standing)
     }
 }
 
@@ -182,27 +185,11 @@ fn who_may_bring_a_cookie() {
 }
 
 #[test]
-fn a_token_says_whose_the_request_is_where_no_session_does() {
-    let stage = Stage::new();
-    let (ann, ben) = (session(&stage.ring, WHO[0], NOW), session(&stage.ring, ("ben", 3), NOW));
-    let (name, hers) = stage.sealed("SID=hers; HttpOnly", &ann);
-    let (of_ann, of_ben) = (Lineage::of(&ann), Lineage::of(&ben));
-    for (what, token, value, expected) in [
-        ("her own", &of_ann, hers.as_str(), vec![]),
-        ("another's", &of_ben, hers.as_str(), vec![Fault::OtherPerson]),
-        ("without its seal", &of_ann, "raw", vec![Fault::NoSeal]),
-    ] {
-        let scene = Scene { token: Some(token), ..stage.scene(None) };
-        let received = receive(&[(&name, value)], &scene, |_| Standing::default());
-        assert_eq!(received.faults, expected, "{what}");
-    }
-}
-
-#[test]
 fn on_a_public_path_a_session_stands_for_what_it_is_newer_than() {
     let stage = Stage::new();
     let (first, again) = (session(&stage.ring, WHO[0], at(0)), session(&stage.ring, WHO[1], at(100)));
     let (name, sealed) = stage.sealed("SID=x; HttpOnly", &first);
+    let behind = Lineage::of(&again);
     // What names the first session only leaves the other one clear.
     for (cut_off, public, expected) in [
         (at(50), true, vec![]),
@@ -210,7 +197,7 @@ fn on_a_public_path_a_session_stands_for_what_it_is_newer_than() {
         // Here the person is asked to sign in.
         (at(150), false, vec![]),
     ] {
-        let scene = Scene { public, ..stage.scene(Some(&again)) };
+        let scene = Scene { public, ..stage.scene(Some(&behind)) };
         let received = receive(&[(&name, &sealed)], &scene, |credential| Standing {
             terminated: None,
             reestablish: (credential.asserted_at <= cut_off).then_some(cut_off),
@@ -232,7 +219,8 @@ fn a_seal_of_another_app_name_or_key_is_no_seal() {
     assert_eq!(refused(&name, "pcl1."), [Fault::Seal(OpenError::Malformed)]);
     assert_eq!(refused(&name, &format!("{sealed}{sealed}")).len(), 1);
     let mail = Stage { app: app("mail", "https://wiki.example/w"), ring: ring(), names: Names::default() };
-    let same_key = Scene { app: &mail.app, ring: &stage.ring, names: &mail.names, ..stage.scene(Some(&ann)) };
+    let hers = Lineage::of(&ann);
+    let same_key = Scene { app: &mail.app, names: &mail.names, ..stage.scene(Some(&hers)) };
     let received = receive(&[(&name, &sealed)], &same_key, |_| Standing::default());
     assert_eq!(received.faults, [Fault::Seal(OpenError::Refused)]);
 }
@@ -252,7 +240,8 @@ fn apps_of_one_realm_open_each_others_cookies_and_judge_for_themselves() {
     let judged = std::cell::Cell::new(None);
     for (realm, opens) in [("intranet", true), ("mail", false), ("wiki", false)] {
         mail.realm = realm.into();
-        let scene = Scene { app: &mail, ..wiki.scene(Some(&there)) };
+        let lineage = Lineage::of(&there);
+        let scene = Scene { app: &mail, ..wiki.scene(Some(&lineage)) };
         let received = receive(&cookies, &scene, |credential| {
             judged.set(Some(credential.app));
             Standing::default()
@@ -295,7 +284,7 @@ fn a_value_that_is_set_again_keeps_its_lineage() {
 fn a_newer_assertion_lifts_what_was_to_be_reestablished_and_nothing_else() {
     let ring = ring();
     let old = Lineage::of(&session(&ring, WHO[0], at(0)));
-    let lifted = old.reestablished_by(&session(&ring, WHO[1], at(100)));
+    let lifted = old.reestablished_at(at(100));
     assert_eq!((lifted.asserted_at, lifted.auth_time), (at(100), Some(at(0))));
 }
 
@@ -353,5 +342,21 @@ fn no_mutation_opens_or_panics() {
             *first = VERSION;
         }
         AppCookie::decode(&bytes, key);
+    }
+}
+
+#[test]
+fn an_access_token_is_revoked_as_a_session_of_the_same_person_is() {
+    let ring = ring();
+    let session = session(&ring, WHO[0], at(0));
+    let of = |idp: &str, subject: &str| Lineage::of_access_token(idp, &identity(subject, at(5)), &ring);
+    let token = of("corp", "ann");
+    let own = |lineage: &Lineage| -> Vec<_> {
+        lineage.targets.iter().copied().filter(|(kind, _)| *kind != TargetKind::Gateway).collect()
+    };
+    assert_eq!(own(&token), own(&Lineage::of(&session)));
+    assert_eq!((token.asserted_at, token.auth_time, token.session), (at(5), Some(at(5)), SessionId([0; 16])));
+    for (idp, subject, same) in [("corp", "ann", true), ("corp", "ben", false), ("partners", "ann", false)] {
+        assert_eq!(of(idp, subject).is_of_the_same_person(&Lineage::of(&session)), same, "{subject} of {idp}");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::Lineage;
+use super::{Lineage, VERSION};
 use crate::apps::App;
 use crate::jose;
 use crate::seal::{KeyRing, OpenError, Purpose};
@@ -56,6 +56,7 @@ impl AppToken {
         }
         let outside = if is_jwt(&self.value) { self.value.as_str() } else { "" };
         let mut out = Vec::with_capacity(512);
+        out.push(VERSION);
         self.lineage.write(&mut out)?;
         out.extend_from_slice(&self.ends_at.secs().to_be_bytes());
         self.person.write(&mut out)?;
@@ -74,6 +75,9 @@ impl AppToken {
         let opened = ring.open(Purpose::Token, &context(app, outside), sealed)?;
         let read = || {
             let mut at = Reader(&opened.text);
+            if at.byte()? != VERSION {
+                return None;
+            }
             let lineage = Lineage::read(&mut at, opened.key)?;
             let (ends_at, person) = (at.time()?, Arc::new(Person::read(&mut at)?));
             let inside = std::str::from_utf8(at.0).ok()?;
@@ -153,9 +157,10 @@ mod tests {
             assert!(opened(&ours, "wiki", &sealed));
             assert!(!opened(&ours, "mail", &sealed), "another app's");
             assert!(!opened(&others, "wiki", &sealed), "another ring's");
-            for cut in 0..sealed.len() {
-                assert!(!opened(&ours, "wiki", &sealed[..cut]), "cut at {cut}");
-                assert!(!opened(&ours, "wiki", &sealed[cut + 1..]), "begun at {}", cut + 1);
+            for cut in 1..sealed.len() {
+                let (start, end) = sealed.split_at(cut);
+                assert!(!opened(&ours, "wiki", start), "cut at {cut}");
+                assert!(!opened(&ours, "wiki", end), "begun at {cut}");
             }
             assert!(!opened(&ours, "wiki", &format!("{sealed}{sealed}")), "doubled");
             assert!(!opened(&ours, "wiki", &format!("{sealed}.{sealed}")), "doubled");

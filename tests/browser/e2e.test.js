@@ -7,9 +7,11 @@
 import { after, test } from 'node:test';
 
 import { World } from './harness/world.js';
+import * as appSession from './scenarios/app-session.js';
 import * as backchannel from './scenarios/backchannel.js';
 import * as login from './scenarios/login.js';
 import * as logs from './scenarios/logs.js';
+import * as nodeRed from './scenarios/node-red.js';
 import * as restart from './scenarios/restart.js';
 import * as revocation from './scenarios/revocation.js';
 import * as signOut from './scenarios/sign-out.js';
@@ -22,7 +24,7 @@ const world = await World.start();
 after(() => world.stop());
 
 // The search of the logs comes last: it needs everything that the others left there.
-for (const scenarios of [login, revocation, backchannel, stubbornIdp, restart, signOut, logs]) {
+for (const scenarios of [login, revocation, appSession, nodeRed, backchannel, stubbornIdp, restart, signOut, logs]) {
   for (const [promise, scenario] of Object.entries(scenarios)) {
     test(promise.replaceAll('_', ' '), () => tell(scenario));
   }

@@ -14,7 +14,7 @@ use portcullis::config::Config;
 use portcullis::demo::{self, idp::Idp};
 use portcullis::identity::{Identity, Issuer};
 use portcullis::seal::{self, KeyRing};
-use portcullis::session::{self, Session, SessionId};
+use portcullis::session::{Session, SessionId};
 use portcullis::time::{Clock, Stopwatch, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;

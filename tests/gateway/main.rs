@@ -12,5 +12,6 @@ mod signals;
 mod smuggling;
 mod time;
 mod tls;
+mod tokens;
 mod upstreams;
 mod whom;

@@ -1,7 +1,12 @@
 // A certified OpenID provider for the tests, on free loopback ports, with knobs.
 //
 //   node server.js '{"clients":[{"client_id":"…","client_secret":"…","redirect_uris":["…"],
-//                    "backchannel_logout_uri":"…","post_logout_redirect_uris":["…"]}]}'
+//                    "backchannel_logout_uri":"…","post_logout_redirect_uris":["…"]}],
+//                    "resources":[{"resource":"https://api…","format":"jwt|opaque","says":["auth_time","sid","email","groups"]}]}'
+//
+// `resources` are APIs that access tokens can be for (`resource=`, RFC 8707): JWTs (RFC 9068) or opaque ones, to be asked
+// about at /token/introspection by any client with a secret; bound to a key where the token request has a DPoP proof. Their
+// scopes are `read` and `write`. `says` lists what their tokens tell besides the usual.
 //
 // Prints one JSON line when it is ready: {"issuer":"…","control":"…","pid":…}. It ends with its standard input, so
 // that it never outlives the test run that started it.
@@ -13,6 +18,8 @@
 //   POST /kill?sid=…                   an administrator ends that session: the OP forgets it and posts the logout token
 //   POST /kill-sub?sub=…               … ends all sessions of that person: one logout token per client, with `sub` only
 //   POST /set                          signs and pushes a SET: {url, authorization, claims, typ?} → {status, body}
+//   POST /grant                        a person lets a client act for her, without a browser:
+//                                      {client_id, sub, resource, scope?, auth_time?, sid?} → {refresh_token}
 //   POST /sign                         signs a JWT with the OP's key: {typ, claims} → {token}
 //   POST /frozen-auth-time?on=1        logins keep the person's first auth_time: an IdP that ignores prompt=login
 //   GET  /authorizations               every authorization request: [{client_id, prompt, max_age, at}]
@@ -23,7 +30,7 @@ import * as http from 'node:http';
 import { randomUUID } from 'node:crypto';
 
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import Provider from 'oidc-provider';
+import Provider, { errors } from 'oidc-provider';
 
 import { signInPage, signedOutPage, signOutPage } from './pages.js';
 
@@ -33,6 +40,7 @@ const PEOPLE = new Map([
   ['eve', { email: 'eve@elsewhere.example', name: 'Eve Else', groups: [] }],
 ]);
 const SCOPES = ['openid', 'email', 'profile', 'groups', 'offline_access'];
+const RESOURCE_SCOPES = ['read', 'write'];
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 // Browsers know that *.localhost is this machine; this process has to be told.
@@ -40,6 +48,7 @@ const { lookup } = dns;
 dns.lookup = (host, ...rest) => lookup(host.endsWith('.localhost') ? '127.0.0.1' : host, ...rest);
 
 const settings = JSON.parse(process.argv[2] ?? '{}');
+const resources = new Map((settings.resources ?? []).map((one) => [one.resource, one]));
 const op = await listen();
 const control = await listen();
 const rsa = await signingKey('RS256', 'idp-rsa');
@@ -66,17 +75,22 @@ const provider = new Provider(op.url, {
   conformIdTokenClaims: false,
   pkce: { required: () => true },
   cookies: { keys: [randomUUID()] },
-  ttl: { Session: 86_400, Grant: 86_400, Interaction: 600, IdToken: 3600, AccessToken: 3600, AuthorizationCode: 60 },
+  ttl: { Session: 86_400, Grant: 86_400, Interaction: 600, IdToken: 3600, AccessToken: 3600, AuthorizationCode: 60, RefreshToken: 86_400 },
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   features: {
     devInteractions: { enabled: false },
     backchannelLogout: { enabled: true },
+    clientCredentials: { enabled: true },
+    dPoP: { enabled: true },
+    introspection: { enabled: true },
+    resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer, useGrantedResource: () => true },
     rpInitiatedLogout: {
       enabled: true,
       logoutSource: (ctx, form) => { ctx.body = signOutPage(form); },
       postLogoutSuccessSource: (ctx) => { ctx.body = signedOutPage(); },
     },
   },
+  extraTokenClaims: whatAccessTokensSay,
   findAccount: (_, sub) => {
     const person = PEOPLE.get(sub);
     return person && {
@@ -117,10 +131,29 @@ async function consentOf(ctx) {
   const id = result?.consent?.grantId ?? session.grantIdFor(clientId);
   const known = id && await provider.Grant.find(id);
   if (known && known.accountId === session.accountId) return known;
-  const grant = new provider.Grant({ clientId, accountId: session.accountId });
+  return granted(clientId, session.accountId);
+}
+
+async function granted(clientId, accountId) {
+  const grant = new provider.Grant({ clientId, accountId });
   grant.addOIDCScope(SCOPES.join(' '));
+  for (const resource of resources.keys()) grant.addResourceScope(resource, RESOURCE_SCOPES.join(' '));
   await grant.save();
   return grant;
+}
+
+function resourceServer(_, resource) {
+  if (!resources.has(resource)) throw new errors.InvalidTarget();
+  const accessTokenFormat = resources.get(resource).format ?? 'jwt';
+  return { audience: resource, scope: RESOURCE_SCOPES.join(' '), accessTokenFormat, jwt: { sign: { alg: 'RS256' } } };
+}
+
+function whatAccessTokensSay(ctx, token) {
+  const says = resources.get(token.resourceServer?.identifier())?.says ?? [];
+  const { RefreshToken, AuthorizationCode } = ctx?.oidc?.entities ?? {};
+  const source = RefreshToken ?? AuthorizationCode;
+  const facts = { auth_time: source?.authTime, sid: source?.sid, ...PEOPLE.get(token.accountId) };
+  return Object.fromEntries(says.filter((name) => facts[name] !== undefined).map((name) => [name, facts[name]]));
 }
 
 /** The provider refuses loopback receivers by way of a dispatcher; here every receiver is on loopback. */
@@ -240,6 +273,24 @@ const CONTROL = {
       body: await sign(typ, claims),
     });
     return { status: answer.status, body: await answer.text() };
+  },
+
+  'POST /grant': async (_, { client_id, sub, resource, scope = RESOURCE_SCOPES.join(' '), auth_time, sid }) => {
+    const grant = await granted(client_id, sub);
+    const token = new provider.RefreshToken({
+      accountId: sub,
+      authTime: auth_time ?? epoch(),
+      client: await provider.Client.find(client_id),
+      grantId: grant.jti,
+      gty: 'authorization_code',
+      resource,
+      rotations: 0,
+      scope: `offline_access ${scope}`,
+      sid,
+    });
+    const refresh_token = await token.save();
+    secrets.add(refresh_token);
+    return { refresh_token };
   },
 
   'POST /sign': async (_, { typ, claims }) => ({ token: await sign(typ, claims) }),

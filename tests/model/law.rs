@@ -142,20 +142,25 @@ impl Asked {
             if cookie.realm != self.place.realm || !theirs || (!made_here && oldest(&cookie.root) <= horizon) {
                 continue;
             }
-            let newer: Vec<_> = session.map(|session| session.root.asserted_at).into_iter().collect();
+            // What stands behind the request is the session; without one, the token and what is known of its person.
+            let newer: Vec<_> = match (session, tokens.first()) {
+                (Some(session), _) => vec![session.root.asserted_at],
+                (None, Some(token)) => returns(happened, user(&token.root)).chain([token.root.asserted_at]).collect(),
+                (None, None) => vec![],
+            };
             let basis = Basis { root: cookie.root.clone(), newer };
             let standing = stands(happened, &basis, app);
             if !made_here {
                 // What was terminated never reaches an app again. What has to be re-established makes a person sign in
                 // who can be asked, and else stays where it is.
-                let withheld = standing.reestablish.is_some() && judged.is_none();
+                let withheld = standing.reestablish.is_some() && judged.is_none() && tokens.is_empty();
                 if standing.terminated.is_some() || withheld {
                     continue;
                 }
             }
             kept.push(cookie.name.clone());
             if !(made_here && judged.is_some()) {
-                held.push(if judged.is_some() { basis } else { alone(&cookie.root) });
+                held.push(if self.public { alone(&cookie.root) } else { basis });
             }
         }
 

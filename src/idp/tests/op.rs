@@ -24,7 +24,7 @@ type Cell = State<Arc<OnceLock<Arc<Op>>>>;
 
 /// What one endpoint does when it is called.
 #[derive(Clone)]
-pub(super) enum Does {
+pub(in crate::idp) enum Does {
     /// Answers with this JSON.
     Say(Value),
     /// Answers with this status and this JSON.
@@ -48,26 +48,29 @@ impl Does {
     }
 }
 
-pub(super) struct Script {
-    pub(super) metadata: Does,
-    pub(super) token: Does,
-    pub(super) userinfo: Does,
-    pub(super) keys: Does,
+pub(in crate::idp) struct Script {
+    pub(in crate::idp) metadata: Does,
+    pub(in crate::idp) token: Does,
+    pub(in crate::idp) userinfo: Does,
+    pub(in crate::idp) keys: Does,
     /// Headers and form of the last token request.
-    pub(super) token_request: Option<(HeaderMap, BTreeMap<String, String>)>,
+    pub(in crate::idp) token_request: Option<(HeaderMap, BTreeMap<String, String>)>,
+    pub(in crate::idp) introspection: Does,
+    /// Headers and form of every introspection request.
+    pub(in crate::idp) introspection_requests: Vec<(HeaderMap, BTreeMap<String, String>)>,
     /// The last `Authorization` at the userinfo endpoint.
-    pub(super) userinfo_authorization: Option<String>,
+    pub(in crate::idp) userinfo_authorization: Option<String>,
 }
 
-pub(super) struct Op {
-    pub(super) base: Url,
-    pub(super) signer: Signer,
-    pub(super) script: Mutex<Script>,
-    pub(super) metadata_asked: AtomicUsize,
+pub(in crate::idp) struct Op {
+    pub(in crate::idp) base: Url,
+    pub(in crate::idp) signer: Signer,
+    pub(in crate::idp) script: Mutex<Script>,
+    pub(in crate::idp) metadata_asked: AtomicUsize,
 }
 
 /// Members of `changes` put into `base`; a null takes one away.
-pub(super) fn with(mut base: Value, changes: &Value) -> Value {
+pub(in crate::idp) fn with(mut base: Value, changes: &Value) -> Value {
     let members = base.as_object_mut().expect("an object");
     for (name, value) in changes.as_object().expect("an object") {
         if value.is_null() {
@@ -80,7 +83,7 @@ pub(super) fn with(mut base: Value, changes: &Value) -> Value {
 }
 
 impl Op {
-    pub(super) async fn start() -> Arc<Self> {
+    pub(in crate::idp) async fn start() -> Arc<Self> {
         let signer = Signer::generate("k1").expect("signer");
         let keys = Does::Say(signer.jwks());
         let script = Script {
@@ -89,6 +92,8 @@ impl Op {
             userinfo: Does::Hang,
             keys,
             token_request: None,
+            introspection: Does::Hang,
+            introspection_requests: Vec::new(),
             userinfo_authorization: None,
         };
         // The routes need the OP, and the OP its address: the routes find it in a cell.
@@ -121,6 +126,17 @@ impl Op {
                 }),
             )
             .route(
+                "/introspect",
+                post(async |State(op): Cell, headers: HeaderMap, form: Form<BTreeMap<String, String>>| {
+                    let does = {
+                        let mut script = op.get().expect("started").script();
+                        script.introspection_requests.push((headers, form.0));
+                        script.introspection.clone()
+                    };
+                    does.respond().await
+                }),
+            )
+            .route(
                 "/userinfo",
                 get(async |State(op): Cell, headers: HeaderMap| {
                     let does = {
@@ -140,30 +156,31 @@ impl Op {
         op
     }
 
-    pub(super) fn script(&self) -> MutexGuard<'_, Script> {
+    pub(in crate::idp) fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().expect("lock")
     }
 
-    pub(super) fn at(&self, path: &str) -> Url {
+    pub(in crate::idp) fn at(&self, path: &str) -> Url {
         self.base.join(path).expect("url")
     }
 
-    pub(super) fn issuer(&self) -> Issuer {
+    pub(in crate::idp) fn issuer(&self) -> Issuer {
         Issuer::parse(self.at("realm").as_str()).expect("issuer")
     }
 
-    pub(super) fn metadata(&self) -> Value {
+    pub(in crate::idp) fn metadata(&self) -> Value {
         json!({
             "issuer": self.issuer().as_str(),
             "authorization_endpoint": self.at("authorize?tenant=1"),
             "token_endpoint": self.at("token"),
             "jwks_uri": self.at("keys"),
             "end_session_endpoint": self.at("logout"),
+            "introspection_endpoint": self.at("introspect"),
             "response_types_supported": ["code"],
         })
     }
 
-    pub(super) fn settings(&self) -> Settings {
+    pub(in crate::idp) fn settings(&self) -> Settings {
         Settings {
             name: "corp".into(),
             issuer: self.issuer(),
@@ -176,6 +193,7 @@ impl Op {
             metadata_url: None,
             prove_by: ProveBy::AuthTime,
             skew: Duration::from_secs(60),
+            introspection: None,
         }
     }
 }

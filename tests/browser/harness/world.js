@@ -1,4 +1,4 @@
-// Everything at once: the IdP, two apps, the gateway in front of them, and browsers.
+// Everything at once: the IdP, three apps, the gateway in front of them, and browsers.
 import { fileURLToPath } from 'node:url';
 
 import { chromium } from 'playwright-core';
@@ -6,6 +6,7 @@ import { chromium } from 'playwright-core';
 import { Gateway } from './gateway.js';
 import { Idp } from './idp.js';
 import { freePort, Program, until } from './process.js';
+import { Tap } from './tap.js';
 import { Visitor } from './visitor.js';
 
 const APPS = new URL('../../apps/', import.meta.url);
@@ -21,6 +22,7 @@ const AUDIENCE = 'https://gateway.corp.example';
 
 export class World {
   #programs = [];
+  #taps = [];
   #secrets = new Set();
 
   static async start(binary = process.env.PORTCULLIS_BIN) {
@@ -36,11 +38,12 @@ export class World {
   }
 
   async #build(binary) {
-    const [port, admin, wikiPort, tomcatPort] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+    const [port, admin] = await Promise.all([freePort(), freePort()]);
     this.wiki = `http://wiki.localhost:${port}`;
     this.tomcat = `http://tomcat.localhost:${port}`;
-    const origins = [this.wiki, this.tomcat];
-    const [idp, browser] = await Promise.all([
+    this.red = `http://red.localhost:${port}`;
+    const origins = [this.wiki, this.tomcat, this.red];
+    const [idp, browser, wiki, tomcat, red] = await Promise.all([
       Idp.start([{
         client_id: 'portcullis',
         client_secret: CLIENT_SECRET,
@@ -49,11 +52,13 @@ export class World {
         backchannel_logout_uri: `${this.wiki}/oauth2/backchannel-logout/corp`,
       }]),
       chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGUMENTS }),
-      this.#startApp('dokuwiki', wikiPort),
-      this.#startApp('tomcat', tomcatPort),
+      this.#startApp('dokuwiki'),
+      this.#startApp('tomcat'),
+      this.#startApp('node-red'),
     ]);
     this.idp = idp;
     this.browser = browser;
+    this.taps = { wiki, tomcat };
     this.#programs.push(idp.program);
     this.gateway = await Gateway.start(binary, {
       port,
@@ -62,16 +67,23 @@ export class World {
       audience: AUDIENCE,
       clientSecret: CLIENT_SECRET,
       wiki_url: this.wiki,
-      wiki_upstream: `http://127.0.0.1:${wikiPort}`,
+      wiki_upstream: wiki.origin,
       tomcat_url: this.tomcat,
-      tomcat_upstream: `http://127.0.0.1:${tomcatPort}`,
+      tomcat_upstream: tomcat.origin,
+      red_url: this.red,
+      red_upstream: red.origin,
     });
   }
 
-  async #startApp(name, port) {
+  /** Starts an app and gives the tap on the way to it. */
+  async #startApp(name) {
+    const port = await freePort();
     const app = new Program(name, fileURLToPath(new URL(name, APPS)), [String(port)]);
     this.#programs.push(app);
     await app.says(/^ready /m);
+    const tap = await Tap.before(port);
+    this.#taps.push(tap);
+    return tap;
   }
 
   /** Somebody with a browser that has been nowhere yet, or that has these cookies. */
@@ -110,14 +122,16 @@ export class World {
     await until('the clock moves on', () => Math.floor(Date.now() / 1000) > second);
   }
 
-  /** Every cookie value, code, token and SET that was around. */
+  /** Every cookie value, on either side of the gateway, code, token and SET that was around. */
   async secrets() {
-    return [...this.#secrets, ...await this.idp.secrets(), ...Object.values(this.gateway.secrets)];
+    const told = this.#taps.flatMap((tap) => tap.cookies().map(([, value]) => value));
+    return [...this.#secrets, ...told, ...await this.idp.secrets(), ...Object.values(this.gateway.secrets)];
   }
 
   async stop() {
     await this.browser?.close();
     await this.gateway?.stop();
+    for (const tap of this.#taps) tap.stop();
     await Promise.all(this.#programs.map((program) => program.stop()));
   }
 }

@@ -39,17 +39,21 @@ impl World<'_> {
         (evidence.bearers, evidence.bad_token) = (borne.bearers, borne.bad);
         let counts = |session: &&Session| !public || enforcer.judge(&session.credential(app.key)).is_clear();
         let session = evidence.session().filter(counts);
-        let token = evidence.bearers.first().map(|bearer| &bearer.lineage);
-        let scene = Scene { app, ring, names: &self.names, session, token, public, horizon };
-        let cookies = evidence::cookies(&headers).expect("cookies");
-        let received = lineage::receive(&cookies, &scene, |credential| enforcer.judge(credential));
         // On public paths nobody's session counts, so nobody's end cuts.
         let judged = session.filter(|_| !public);
-        let own = judged.map(Lineage::of).into_iter();
+        let own = judged.map(Lineage::of);
         let borne = evidence.bearers.iter().map(|b| b.judged(judged, enforcer.returned_at(&b.lineage.targets)));
+        let borne: Vec<_> = borne.collect();
+        let behind = own.as_ref().or_else(|| borne.first());
+        let in_public = session.map(Lineage::of);
+        let scene_behind = if public { in_public.as_ref() } else { behind };
+        let scene = Scene { app, ring, names: &self.names, behind: scene_behind, public, horizon };
+        let cookies = evidence::cookies(&headers).expect("cookies");
+        let received = lineage::receive(&cookies, &scene, |credential| enforcer.judge(credential));
+        let cookies = received.lineages(behind);
         let ends = judged.map(|session| session.end(&self.config.session)).into_iter();
         let exchange = Exchange {
-            credentials: own.chain(borne).chain(received.lineages(judged)).map(Held::from).collect(),
+            credentials: own.into_iter().chain(borne).chain(cookies).map(Held::from).collect(),
             app: app.key,
             app_name: asked.place.name.into(),
             kind: *dice.pick(&Kind::ALL),
