@@ -5,7 +5,6 @@
 //! in [`SEEDS`].
 
 #![cfg(test)]
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test is loud when it is wrong")]
 
 mod cut;
 mod law;
