@@ -1,7 +1,7 @@
 //! The apps' own cookies on their way through: opened and judged coming in, sealed going out.
 
 use super::{Ask, Endpoints};
-use crate::apps::App;
+use crate::apps::{Access, App};
 use crate::evidence;
 use crate::exchanges::Held;
 use crate::lineage::{self, Dressed, Lineage, Received, Scene};
@@ -26,37 +26,30 @@ impl Derived {
         &self.received.expiries
     }
 
-    /// The credentials that the exchange runs on besides what stands behind it. What grew from that stands and falls with
-    /// it; an older one that had to be re-established is re-established by it.
+    /// The credentials that the exchange runs on besides what stands behind it.
     pub(super) fn held(&self, behind: Option<&Lineage>) -> Vec<Held> {
-        let mut seen = behind.map(|behind| vec![(behind.session, behind.asserted_at)]).unwrap_or_default();
-        let mut held = Vec::new();
-        for kept in &self.received.kept {
-            let lineage = &kept.cookie.lineage;
-            let origin = (lineage.session, lineage.asserted_at);
-            if seen.contains(&origin) {
-                continue;
-            }
-            seen.push(origin);
-            held.push(match behind {
-                Some(behind) => lineage.reestablished_at(behind.asserted_at).into(),
-                None => lineage.clone().into(),
-            });
-        }
-        held
+        self.received.lineages(behind).into_iter().map(Held::from).collect()
     }
 }
 
 impl Endpoints {
     /// Opens and judges the app's cookies of a request, behind which stands `behind`, if that counts. What the app makes now
     /// grows from `root`.
-    pub(super) fn receive(&self, ask: &Ask<'_>, app: &App, behind: Option<&Lineage>, root: Option<Lineage>) -> Derived {
+    pub(super) fn receive(
+        &self,
+        ask: &Ask<'_>,
+        app: &App,
+        by: Access,
+        behind: Option<&Lineage>,
+        root: Option<Lineage>,
+    ) -> Derived {
         if !app.learn {
             return Derived::default();
         }
         let parts = self.parts();
         let horizon = parts.enforcer.horizon(parts.clock.now());
-        let scene = Scene { app, ring: &parts.ring, names: &parts.names, behind, horizon };
+        let scene =
+            Scene { app, ring: &parts.ring, names: &parts.names, behind, public: by == Access::Public, horizon };
         let received = match evidence::cookies(ask.headers) {
             Some(cookies) => lineage::receive(&cookies, &scene, |credential| parts.enforcer.judge(credential)),
             // Nobody can say what is in there: on a public path the app gets no cookie at all.
