@@ -24,12 +24,12 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
 pub use self::cidr::{Cidr, InvalidCidr};
-use self::exchange::Flight;
-pub(crate) use self::exchange::{Cuttable, Patience};
+pub(crate) use self::exchange::Cuttable;
+use self::exchange::arrive;
 use self::headers::Peer;
 use self::kind::{LONG_BODY, kind};
 use self::line::Line;
-pub(crate) use self::line::Lines;
+pub(crate) use self::line::{Lines, Patience};
 use self::minted::Minted;
 use self::screen::{Screened, screen};
 pub(crate) use self::upstream::{Balancer, Pool};
@@ -74,7 +74,7 @@ impl Proxy {
     async fn admit(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Option<Response<Bytes>>> {
         let request = session.req_header();
         if endpoint::asks_for_verdict(request.raw_path()) {
-            Flight::arrive();
+            arrive();
             // Whoever asks takes 2xx for a yes, and a failure towards gRPC has status 200.
             ctx.client = Some(Client::Fetch);
             let trusted = self.peer(session).trusted;
@@ -97,7 +97,7 @@ impl Proxy {
             Some(query) => format!("{path}?{query}"),
             None => path.as_str().to_owned(),
         };
-        let flight = Flight::arrive();
+        let cut = arrive();
         let body = if Endpoints::takes_tokens_in_body(&app, &path) {
             // It is read before anything is decided, and still goes to the app.
             session.enable_retry_buffering();
@@ -117,7 +117,7 @@ impl Proxy {
             target: &target,
             body: body.as_deref(),
         };
-        let admission = self.endpoints.admit(&ask, &app, &flight.cut).await;
+        let admission = self.endpoints.admit(&ask, &app, &cut).await;
         match admission {
             Admission::Answer(response) => Ok(Some(response)),
             Admission::Forward { permit, guard, cookies, derived, tokens, evidence } => {
@@ -161,7 +161,7 @@ impl Proxy {
         host: crate::apps::Host,
         path: CanonicalPath,
     ) -> Result<Response<Bytes>> {
-        Flight::arrive();
+        arrive();
         let Some(body) = self.small_body(session).await? else {
             session.set_keepalive(None);
             return Ok(self.endpoints.body_too_large());
@@ -254,7 +254,6 @@ impl ProxyHttp for Proxy {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
-        session.set_keepalive(Some(self.settings.patience.keep_alive.as_secs()));
         session.set_read_timeout(Some(self.settings.client_timeout));
         session.set_write_timeout(Some(self.settings.client_timeout));
         match self.admit(session, ctx).await? {
