@@ -160,7 +160,7 @@ impl Gateway {
         for app in endpoints.apps().iter() {
             let balancer: GenBackgroundService<Balancer> =
                 background_service(&format!("upstreams of {}", app.name), Pool::balancer(app)?);
-            pools.insert(app.name.clone(), Pool::new(app, balancer.task()));
+            pools.insert(app.name.clone(), Pool::new(balancer.task()));
             balancers.insert(app.name.clone(), balancer.task());
             server.add_service(balancer);
         }
