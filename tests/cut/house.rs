@@ -350,6 +350,11 @@ impl Client {
         self.has(what, |got| got.ended.is_some()).await
     }
 
+    /// Waits for the end, however long it takes.
+    pub(crate) async fn until_it_ends(mut self) -> Option<Duration> {
+        self.got.wait_for(|got| got.ended.is_some()).await.ok()?.ended
+    }
+
     pub(crate) fn now(&self) -> Got {
         self.got.borrow().clone()
     }
