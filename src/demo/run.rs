@@ -125,6 +125,7 @@ speaks_for = ["demo"]
 url = "http://localhost:{port}"
 upstreams = ["http://{app}"]
 idp = "demo"
+derived = [{{ path = "/api/token", response = ["/access_token", "/refresh_token"], request = "refresh_token" }}]
 "#,
         gateway = ports.loopback(0),
         admin = ports.loopback(3),
