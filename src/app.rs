@@ -160,7 +160,7 @@ impl Gateway {
         for app in endpoints.apps().iter() {
             let balancer: GenBackgroundService<Balancer> =
                 background_service(&format!("upstreams of {}", app.name), Pool::balancer(app)?);
-            pools.insert(app.name.clone(), Pool::new(app, balancer.task()));
+            pools.insert(app.name.clone(), Pool::new(balancer.task()));
             balancers.insert(app.name.clone(), balancer.task());
             server.add_service(balancer);
         }
@@ -256,7 +256,7 @@ fn proxy_service(
         trusted_proxies: settings.trusted_proxies,
     };
     let inner = http_proxy(conf, Proxy::new(Arc::clone(endpoints), pools, bounds));
-    let mut service = Service::new("proxy".to_owned(), Lines::new(Cuttable::new(inner, patience)));
+    let mut service = Service::new("proxy".to_owned(), Lines::new(Cuttable::new(inner), patience));
     for address in &settings.listen {
         service.add_tcp(&address.to_string());
     }

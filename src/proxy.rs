@@ -20,18 +20,19 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
 pub use self::cidr::{Cidr, InvalidCidr};
 use self::ctx::{Ctx, Forward};
-use self::exchange::Flight;
-pub(crate) use self::exchange::{Cuttable, Patience};
+pub(crate) use self::exchange::Cuttable;
+use self::exchange::arrive;
 use self::headers::Peer;
 use self::kind::{LONG_BODY, kind};
 use self::line::Line;
-pub(crate) use self::line::Lines;
+pub(crate) use self::line::{Lines, Patience};
 use self::minted::Minted;
 use self::screen::{Screened, screen};
 pub(crate) use self::upstream::{Balancer, Pool};
@@ -75,7 +76,7 @@ impl Proxy {
     async fn admit(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Option<Response<Bytes>>> {
         let request = session.req_header();
         if endpoint::asks_for_verdict(request.raw_path()) {
-            Flight::arrive();
+            arrive();
             // Whoever asks takes 2xx for a yes, and a failure towards gRPC has status 200.
             ctx.client = Some(Client::Fetch);
             let trusted = self.peer(session).trusted;
@@ -98,7 +99,7 @@ impl Proxy {
             Some(query) => format!("{path}?{query}"),
             None => path.as_str().to_owned(),
         };
-        let flight = Flight::arrive();
+        let cut = arrive();
         let body = if Endpoints::takes_tokens_in_body(&app, &path) {
             // It is read before anything is decided, and still goes to the app.
             session.enable_retry_buffering();
@@ -118,7 +119,7 @@ impl Proxy {
             target: &target,
             body: body.as_deref(),
         };
-        let admission = self.endpoints.admit(&ask, &app, &flight.cut).await;
+        let admission = self.endpoints.admit(&ask, &app, &cut).await;
         match admission {
             Admission::Answer(response) => Ok(Some(response)),
             Admission::Forward { permit, guard, cookies, derived, tokens, evidence } => {
@@ -162,7 +163,7 @@ impl Proxy {
         host: crate::apps::Host,
         path: CanonicalPath,
     ) -> Result<Response<Bytes>> {
-        Flight::arrive();
+        arrive();
         let Some(body) = self.small_body(session).await? else {
             session.set_keepalive(None);
             return Ok(self.endpoints.body_too_large());
@@ -207,8 +208,10 @@ impl ProxyHttp for Proxy {
         }
     }
 
+    /// None: answers go out as the app packed them.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
-        session.set_keepalive(Some(self.settings.patience.keep_alive.as_secs()));
         session.set_read_timeout(Some(self.settings.client_timeout));
         session.set_write_timeout(Some(self.settings.client_timeout));
         match self.admit(session, ctx).await? {
@@ -255,8 +258,8 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         match (&ctx.forward, &ctx.app) {
             (Some(forward), Some(app)) => {
-                headers::to_app(request, &forward.permit, app, &self.peer(session))?;
-                headers::opened(request, forward.derived.field())?;
+                let opened = forward.derived.field();
+                headers::to_app(request, &forward.permit, app, &self.peer(session), opened)?;
                 headers::bear(request, &forward.tokens, forward.minted.as_ref().is_some_and(Minted::wants_body))
             }
             _ => Error::e_explain(ErrorType::HTTPStatus(500), "a request without permit reached the upstream hook"),

@@ -2,7 +2,6 @@
 
 use super::{Ask, Endpoints};
 use crate::apps::{Access, App};
-use crate::evidence;
 use crate::exchanges::Held;
 use crate::lineage::{self, Dressed, Lineage, Received, Scene};
 
@@ -38,6 +37,7 @@ impl Endpoints {
     pub(super) fn receive(
         &self,
         ask: &Ask<'_>,
+        cookies: Option<&[(&str, &str)]>,
         app: &App,
         by: Access,
         behind: Option<&Lineage>,
@@ -48,10 +48,10 @@ impl Endpoints {
         }
         let parts = self.parts();
         let horizon = parts.enforcer.horizon(parts.clock.now());
-        let scene =
-            Scene { app, ring: &parts.ring, names: &parts.names, behind, public: by == Access::Public, horizon };
-        let received = match evidence::cookies(ask.headers) {
-            Some(cookies) => lineage::receive(&cookies, &scene, |credential| parts.enforcer.judge(credential)),
+        let public = by == Access::Public;
+        let scene = Scene { app, ring: &parts.ring, names: &parts.names, behind, public, horizon };
+        let received = match cookies {
+            Some(cookies) => lineage::receive(cookies, &scene, |credential| parts.enforcer.judge(credential)),
             // Nobody can say what is in there: on a public path the app gets no cookie at all.
             None => Received { field: Some(vec![]), ..Received::default() },
         };

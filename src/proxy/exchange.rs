@@ -7,7 +7,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,46 +25,24 @@ use crate::exchanges::Cut;
 const GRACE: Duration = Duration::from_millis(20);
 
 tokio::task_local! {
-    /// The exchange that the current task runs.
-    static FLIGHT: Arc<Flight>;
+    /// What ends the exchange that the current task runs.
+    static CUT: Cut;
 }
 
-/// One exchange, as its task sees it.
-#[derive(Debug, Default)]
-pub(super) struct Flight {
-    /// Ends the exchange.
-    pub(super) cut: Cut,
-    /// The request's head is complete: the time for sending it no longer counts.
-    arrived: AtomicBool,
-}
-
-impl Flight {
-    /// The exchange that the current task runs; marks its head as complete.
-    pub(super) fn arrive() -> Arc<Self> {
-        let flight = FLIGHT.try_with(Arc::clone).unwrap_or_default();
-        flight.arrived.store(true, Ordering::Release);
-        flight
+/// Takes note that the head of the current task's request is complete; returns what ends the exchange.
+pub(super) fn arrive() -> Cut {
+    if let Some(line) = Line::current() {
+        line.arrive();
     }
-}
-
-/// Bounds on clients that are slow to ask.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Patience {
-    /// For the head of a request, from its first byte allowed to its last.
-    pub(crate) header_read: Duration,
-    /// For the next request on a connection.
-    pub(crate) keep_alive: Duration,
+    CUT.try_with(Cut::clone).unwrap_or_default()
 }
 
 /// The proxy, with every request cuttable.
-pub(crate) struct Cuttable {
-    inner: Arc<HttpProxy<Proxy>>,
-    patience: Patience,
-}
+pub(crate) struct Cuttable(Arc<HttpProxy<Proxy>>);
 
 impl Cuttable {
-    pub(crate) fn new(inner: HttpProxy<Proxy>, patience: Patience) -> Self {
-        Self { inner: Arc::new(inner), patience }
+    pub(crate) fn new(inner: HttpProxy<Proxy>) -> Self {
+        Self(Arc::new(inner))
     }
 }
 
@@ -76,32 +53,18 @@ impl HttpServerApp for Cuttable {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let flight = Arc::new(Flight::default());
-        // HTTP/2 hands over complete heads. On HTTP/1.1 pingora bounds each read, not their number: a client that
-        // sends a byte now and then would hold its connection for ever.
-        let reused = session.take_connection_user_context().is_some();
-        let limit = match (session.is_http2(), reused) {
-            (true, _) => None,
-            (false, false) => Some(self.patience.header_read),
-            (false, true) => Some(self.patience.header_read + self.patience.keep_alive),
-        };
-        let late = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending().await,
-            }
-            if flight.arrived.load(Ordering::Acquire) {
-                std::future::pending::<()>().await;
-            }
-        };
-        let mut work = pin!(FLIGHT.scope(flight.clone(), self.inner.process_new_http(session, shutdown)));
+        let line = Line::current();
+        if let Some(line) = &line {
+            line.listen(session.take_connection_user_context().is_some());
+        }
+        let cut = Cut::new();
+        let mut work = pin!(CUT.scope(cut.clone(), self.0.process_new_http(session, shutdown)));
         tokio::select! {
             biased;
-            () = flight.cut.cancelled() => {}
+            () = cut.cancelled() => {}
             done = &mut work => return done,
-            () = late => return None,
         }
-        if let Some(line) = Line::current() {
+        if let Some(line) = line {
             line.cut();
             // Whether it ended by itself or has to be dropped, its connection is not used again.
             let _ended = tokio::time::timeout(GRACE, work).await;
@@ -110,14 +73,14 @@ impl HttpServerApp for Cuttable {
     }
 
     async fn http_cleanup(&self) {
-        self.inner.http_cleanup().await;
+        self.0.http_cleanup().await;
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.inner.server_options()
+        self.0.server_options()
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        self.inner.h2_options()
+        self.0.h2_options()
     }
 }

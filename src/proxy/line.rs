@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::exchange::Cuttable;
 use super::frames::Frames;
+use crate::time::Stopwatch;
 
 tokio::task_local! {
     /// The connection that the current task serves. HTTP/2 streams have tasks of their own, and none of it.
@@ -33,9 +34,25 @@ tokio::task_local! {
 /// What WebSockets are told: 1008, policy violation (RFC 6455 §7.4.1), and why.
 const CLOSE: [u8; 19] = *b"\x88\x11\x03\xf0session is over";
 
+/// Bounds on clients that are slow to ask.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Patience {
+    /// For the head of a request, from its first byte to its last; on a new connection from its beginning.
+    pub(crate) header_read: Duration,
+    /// For the first byte of the next request on a connection.
+    pub(crate) keep_alive: Duration,
+}
+
 /// How a connection stands. Everything that touches it runs in the connection's own task: nobody must be woken.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Line {
+    patience: Patience,
+    /// When it began.
+    began: Stopwatch,
+    /// By when the client must have sent what is waited for, in milliseconds from the beginning.
+    deadline: AtomicU64,
+    /// Of the next request nothing has come yet.
+    idle: AtomicBool,
     /// One of the constants below.
     state: AtomicU8,
     /// The app agreed to a WebSocket.
@@ -46,10 +63,61 @@ impl Line {
     const OPEN: u8 = 0;
     const CUT: u8 = 1;
     const ANSWERING: u8 = 2;
+    /// The deadline while no head is waited for.
+    const NONE: u64 = u64::MAX;
+
+    fn new(patience: Patience) -> Self {
+        Self {
+            patience,
+            began: Stopwatch::start(),
+            deadline: AtomicU64::new(Self::NONE),
+            idle: AtomicBool::new(false),
+            state: AtomicU8::new(Self::OPEN),
+            upgraded: AtomicBool::new(false),
+        }
+    }
 
     /// The connection that the current task serves, unless it is one of several streams.
     pub(super) fn current() -> Option<Arc<Self>> {
         LINE.try_with(Arc::clone).ok()
+    }
+
+    /// From now on a request's head is waited for; `again` if the connection has served one before.
+    pub(super) fn listen(&self, again: bool) {
+        self.idle.store(again, Ordering::Release);
+        self.allow(if again { self.patience.keep_alive } else { self.patience.header_read });
+    }
+
+    /// The head is complete: the time for sending it no longer counts.
+    pub(super) fn arrive(&self) {
+        self.deadline.store(Self::NONE, Ordering::Release);
+    }
+
+    /// Something of the client's came in.
+    fn hear(&self) {
+        if self.idle.load(Ordering::Acquire) {
+            self.idle.store(false, Ordering::Release);
+            self.allow(self.patience.header_read);
+        }
+    }
+
+    fn allow(&self, time: Duration) {
+        self.deadline.store(millis(self.began.elapsed().saturating_add(time)), Ordering::Release);
+    }
+
+    /// Ends when the client is late. pingora bounds each read of a head, not their number: a client that sends a byte
+    /// now and then would hold its connection for ever.
+    async fn late(&self) {
+        // One timer for all requests. It is never set for longer than the shortest time that anybody is allowed:
+        // whatever deadline is set while it runs, it ends before that.
+        let shortest = self.patience.header_read.min(self.patience.keep_alive);
+        loop {
+            let left = self.deadline.load(Ordering::Acquire).saturating_sub(millis(self.began.elapsed()));
+            if left == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(left).min(shortest)).await;
+        }
     }
 
     /// From now on nothing comes in and nothing of the app's goes out.
@@ -72,12 +140,19 @@ impl Line {
     }
 }
 
-/// The proxy behind a line on every HTTP/1.1 connection.
-pub(crate) struct Lines(Arc<Cuttable>);
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The proxy behind a line on every HTTP/1.1 connection. HTTP/2 hands over complete heads.
+pub(crate) struct Lines {
+    inner: Arc<Cuttable>,
+    patience: Patience,
+}
 
 impl Lines {
-    pub(crate) fn new(inner: Cuttable) -> Self {
-        Self(Arc::new(inner))
+    pub(crate) fn new(inner: Cuttable, patience: Patience) -> Self {
+        Self { inner: Arc::new(inner), patience }
     }
 }
 
@@ -85,15 +160,19 @@ impl Lines {
 impl ServerApp for Lines {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         if stream.selected_alpn_proto() == Some(ALPN::H2) {
-            return self.0.process_new(stream, shutdown).await;
+            return self.inner.process_new(stream, shutdown).await;
         }
-        let line = Arc::<Line>::default();
+        let line = Arc::new(Line::new(self.patience));
         let stream = Box::new(Told { inner: stream, line: Arc::clone(&line), frames: None, said: false });
-        LINE.scope(line, self.0.process_new(stream, shutdown)).await
+        tokio::select! {
+            biased;
+            stream = LINE.scope(Arc::clone(&line), self.inner.process_new(stream, shutdown)) => stream,
+            () = line.late() => None,
+        }
     }
 
     async fn cleanup(&self) {
-        self.0.cleanup().await;
+        self.inner.cleanup().await;
     }
 }
 
@@ -143,7 +222,12 @@ impl AsyncRead for Told {
         if self.line.state() != Line::OPEN {
             return Poll::Ready(Err(self.over(cx)));
         }
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.line.hear();
+        }
+        read
     }
 }
 

@@ -31,19 +31,17 @@ const TRIES: usize = 256;
 pub(crate) type Balancer = LoadBalancer<RoundRobin>;
 
 /// How to reach the servers of one app.
-pub(crate) struct Pool {
-    balancer: Arc<Balancer>,
-    options: PeerOptions,
-    server_name: Option<String>,
-    /// Keeps connections of this app apart from all others: pingora's own key knows neither the trusted certificates
-    /// nor the protocol.
-    group: u64,
-}
+pub(crate) struct Pool(Arc<Balancer>);
 
 impl Pool {
     /// The balancer of `app`'s servers, to be run as a background service. Servers given by address are there at once.
     pub(crate) fn balancer(app: &App) -> Result<Balancer> {
-        let names = Names(app.upstreams.clone());
+        let names = Names {
+            upstreams: app.upstreams.clone(),
+            options: options(app),
+            server_name: app.transport.server_name.clone(),
+            group: hash(&app.name),
+        };
         let mut balancer = Balancer::from_backends(Backends::new(Box::new(names)));
         balancer.set_health_check(health_check(app)?);
         balancer.health_check_frequency = Some(CHECK_EVERY);
@@ -55,39 +53,33 @@ impl Pool {
         Ok(balancer)
     }
 
-    /// The pool of `app` over its running balancer.
-    pub(crate) fn new(app: &App, balancer: Arc<Balancer>) -> Self {
-        Self { balancer, options: options(app), server_name: app.transport.server_name.clone(), group: hash(&app.name) }
+    /// The pool over its running balancer.
+    pub(crate) const fn new(balancer: Arc<Balancer>) -> Self {
+        Self(balancer)
     }
 
     /// The server whose turn it is. If all look ill, one is tried all the same: the check may be wrong.
     pub(crate) fn next(&self) -> Result<HttpPeer> {
-        let known = self.balancer.backends().get_backend();
+        let known = self.0.backends().get_backend();
         match known.first() {
             // The only one is the answer, whether it looks ill or not.
-            Some(only) if known.len() == 1 => self.peer(only),
-            _ => self.peer(&self.select()?),
+            Some(only) if known.len() == 1 => peer(only),
+            _ => peer(&self.select()?),
         }
     }
 
     fn select(&self) -> Result<Backend> {
-        self.balancer
+        self.0
             .select(b"", TRIES)
-            .or_else(|| self.balancer.select_with(b"", TRIES, |_, _| true))
+            .or_else(|| self.0.select_with(b"", TRIES, |_, _| true))
             .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no address for any upstream of the app"))
     }
+}
 
-    fn peer(&self, backend: &Backend) -> Result<HttpPeer> {
-        let upstream = backend
-            .ext
-            .get::<Upstream>()
-            .ok_or_else(|| Error::explain(ErrorType::InternalError, "an upstream without settings"))?;
-        let name = self.server_name.as_ref().unwrap_or(&upstream.host);
-        let mut peer = HttpPeer::new(backend, upstream.tls, if upstream.tls { name.clone() } else { String::new() });
-        peer.options = self.options.clone();
-        peer.group_key = self.group;
-        Ok(peer)
-    }
+/// What [`Names`] says of a server.
+fn peer(backend: &Backend) -> Result<HttpPeer> {
+    let peer = backend.ext.get::<HttpPeer>().cloned();
+    peer.ok_or_else(|| Error::explain(ErrorType::InternalError, "an upstream without settings"))
 }
 
 fn hash(text: &str) -> u64 {
@@ -96,14 +88,31 @@ fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
-/// Turns the names of an app's servers into addresses.
-struct Names(Vec<Upstream>);
+/// Turns the names of an app's servers into addresses, each with all that it takes to connect there.
+struct Names {
+    upstreams: Vec<Upstream>,
+    options: PeerOptions,
+    server_name: Option<String>,
+    /// Keeps connections of this app apart from all others: pingora's own key knows neither the trusted certificates
+    /// nor the protocol.
+    group: u64,
+}
+
+impl Names {
+    fn peer(&self, upstream: &Upstream, address: std::net::SocketAddr) -> HttpPeer {
+        let name = self.server_name.as_ref().unwrap_or(&upstream.host);
+        let mut peer = HttpPeer::new(address, upstream.tls, if upstream.tls { name.clone() } else { String::new() });
+        peer.options = self.options.clone();
+        peer.group_key = self.group;
+        peer
+    }
+}
 
 #[async_trait]
 impl ServiceDiscovery for Names {
     async fn discover(&self) -> Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
         let mut found = BTreeSet::new();
-        for upstream in &self.0 {
+        for upstream in &self.upstreams {
             let literal = upstream.host.trim_start_matches('[').trim_end_matches(']').parse();
             let addresses: Vec<_> = match literal {
                 Ok(ip) => vec![std::net::SocketAddr::new(ip, upstream.port)],
@@ -118,7 +127,7 @@ impl ServiceDiscovery for Names {
             };
             found.extend(addresses.into_iter().map(|address| {
                 let mut ext = http::Extensions::new();
-                ext.insert(upstream.clone());
+                ext.insert(self.peer(upstream, address));
                 Backend { addr: SocketAddr::Inet(address), weight: 1, ext }
             }));
         }

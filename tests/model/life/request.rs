@@ -34,7 +34,8 @@ impl World<'_> {
             Asks::Person { by, .. } => (by, false),
         };
         let horizon = enforcer.horizon(now);
-        let mut evidence = Evidence::from(evidence::collect(&headers, app, ring, &self.config.session, now));
+        let cookies = evidence::cookies(&headers).expect("cookies");
+        let mut evidence = Evidence::from(evidence::collect(Some(&cookies), app, ring, &self.config.session, now));
         let borne = evidence::in_headers(&headers, by, &Reading { app, ring, horizon, now });
         (evidence.bearers, evidence.bad_token) = (borne.bearers, borne.bad);
         let counts = |session: &&Session| !public || enforcer.judge(&session.credential(app.key)).is_clear();
@@ -48,7 +49,6 @@ impl World<'_> {
         let in_public = session.map(Lineage::of);
         let scene_behind = if public { in_public.as_ref() } else { behind };
         let scene = Scene { app, ring, names: &self.names, behind: scene_behind, public, horizon };
-        let cookies = evidence::cookies(&headers).expect("cookies");
         let received = lineage::receive(&cookies, &scene, |credential| enforcer.judge(credential));
         let cookies = received.lineages(behind);
         let ends = judged.map(|session| session.end(&self.config.session)).into_iter();
