@@ -24,7 +24,9 @@ use crate::{Dice, seeds};
 const STEPS: usize = 50_000;
 /// Steps after which a world ends: its list of all that happened is read through again and again.
 const ROUND: usize = 250;
+
 impl World<'_> {
+    /// Something happens, mostly a request; then everything in flight is looked at.
     fn step(&mut self, dice: &mut Dice, counted: &mut Counted) {
         self.now += dice.below(14);
         match dice.below(100) {
@@ -53,6 +55,7 @@ impl World<'_> {
             98 if dice.one_in(3) => self.starts_again(dice),
             _ => {}
         }
+        self.agrees(dice);
         forget(&mut self.sessions, 24, dice);
         forget(&mut self.cookies, 24, dice);
         forget(&mut self.tokens, 16, dice);
@@ -135,6 +138,19 @@ impl World<'_> {
             facts.push(Fact::random(dice, facts[0].issuer, TargetKind::User));
         }
         Signal { facts, apps, mode, cut_off }
+    }
+
+    /// Whatever the step was: what the laws ended is cut, nobody else's is, and what goes on is clear.
+    fn agrees(&self, dice: &mut Dice) {
+        for flight in &self.flights {
+            assert_eq!(flight.cut.is_cancelled(), flight.over, "{:?} in {}", flight.held, flight.app);
+        }
+        let going: Vec<_> = self.flights.iter().filter(|flight| !flight.over).collect();
+        if !going.is_empty() {
+            let flight = *dice.pick(&going);
+            let lawful = flight.held.iter().all(|basis| stands(&self.happened, basis, flight.app).is_clear());
+            assert!(lawful && self.enforcer.judge_again(&flight.guard).is_clear(), "{:?}", flight.held);
+        }
     }
 
     /// Puts in force what happened, and looks at everything in flight.
