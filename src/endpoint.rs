@@ -175,7 +175,12 @@ impl Endpoints {
 
     /// What a request shows on `app`.
     fn evidence(&self, headers: &HeaderMap, app: &App) -> Evidence {
-        evidence::collect(headers, app, &self.0.ring, &self.0.session, self.0.clock.now()).into()
+        self.evidence_in(evidence::cookies(headers).as_deref(), app)
+    }
+
+    /// What the cookies of a request show on `app`.
+    fn evidence_in(&self, cookies: Option<&[(&str, &str)]>, app: &App) -> Evidence {
+        evidence::collect(cookies, app, &self.0.ring, &self.0.session, self.0.clock.now()).into()
     }
 
     /// The session of a call, if it is one and no revocation covers it.

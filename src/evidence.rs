@@ -5,6 +5,7 @@
 
 mod bearer;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -144,23 +145,41 @@ impl Evidence {
 pub fn cookies(headers: &HeaderMap) -> Option<Vec<(&str, &str)>> {
     let mut found = Vec::new();
     for field in headers.get_all(COOKIE) {
-        for pair in field.to_str().ok()?.split(';') {
-            if pair.trim().is_empty() {
-                continue;
-            }
+        let text = field.to_str().ok()?;
+        for pair in pairs(text.as_bytes()).filter_map(|pair| text.get(pair)) {
             if found.len() == MAX_COOKIES {
                 return None;
             }
-            let (name, value) = pair.split_once('=').unwrap_or(("", pair));
-            found.push((name.trim(), value.trim()));
+            let equals = pair.bytes().position(|byte| byte == b'=');
+            let (name, value) =
+                equals.and_then(|at| Some((pair.get(..at)?, pair.get(at + 1..)?))).unwrap_or(("", pair));
+            found.push((name.trim_ascii_end(), value.trim_ascii_start()));
         }
     }
     Some(found)
 }
 
-/// Collects what the cookies of a request for `app` show.
-pub fn collect(headers: &HeaderMap, app: &App, ring: &KeyRing, settings: &session::Settings, now: Timestamp) -> Shown {
-    match session(headers, app, ring, settings, now) {
+/// Where in a `Cookie` field each cookie stands, without the blanks around it. What is empty is none.
+pub fn pairs(field: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let ends = memchr::memchr_iter(b';', field).chain([field.len()]);
+    let parts = ends.scan(0, |next, end| Some(std::mem::replace(next, end + 1)..end));
+    let trimmed = |part: Range<usize>| {
+        let text = field.get(part.clone())?;
+        let blanks = text.len() - text.trim_ascii_start().len();
+        Some(part.start + blanks..part.start + blanks + text.trim_ascii().len())
+    };
+    parts.filter_map(trimmed).filter(|pair| !pair.is_empty())
+}
+
+/// Collects what the [`cookies`] of a request for `app` show.
+pub fn collect(
+    cookies: Option<&[(&str, &str)]>,
+    app: &App,
+    ring: &KeyRing,
+    settings: &session::Settings,
+    now: Timestamp,
+) -> Shown {
+    match session(cookies, app, ring, settings, now) {
         Ok(None) => Shown::Nothing,
         Ok(Some((session, renew))) => Shown::Session { session: Box::new(session), renew },
         Err(why) => Shown::Unusable(why),
@@ -168,14 +187,14 @@ pub fn collect(headers: &HeaderMap, app: &App, ring: &KeyRing, settings: &sessio
 }
 
 fn session(
-    headers: &HeaderMap,
+    cookies: Option<&[(&str, &str)]>,
     app: &App,
     ring: &KeyRing,
     settings: &session::Settings,
     now: Timestamp,
 ) -> Result<Option<(Session, bool)>, Unusable> {
-    let cookies = cookies(headers).ok_or(Unusable::Malformed)?;
-    let Some(sealed) = session::gather(cookies.into_iter()).map_err(|session::Scattered| Unusable::Scattered)? else {
+    let cookies = cookies.ok_or(Unusable::Malformed)?.iter().copied();
+    let Some(sealed) = session::gather(cookies).map_err(|session::Scattered| Unusable::Scattered)? else {
         return Ok(None);
     };
     let session = Session::open(ring, app.origin.host().as_str(), &sealed).map_err(Unusable::Seal)?;
@@ -231,7 +250,7 @@ mod tests {
             headers.append(COOKIE, http::HeaderValue::from_bytes(field.as_bytes()).expect("value"));
         }
         let app = crate::apps::tests::app("wiki", "https://wiki.example");
-        collect(&headers, &app, ring, &SETTINGS, Timestamp::from_secs(now))
+        collect(cookies(&headers).as_deref(), &app, ring, &SETTINGS, Timestamp::from_secs(now))
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl AppCookie {
 
 /// What a seal is bound to. No realm's name and no cookie's name has a line break.
 fn context(app: &App, name: &str) -> String {
-    format!("{}\n{name}", app.realm)
+    [app.realm.as_str(), "\n", name].concat()
 }
 
 /// The names of cookies that apps were seen to hide from scripts.

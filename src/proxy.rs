@@ -300,8 +300,8 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         match (&ctx.forward, &ctx.app) {
             (Some(forward), Some(app)) => {
-                headers::to_app(request, &forward.permit, app, &self.peer(session))?;
-                headers::opened(request, forward.derived.field())?;
+                let opened = forward.derived.field();
+                headers::to_app(request, &forward.permit, app, &self.peer(session), opened)?;
                 headers::bear(request, &forward.tokens, forward.minted.as_ref().is_some_and(Minted::wants_body))
             }
             _ => Error::e_explain(ErrorType::HTTPStatus(500), "a request without permit reached the upstream hook"),

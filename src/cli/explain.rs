@@ -129,7 +129,8 @@ fn cookie(config: &Config, app: &App, asked: &Explain) -> Result<Option<(String,
     let value = text.strip_prefix("Cookie:").or_else(|| text.strip_prefix("cookie:")).unwrap_or(text).trim();
     let value = HeaderValue::from_str(value).map_err(|_| format!("{}: it is no `Cookie` header", path.display()))?;
     let headers = HeaderMap::from_iter([(COOKIE, value)]);
-    let found = evidence::collect(&headers, app, &config.keys, &config.session, Clock::System.now());
+    let cookies = evidence::cookies(&headers);
+    let found = evidence::collect(cookies.as_deref(), app, &config.keys, &config.session, Clock::System.now());
     let shown = match &found {
         Shown::Nothing => "it holds no session".to_owned(),
         Shown::Unusable(why) => format!("it holds no usable session: `{}`", why.word()),

@@ -9,7 +9,7 @@ use super::{Derived, Endpoints, Tokens, answer};
 use crate::apps::{Access, App, CanonicalPath};
 use crate::audit::Event;
 use crate::decision::{self, Client, Decision, Permit, Refusal};
-use crate::evidence::{Bearer, Evidence, Maker};
+use crate::evidence::{self, Bearer, Evidence, Maker};
 use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
 use crate::lineage::Lineage;
 use crate::page::Page;
@@ -50,7 +50,9 @@ pub(crate) struct Ask<'a> {
 impl Endpoints {
     /// Decides on a request for `app`; if it is let in, `cut` ends it.
     pub(crate) async fn admit(&self, ask: &Ask<'_>, app: &Arc<App>, cut: &Cut) -> Admission {
-        let mut evidence = self.evidence(ask.headers, app);
+        let given = evidence::cookies(ask.headers);
+        let given = given.as_deref();
+        let mut evidence = self.evidence_in(given, app);
         let by = app.asks(ask.path).by();
         let Ok(tokens) = self.bear(ask, app, by, &mut evidence).await else {
             return Admission::Answer(self.cannot_ask(ask.client));
@@ -64,10 +66,10 @@ impl Endpoints {
         let derived = if public {
             let judged = evidence.session().map(Lineage::of);
             let judged = judged.filter(|lineage| self.0.enforcer.judge(&lineage.credential(app.key)).is_clear());
-            self.receive(ask, app, judged.as_ref(), judged.clone())
+            self.receive(ask, given, app, judged.as_ref(), judged.clone())
         } else {
             let first = evidence.bearers.first().map(|bearer| bearer.lineage.clone());
-            self.receive(ask, app, behind, own.clone().or(first))
+            self.receive(ask, given, app, behind, own.clone().or(first))
         };
         let bearers = evidence.bearers.as_slice();
         let cookies = derived.held(behind);

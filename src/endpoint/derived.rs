@@ -2,7 +2,6 @@
 
 use super::{Ask, Endpoints};
 use crate::apps::App;
-use crate::evidence;
 use crate::exchanges::Held;
 use crate::lineage::{self, Dressed, Lineage, Received, Scene};
 
@@ -50,15 +49,22 @@ impl Derived {
 impl Endpoints {
     /// Opens and judges the app's cookies of a request, behind which stands `behind`, if that counts. What the app makes now
     /// grows from `root`.
-    pub(super) fn receive(&self, ask: &Ask<'_>, app: &App, behind: Option<&Lineage>, root: Option<Lineage>) -> Derived {
+    pub(super) fn receive(
+        &self,
+        ask: &Ask<'_>,
+        cookies: Option<&[(&str, &str)]>,
+        app: &App,
+        behind: Option<&Lineage>,
+        root: Option<Lineage>,
+    ) -> Derived {
         if !app.learn {
             return Derived::default();
         }
         let parts = self.parts();
         let horizon = parts.enforcer.horizon(parts.clock.now());
         let scene = Scene { app, ring: &parts.ring, names: &parts.names, behind, horizon };
-        let received = match evidence::cookies(ask.headers) {
-            Some(cookies) => lineage::receive(&cookies, &scene, |credential| parts.enforcer.judge(credential)),
+        let received = match cookies {
+            Some(cookies) => lineage::receive(cookies, &scene, |credential| parts.enforcer.judge(credential)),
             // Nobody can say what is in there: on a public path the app gets no cookie at all.
             None => Received { field: Some(vec![]), ..Received::default() },
         };

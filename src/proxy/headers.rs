@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{OrErr, Result};
 
 use crate::apps::{App, HeaderProfile};
 use crate::decision::Permit;
 use crate::endpoint::Tokens;
+use crate::evidence;
 use crate::lineage::Dressed;
 use crate::session::{OURS, Person};
 
@@ -52,11 +53,18 @@ pub(super) struct Peer {
     pub(super) trusted: bool,
 }
 
-/// Makes the request what the app may see: claims and our cookies out, the person of the permit in.
-pub(super) fn to_app(request: &mut RequestHeader, permit: &Permit, app: &App, peer: &Peer) -> Result<()> {
+/// Makes the request what the app may see: claims and our cookies out, the person of the permit in. `opened` stands for
+/// all cookies that the request brought, if some of them were sealed.
+pub(super) fn to_app(
+    request: &mut RequestHeader,
+    permit: &Permit,
+    app: &App,
+    peer: &Peer,
+    opened: Option<&[u8]>,
+) -> Result<()> {
     let chain = peer.trusted.then(|| joined(request, "x-forwarded-for")).flatten();
     strip_claims(request);
-    strip_own_cookies(request)?;
+    pass_cookies(request, opened)?;
     request.remove_header(&HTTP2_SETTINGS);
     let address = peer.address.map(text).unwrap_or_default();
     let chain = match chain {
@@ -111,23 +119,28 @@ fn spells(name: &str, start: &str) -> bool {
     name.len() >= start.len() && name.bytes().zip(start.bytes()).all(|(n, s)| n == s || (n == b'_' && s == b'-'))
 }
 
-/// Removes our cookies and joins the rest into the one field that HTTP/1.1 knows (RFC 9113 §8.2.3).
-fn strip_own_cookies(request: &mut RequestHeader) -> Result<()> {
+/// Leaves our cookies out and joins the rest into the one field that HTTP/1.1 knows (RFC 9113 §8.2.3).
+fn pass_cookies(request: &mut RequestHeader, opened: Option<&[u8]>) -> Result<()> {
+    let theirs = opened.map_or_else(|| theirs(&request.headers), <[u8]>::to_vec);
+    if theirs.is_empty() {
+        request.remove_header(&header::COOKIE);
+        return Ok(());
+    }
+    request.insert_header("cookie", theirs)
+}
+
+/// All cookies but ours.
+fn theirs(headers: &HeaderMap) -> Vec<u8> {
     let mut theirs = Vec::new();
-    for field in request.headers.get_all(header::COOKIE) {
-        let pairs = field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        for pair in pairs.filter(|pair| !pair.is_empty() && !is_ours(pair)) {
+    for field in headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes) {
+        for pair in evidence::pairs(field).filter_map(|pair| field.get(pair)).filter(|pair| !is_ours(pair)) {
             if !theirs.is_empty() {
                 theirs.extend_from_slice(b"; ");
             }
             theirs.extend_from_slice(pair);
         }
     }
-    if theirs.is_empty() {
-        request.remove_header(&header::COOKIE);
-        return Ok(());
-    }
-    request.insert_header("cookie", theirs)
+    theirs
 }
 
 /// True if a cookie pair is one of ours.
@@ -173,13 +186,6 @@ pub(super) fn to_client(response: &mut ResponseHeader, ours: &[String]) -> Resul
         response.append_header("set-cookie", cookie.as_str())?;
     }
     Ok(())
-}
-
-/// Gives the app its cookies out of their seals: `field` stands for all that the request brought.
-pub(super) fn opened(request: &mut RequestHeader, field: Option<&[u8]>) -> Result<()> {
-    let Some(field) = field else { return Ok(()) };
-    request.remove_header("cookie");
-    if field.is_empty() { Ok(()) } else { request.insert_header("cookie", field) }
 }
 
 /// Gives the app its tokens out of their seals, and asks for an answer that can be read where it makes new ones.
@@ -276,7 +282,7 @@ mod tests {
         }
         let (app, permit) = public();
         let peer = Peer { address: "192.0.2.7".parse().ok(), trusted };
-        to_app(&mut request, &permit, &app, &peer).expect("headers");
+        to_app(&mut request, &permit, &app, &peer, None).expect("headers");
         request
     }
 
@@ -356,7 +362,7 @@ mod tests {
         let field = HeaderValue::from_bytes(b"__Host-portcullis=x; name=J\xfcrgen").expect("value");
         request.append_header("cookie", field).expect("header");
         let (app, permit) = public();
-        to_app(&mut request, &permit, &app, &Peer { address: None, trusted: false }).expect("headers");
+        to_app(&mut request, &permit, &app, &Peer { address: None, trusted: false }, None).expect("headers");
         let cookies: Vec<_> = request.headers.get_all("cookie").iter().map(HeaderValue::as_bytes).collect();
         assert_eq!(cookies, [b"name=J\xfcrgen"]);
     }

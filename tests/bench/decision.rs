@@ -13,7 +13,7 @@ use portcullis::apps::{
 };
 use portcullis::decision::{Client, Decision, Request, decide};
 use portcullis::enforcer::{self, Enforcer};
-use portcullis::evidence::{Evidence, collect};
+use portcullis::evidence::{Evidence, collect, cookies};
 use portcullis::exchanges::{self, Cut, Exchange, Held, Kind};
 use portcullis::identity::{AppKey, Email, Identity, Issuer, Target, TargetKind};
 use portcullis::revocation::{Mode, Origin as From, Reach, Revocation, Whom};
@@ -126,7 +126,8 @@ fn decisions(criterion: &mut Criterion) {
                 let host = Host::parse(black_box("wiki.example.com")).expect("host");
                 let path = CanonicalPath::parse(black_box("/doku.php")).expect("path");
                 let app = apps.find(&host, &path).expect("app");
-                let evidence = Evidence::from(collect(black_box(&headers), app, &ring, &SESSION, NOW));
+                let evidence =
+                    Evidence::from(collect(cookies(black_box(&headers)).as_deref(), app, &ring, &SESSION, NOW));
                 let held = evidence.session().map(|s| Held {
                     targets: s.targets.clone(),
                     asserted_at: s.asserted_at,
