@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
@@ -252,6 +253,9 @@ impl ProxyHttp for Proxy {
             _in_flight: self.endpoints.metrics().request_begins(),
         }
     }
+
+    /// None: answers go out as the app packed them.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         session.set_read_timeout(Some(self.settings.client_timeout));
