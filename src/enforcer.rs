@@ -191,6 +191,7 @@ mod tests {
         revocation(vec![target(TargetKind::User, user)])
     }
 
+    /// One step of a request or of a revocation.
     #[derive(Copy, Clone, Debug, PartialEq)]
     enum Step {
         Enter,
@@ -199,42 +200,111 @@ mod tests {
         Cut,
     }
 
-    /// Every order of the four steps in which each side keeps its own order.
-    fn interleavings() -> Vec<[Step; 4]> {
-        use Step::{Check, Cut, Enter, Insert};
-        vec![
-            [Enter, Check, Insert, Cut],
-            [Enter, Insert, Check, Cut],
-            [Enter, Insert, Cut, Check],
-            [Insert, Enter, Check, Cut],
-            [Insert, Enter, Cut, Check],
-            [Insert, Cut, Enter, Check],
-        ]
+    const REQUEST: &[Step] = &[Step::Enter, Step::Check];
+    const REVOCATION: &[Step] = &[Step::Insert, Step::Cut];
+
+    /// Every way to put the steps of all sides in one row, each with the number of its side, in which each side keeps its own
+    /// order.
+    fn interleavings(sides: &[&[Step]]) -> Vec<Vec<(usize, Step)>> {
+        if sides.iter().all(|steps| steps.is_empty()) {
+            return vec![vec![]];
+        }
+        let mut all = Vec::new();
+        for (n, side) in sides.iter().enumerate() {
+            let Some((first, rest)) = side.split_first() else { continue };
+            let mut left = sides.to_vec();
+            left[n] = rest;
+            all.extend(interleavings(&left).into_iter().map(|row| [vec![(n, *first)], row].concat()));
+        }
+        all
+    }
+
+    /// The sides that meet, and in how many ways they can: (sum of steps)! / product of (steps of each side)!.
+    const MEETINGS: [(&[&[Step]], usize); 4] = [
+        (&[REQUEST, REVOCATION], 6),
+        (&[REQUEST, REQUEST, REVOCATION], 90),
+        (&[REQUEST, REVOCATION, REVOCATION], 90),
+        (&[REQUEST, REQUEST, REVOCATION, REVOCATION], 2520),
+    ];
+
+    #[test]
+    fn the_interleavings_are_all_that_there_are() {
+        for (sides, number) in MEETINGS {
+            let mut all: Vec<_> = interleavings(sides).iter().map(|row| format!("{row:?}")).collect();
+            all.sort();
+            all.dedup();
+            assert_eq!(all.len(), number, "{} sides", sides.len());
+        }
+    }
+
+    /// Whom the revocations of a test are about: all of them Ann, none of them Bob.
+    fn of_ann() -> Vec<Revocation> {
+        let both = || vec![target(TargetKind::User, "ann"), target(TargetKind::Group, "staff")];
+        let wiki = || Reach::Apps(vec!["wiki".into()]);
+        let terminate = [
+            of_user("ann"),
+            revocation(both()),
+            Revocation { reach: wiki(), ..of_user("ann") },
+            Revocation { reach: wiki(), ..revocation(both()) },
+        ];
+        let reestablish = terminate.clone().map(|known| Revocation { mode: Mode::Reestablish, ..known });
+        terminate.into_iter().chain(reestablish).collect()
     }
 
     #[test]
-    fn in_every_interleaving_a_revoked_exchange_is_refused_or_cut() {
-        for steps in interleavings() {
-            let enforcer = enforcer();
-            let (ann, cut) = (of_user("ann"), Cut::new());
-            let mut guard = None;
-            let mut refused = false;
-            for step in steps {
-                match step {
-                    Step::Enter => {
-                        guard = Some(enforcer.exchanges.enter(exchange(&enforcer, "ann"), &cut).expect("room"));
-                    }
-                    Step::Check => {
-                        refused = !guard.as_ref().expect("entered before").judge(&enforcer.set).is_clear();
-                    }
-                    Step::Insert => enforcer.set.insert(&ann, &enforcer.ring.hashers()),
-                    Step::Cut => {
-                        enforcer.exchanges.cut_covered(&enforcer.keys(&ann), &enforcer.set);
-                    }
+    fn in_every_interleaving_a_revoked_exchange_is_refused_or_cut_and_nobody_elses_is() {
+        let kinds = of_ann();
+        for (sides, number) in MEETINGS {
+            for (n, row) in interleavings(sides).iter().enumerate() {
+                // Every kind in every row; in turn, where there are thousands.
+                let few = number < 1_000;
+                for kind in kinds.iter().enumerate().filter(|(k, _)| few || n % kinds.len() == *k).map(|(_, kind)| kind)
+                {
+                    meet(sides, row, kind);
                 }
             }
-            assert!(refused || cut.is_cancelled(), "{steps:?}: ann's exchange lives on");
         }
+    }
+
+    /// Lets the sides meet in that row. The last revocation is of that kind, one before it of the other mode.
+    fn meet(sides: &[&[Step]], row: &[(usize, Step)], kind: &Revocation) {
+        let enforcer = enforcer();
+        let other = if kind.mode == Mode::Terminate { Mode::Reestablish } else { Mode::Terminate };
+        let last = sides.len() - 1;
+        let of_side = |n| if n == last { kind.clone() } else { Revocation { mode: other, ..of_user("ann") } };
+        let bob = Cut::new();
+        let (_, bobs) = enforcer.admit(exchange(&enforcer, "bob"), &bob).expect("room");
+        let cuts: Vec<_> = sides.iter().map(|_| Cut::new()).collect();
+        let mut guards: Vec<_> = sides.iter().map(|_| None).collect();
+        let (mut refused, mut ended) = (vec![false; sides.len()], 0);
+        for (n, step) in row {
+            match step {
+                Step::Enter => {
+                    // One request is Ann's, another is hers and Bob's.
+                    let mut entering = exchange(&enforcer, "ann");
+                    if *n == 1 {
+                        entering.credentials.insert(0, held(&enforcer, &[(TargetKind::User, "bob")]));
+                    }
+                    guards[*n] = Some(enforcer.exchanges.enter(entering, &cuts[*n]).expect("room"));
+                }
+                Step::Check => {
+                    let guard: &Guard = guards[*n].as_ref().expect("entered before");
+                    refused[*n] = !guard.judge(&enforcer.set).is_clear();
+                }
+                Step::Insert => enforcer.set.insert(&of_side(*n), &enforcer.ring.hashers()),
+                Step::Cut => {
+                    let keys = enforcer.keys(&of_side(*n));
+                    ended += enforcer.exchanges.cut_covered(&keys, &enforcer.set).total();
+                }
+            }
+        }
+        let requests: Vec<_> = (0..sides.len()).filter(|n| sides[*n] == REQUEST).collect();
+        for n in &requests {
+            assert!(refused[*n] || cuts[*n].is_cancelled(), "{row:?}: an exchange of ann's lives on after {kind:?}");
+        }
+        let cancelled = requests.iter().filter(|n| cuts[**n].is_cancelled()).count();
+        assert_eq!(ended, cancelled, "{row:?}: each is counted once");
+        assert!(!bob.is_cancelled() && bobs.judge(&enforcer.set).is_clear(), "{row:?}: bob's was ended by {kind:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! a request without credential is nobody's.
 
 mod bearer;
+mod root;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use http::HeaderMap;
 use http::header::COOKIE;
 
 pub use self::bearer::{Borne, Reading, Scheme, in_body, in_headers};
+pub use self::root::{Root, oldest};
 use crate::apps::App;
 use crate::lineage::Lineage;
 use crate::seal::{KeyRing, OpenError};
@@ -90,6 +92,18 @@ pub struct Bearer {
     pub person: Arc<Person>,
     /// When it ends at the latest.
     pub ends_at: Timestamp,
+}
+
+impl Bearer {
+    /// What is judged of it. What the app made lives on, after a re-establishment, once its person has signed in again: in
+    /// the session beside it or, at `returned_at`, anywhere else. What the IdP made says for itself when that was.
+    pub fn judged(&self, session: Option<&Session>, returned_at: Option<Timestamp>) -> Lineage {
+        let back = match self.maker {
+            Maker::App => session.map(|session| session.asserted_at).max(returned_at),
+            Maker::Idp => None,
+        };
+        back.map_or_else(|| self.lineage.clone(), |moment| self.lineage.reestablished_at(moment))
+    }
 }
 
 /// What a request shows of who is behind it: everything of it must be clear (law 5).
@@ -240,7 +254,7 @@ mod tests {
             session_expiry: None,
         };
         let now = Timestamp::from_secs(1000);
-        let session = Session::begin(SessionId([1; 16]), idp, &identity, vec![], ring, &SETTINGS, now);
+        let session = Session::begin(SessionId([1; 16]), idp, &identity, vec![], ring, now);
         session.seal(ring, "wiki.example").expect("sealed").remove(0).1
     }
 

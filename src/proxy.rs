@@ -1,6 +1,7 @@
 //! The request path on pingora. Each hook translates and calls; nothing is decided here.
 
 mod cidr;
+mod ctx;
 mod exchange;
 mod frames;
 mod headers;
@@ -25,6 +26,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
 pub use self::cidr::{Cidr, InvalidCidr};
+use self::ctx::{Ctx, Forward};
 pub(crate) use self::exchange::Cuttable;
 use self::exchange::arrive;
 use self::headers::Peer;
@@ -34,11 +36,10 @@ pub(crate) use self::line::{Lines, Patience};
 use self::minted::Minted;
 use self::screen::{Screened, screen};
 pub(crate) use self::upstream::{Balancer, Pool};
-use crate::apps::{App, CanonicalPath, Field};
-use crate::decision::{Client, Permit};
-use crate::endpoint::{self, Admission, Ask, Derived, Endpoints, Tokens};
-use crate::evidence::Evidence;
-use crate::exchanges::{Guard, Kind};
+use crate::apps::{CanonicalPath, Field};
+use crate::decision::Client;
+use crate::endpoint::{self, Admission, Ask, Endpoints};
+use crate::exchanges::Kind;
 use crate::time::Stopwatch;
 
 /// What the proxy must know beyond what the endpoints know.
@@ -187,53 +188,6 @@ impl Proxy {
         let ask = Ask { headers: &head.headers, method: &head.method, path: &path, client, target, body: None };
         let forward = ctx.forward.as_ref()?;
         Some(self.endpoints.interrupted(ctx.app.as_deref()?, &ask, &forward.evidence, &forward.guard))
-    }
-}
-
-/// What one request carries through the hooks.
-pub(crate) struct Ctx {
-    started: Stopwatch,
-    client: Option<Client>,
-    app: Option<Arc<App>>,
-    forward: Option<Forward>,
-    body_seen: u64,
-    body_sent: u64,
-    answered: Option<StatusCode>,
-    /// Counts the request as in flight, to the end of its life.
-    _in_flight: crate::metrics::InFlight,
-}
-
-struct Forward {
-    permit: Permit,
-    /// In flight as long as this lives, also when the future of the request is dropped.
-    guard: Guard,
-    /// `Set-Cookie` values that go out with the app's answer.
-    cookies: Vec<String>,
-    /// The app's own cookies.
-    derived: Box<Derived>,
-    /// The app's own tokens.
-    tokens: Box<Tokens>,
-    /// Tokens that are expected in the answer.
-    minted: Option<Minted>,
-    /// What it was let in on.
-    evidence: Box<Evidence>,
-}
-
-impl Ctx {
-    fn app_name(&self) -> &str {
-        self.app.as_ref().map_or("", |app| app.name.as_str())
-    }
-
-    /// The session ended meanwhile.
-    fn is_cut(&self) -> bool {
-        self.forward.as_ref().is_some_and(|forward| forward.guard.is_cut())
-    }
-
-    /// What began as any request turns out to be long.
-    fn is_long(&self, bytes: u64, kind: Kind) {
-        if let Some(forward) = self.forward.as_ref().filter(|f| bytes > LONG_BODY && f.guard.kind() == Kind::Request) {
-            forward.guard.set_kind(kind);
-        }
     }
 }
 

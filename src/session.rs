@@ -29,6 +29,9 @@ pub struct Settings {
     pub idle: Duration,
 }
 
+/// The end of what nobody said an end of.
+pub const NEVER: Timestamp = Timestamp::from_secs(u64::MAX);
+
 /// What names one session at this gateway. New at every login, so that a planted cookie never becomes somebody's.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId(pub [u8; 16]);
@@ -97,7 +100,7 @@ pub struct Session {
     pub idp: String,
     /// When it was made.
     pub issued_at: Timestamp,
-    /// When it ends at the latest: the least of the gateway's maximum and the IdP's `session_expiry`.
+    /// When the IdP says that it ends (`session_expiry`); [`NEVER`] if it says nothing.
     pub expires_at: Timestamp,
     /// The last request that renewed it.
     pub seen_at: Timestamp,
@@ -131,16 +134,14 @@ impl Session {
         identity: &Identity,
         claims: Vec<(String, String)>,
         ring: &KeyRing,
-        settings: &Settings,
         now: Timestamp,
     ) -> Self {
         let own = crate::identity::Target::new(&identity.issuer, TargetKind::Gateway, &id.to_string());
-        let ceiling = now.plus(settings.max_age);
         Self {
             id,
             idp: idp.to_owned(),
             issued_at: now,
-            expires_at: identity.session_expiry.map_or(ceiling, |expiry| expiry.min(ceiling)),
+            expires_at: identity.session_expiry.unwrap_or(NEVER),
             seen_at: now,
             asserted_at: identity.asserted_at,
             auth_time: identity.auth_time,
@@ -158,7 +159,8 @@ impl Session {
 
     /// When it ends at the latest, whatever happens.
     pub fn end(&self, settings: &Settings) -> Timestamp {
-        // The maximum is applied again here, so that shortening it in the config takes effect on live sessions.
+        // The maximum is applied here and not at the beginning, so that shortening it in the config takes effect on live
+        // sessions.
         self.expires_at.min(self.issued_at.plus(settings.max_age))
     }
 
@@ -372,7 +374,7 @@ mod tests {
     fn session(groups: usize, ring: &KeyRing) -> Session {
         let claims = vec![("department".to_owned(), "it".to_owned())];
         let now = Timestamp::from_secs(1001);
-        Session::begin(SessionId([7; 16]), "corp", &identity(groups), claims, ring, &SETTINGS, now)
+        Session::begin(SessionId([7; 16]), "corp", &identity(groups), claims, ring, now)
     }
 
     fn round_trip(ring: &KeyRing, session: &Session) -> Session {
@@ -429,9 +431,14 @@ mod tests {
         assert_eq!(ordinary.over(&SETTINGS, at(0)), None, "a clock that went back ends nothing");
         let mut short = identity(0);
         short.session_expiry = Some(at(1100));
-        let ceiling = Session::begin(SessionId([1; 16]), "corp", &short, vec![], &ring, &SETTINGS, at(1001));
+        let ceiling = Session::begin(SessionId([1; 16]), "corp", &short, vec![], &ring, at(1001));
         assert_eq!(ceiling.over(&SETTINGS, at(1099)), None);
         assert_eq!(ceiling.over(&SETTINGS, at(1100)), Some(Over::Expired));
+        // A later word of the IdP's lengthens nothing here, and is not lost: it holds for the tokens that apps make.
+        let long = Identity { session_expiry: Some(at(99_999)), ..identity(0) };
+        let long = Session::begin(SessionId([1; 16]), "corp", &long, vec![], &ring, at(1001));
+        assert_eq!((long.end(&SETTINGS), long.expires_at), (at(4601), at(99_999)));
+        assert_eq!((ordinary.end(&SETTINGS), ordinary.expires_at), (at(4601), NEVER));
     }
 
     #[test]

@@ -138,7 +138,9 @@ fn cookie(config: &Config, app: &App, asked: &Explain) -> Result<Option<(String,
             let who = session.person.email.as_ref().unwrap_or(&session.person.subject);
             format!(
                 "a session of {who}, signed in at {} by {}, until {}",
-                session.issued_at, session.idp, session.expires_at
+                session.issued_at,
+                session.idp,
+                session.end(&config.session)
             )
         }
     };

@@ -222,7 +222,7 @@ fn a_cookie_is_opened_with_the_ring_of_the_config() {
     };
     let claims = vec![("department".to_owned(), "it".to_owned())];
     let id = crate::session::SessionId([7; 16]);
-    let session = crate::session::Session::begin(id, "corp", &identity, claims, &config.keys, &config.session, now);
+    let session = crate::session::Session::begin(id, "corp", &identity, claims, &config.keys, now);
     let cookies = session.seal(&config.keys, "wiki.example.com").expect("sealed");
     let header = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
     for (name, header, expected) in [

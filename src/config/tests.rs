@@ -130,33 +130,6 @@ fn a_good_file_becomes_values() {
 }
 
 #[test]
-fn apps_of_one_realm_share_what_is_sealed() {
-    let realms = |wiki: &str, mail: &str| {
-        let text = GOOD.replace("idp = \"partners\"", &format!("idp = \"corp\"\n{mail}"));
-        let config =
-            parse(&text.replacen(IDP, &format!("{IDP}\n{wiki}"), 1)).unwrap_or_else(|faults| panic!("{faults}"));
-        ["wiki", "mail"].map(|name| {
-            let app = config.apps.named(name).expect("the app");
-            (app.realm.clone(), app.session_cookies.clone())
-        })
-    };
-    let expected = |realm: &str, names: &[&str]| (realm.to_owned(), names.iter().map(|n| (*n).to_owned()).collect());
-    for (wiki, mail, [of_wiki, of_mail]) in [
-        ("", "", [expected("wiki", &[]), expected("mail", &[])]),
-        ("realm = \"wiki\"", "learn = false", [expected("wiki", &[]), expected("mail", &[])]),
-        ("session_cookies = [\"A\"]", "", [expected("wiki", &["A"]), expected("mail", &[])]),
-        (
-            "session_cookies = [\"A\", \"B\"]",
-            "realm = \"wiki\"\nsession_cookies = [\"C\", \"A\"]",
-            [expected("wiki", &["A", "B", "C"]), expected("wiki", &["C", "A", "B"])],
-        ),
-        ("realm = \"corp\"", "realm = \"corp\"", [expected("corp", &[]), expected("corp", &[])]),
-    ] {
-        assert_eq!(realms(wiki, mail), [of_wiki, of_mail], "{wiki} / {mail}");
-    }
-}
-
-#[test]
 fn an_app_says_which_tokens_it_takes() {
     let takes = |rules: &str| {
         let text = GOOD.replace(ALLOW, rules).replace(
@@ -188,6 +161,7 @@ fn an_app_says_which_tokens_it_takes() {
         ("", None),
         ("access = \"bearer\"\nbearer = { audience = \"api\" }", Some(usual.clone())),
         ("access = \"either\"\nbearer.audience = \"api\"", Some(usual)),
+        ("access = \"bearer\"\nderived = [{ path = \"/t\", response = \"/t\" }]", None),
         (
             "access = \"either\"\nbearer = { audience = [\"api\", \"wiki\"], types = [\"at+jwt\", \"JWT\"], \
              introspect = \"10s\", unproven = \"iat\", dpop = true }",
@@ -199,6 +173,33 @@ fn an_app_says_which_tokens_it_takes() {
     let by_rule = "{ path = \"/api\", access = \"either\" },\n]\nbearer = { audience = \"api\" }";
     let text = GOOD.replacen("]\n\n[apps.mail]", &format!("{by_rule}\n\n[apps.mail]"), 1);
     assert!(parse(&text).is_ok_and(|config| config.apps.named("wiki").is_some_and(|wiki| wiki.takes_tokens())));
+}
+
+#[test]
+fn apps_of_one_realm_share_what_is_sealed() {
+    let realms = |wiki: &str, mail: &str| {
+        let text = GOOD.replace("idp = \"partners\"", &format!("idp = \"corp\"\n{mail}"));
+        let config =
+            parse(&text.replacen(IDP, &format!("{IDP}\n{wiki}"), 1)).unwrap_or_else(|faults| panic!("{faults}"));
+        ["wiki", "mail"].map(|name| {
+            let app = config.apps.named(name).expect("the app");
+            (app.realm.clone(), app.session_cookies.clone())
+        })
+    };
+    let expected = |realm: &str, names: &[&str]| (realm.to_owned(), names.iter().map(|n| (*n).to_owned()).collect());
+    for (wiki, mail, [of_wiki, of_mail]) in [
+        ("", "", [expected("wiki", &[]), expected("mail", &[])]),
+        ("realm = \"wiki\"", "learn = false", [expected("wiki", &[]), expected("mail", &[])]),
+        ("session_cookies = [\"A\"]", "", [expected("wiki", &["A"]), expected("mail", &[])]),
+        (
+            "session_cookies = [\"A\", \"B\"]",
+            "realm = \"wiki\"\nsession_cookies = [\"C\", \"A\"]",
+            [expected("wiki", &["A", "B", "C"]), expected("wiki", &["C", "A", "B"])],
+        ),
+        ("realm = \"corp\"", "realm = \"corp\"", [expected("corp", &[]), expected("corp", &[])]),
+    ] {
+        assert_eq!(realms(wiki, mail), [of_wiki, of_mail], "{wiki} / {mail}");
+    }
 }
 
 #[test]
@@ -435,43 +436,6 @@ const MISTAKES: &[Mistake] = &[
         "write `/webmail/x`",
     ),
     mistake(ALLOW, "access = \"bearers\"", "bearers", "apps.wiki.access", "none of the choices"),
-    mistake(ALLOW, "derived = []", "derived", "apps.wiki.derived", "no token would count"),
-    mistake(ALLOW, "derived = [{ path = \"/t\" }]", "derived", "apps.wiki.derived[0].response", "it is missing"),
-    mistake(
-        ALLOW,
-        "derived = [{ path = \"t\", response = \"/t\" }]",
-        "derived",
-        "apps.wiki.derived[0].path",
-        "with `*` for any one segment",
-    ),
-    mistake(
-        ALLOW,
-        "derived = [{ path = \"/t\", response = \"/a~3\" }]",
-        "derived",
-        "apps.wiki.derived[0].response",
-        "names no place for a token",
-    ),
-    mistake(
-        ALLOW,
-        "derived = [{ path = \"/t\", request = \"?code\" }]",
-        "derived",
-        "apps.wiki.derived[0].request",
-        "a request has no redirect",
-    ),
-    mistake(
-        ALLOW,
-        "derived_max_age = \"1d\"",
-        "derived_max_age",
-        "apps.wiki.derived_max_age",
-        "in `derived`, or drop it",
-    ),
-    mistake(
-        ALLOW,
-        "derived = [{ path = \"/t\", response = \"/t\" }]\nderived_headers = [\"Authorization\"]",
-        "derived_headers",
-        "apps.wiki.derived_headers[0]",
-        "looked at anyway",
-    ),
     // tokens
     mistake(ALLOW, "access = \"bearer\"", "[apps.wiki]", "apps.wiki.bearer", "write `bearer = { audience"),
     mistake(
@@ -556,6 +520,43 @@ const MISTAKES: &[Mistake] = &[
         "introspection",
         "idps.corp.introspection.endpoint",
         "must be https",
+    ),
+    mistake(ALLOW, "derived = []", "derived", "apps.wiki.derived", "no token would count"),
+    mistake(ALLOW, "derived = [{ path = \"/t\" }]", "derived", "apps.wiki.derived[0].response", "it is missing"),
+    mistake(
+        ALLOW,
+        "derived = [{ path = \"t\", response = \"/t\" }]",
+        "derived",
+        "apps.wiki.derived[0].path",
+        "with `*` for any one segment",
+    ),
+    mistake(
+        ALLOW,
+        "derived = [{ path = \"/t\", response = \"/a~3\" }]",
+        "derived",
+        "apps.wiki.derived[0].response",
+        "names no place for a token",
+    ),
+    mistake(
+        ALLOW,
+        "derived = [{ path = \"/t\", request = \"?code\" }]",
+        "derived",
+        "apps.wiki.derived[0].request",
+        "a request has no redirect",
+    ),
+    mistake(
+        ALLOW,
+        "derived_max_age = \"1d\"",
+        "derived_max_age",
+        "apps.wiki.derived_max_age",
+        "in `derived`, or drop it",
+    ),
+    mistake(
+        ALLOW,
+        "derived = [{ path = \"/t\", response = \"/t\" }]\nderived_headers = [\"Authorization\"]",
+        "derived_headers",
+        "apps.wiki.derived_headers[0]",
+        "looked at anyway",
     ),
     mistake("groups = [\"staff\"]", "groups = []", "allow = { groups", "apps.wiki.allow.groups", "admits everyone"),
     mistake(

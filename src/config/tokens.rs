@@ -23,11 +23,10 @@ pub(super) fn bearer(table: &Reader<'_>, idp: Option<&IdpSettings>) -> Option<Ac
 pub(super) fn report_contradictions(table: &Reader<'_>, access: Access, rules: &[Rule]) {
     let asks = |access: Access| matches!(access, Access::Bearer | Access::Either);
     let asked_for = asks(access) || rules.iter().any(|rule| asks(rule.access));
-    let taken = table.has("bearer");
-    // What an app makes itself is a token, too.
-    if asked_for && !taken && !table.has("derived") {
-        table.fault("bearer", "it is missing: `access` asks for tokens; write `bearer = { audience = \"…\" }`");
-    } else if taken && !asked_for {
+    if asked_for && !table.has("bearer") && !table.has("derived") {
+        let why = "it is missing: `access` asks for tokens; write `bearer = { audience = \"…\" }`, or `derived`";
+        table.fault("bearer", why);
+    } else if table.has("bearer") && !asked_for {
         table.fault("bearer", "nothing asks for tokens; write `access = \"bearer\"` or \"either\", or drop `bearer`");
     }
 }

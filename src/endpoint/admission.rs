@@ -9,7 +9,7 @@ use super::{Derived, Endpoints, Tokens, answer};
 use crate::apps::{Access, App, CanonicalPath};
 use crate::audit::Event;
 use crate::decision::{self, Client, Decision, Permit, Refusal};
-use crate::evidence::{self, Bearer, Evidence, Maker};
+use crate::evidence::{self, Bearer, Evidence};
 use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
 use crate::lineage::Lineage;
 use crate::page::Page;
@@ -66,10 +66,10 @@ impl Endpoints {
         let derived = if public {
             let judged = evidence.session().map(Lineage::of);
             let judged = judged.filter(|lineage| self.0.enforcer.judge(&lineage.credential(app.key)).is_clear());
-            self.receive(ask, given, app, judged.as_ref(), judged.clone())
+            self.receive(ask, given, app, by, judged.as_ref(), judged.clone())
         } else {
-            let first = evidence.bearers.first().map(|bearer| bearer.lineage.clone());
-            self.receive(ask, given, app, behind, own.clone().or(first))
+            let oldest = || evidence::oldest(&evidence.bearers).map(|bearer| bearer.lineage.clone());
+            self.receive(ask, given, app, by, behind, own.clone().or_else(oldest))
         };
         let bearers = evidence.bearers.as_slice();
         let cookies = derived.held(behind);
@@ -110,15 +110,9 @@ impl Endpoints {
         }
     }
 
-    /// What is judged of a token. What the app made lives on, after a re-establishment, once its person has signed in
-    /// again: in the session beside it or anywhere else. What the IdP made says for itself when that was.
+    /// What is judged of a token.
     pub(super) fn renewed_by(&self, bearer: &Bearer, session: Option<&Session>) -> Lineage {
-        let lineage = &bearer.lineage;
-        let back = match bearer.maker {
-            Maker::App => session.map(|s| s.asserted_at).max(self.0.enforcer.returned_at(&lineage.targets)),
-            Maker::Idp => None,
-        };
-        back.map_or_else(|| lineage.clone(), |moment| lineage.reestablished_at(moment))
+        bearer.judged(session, self.0.enforcer.returned_at(&bearer.lineage.targets))
     }
 
     /// A revoked credential was used: the same compromise, not a new one, and worth a line.

@@ -1,7 +1,7 @@
 //! The apps' own cookies on their way through: opened and judged coming in, sealed going out.
 
 use super::{Ask, Endpoints};
-use crate::apps::App;
+use crate::apps::{Access, App};
 use crate::exchanges::Held;
 use crate::lineage::{self, Dressed, Lineage, Received, Scene};
 
@@ -25,24 +25,9 @@ impl Derived {
         &self.received.expiries
     }
 
-    /// The credentials that the exchange runs on besides what stands behind it. What grew from that stands and falls with
-    /// it; an older one that had to be re-established is re-established by it.
+    /// The credentials that the exchange runs on besides what stands behind it.
     pub(super) fn held(&self, behind: Option<&Lineage>) -> Vec<Held> {
-        let mut seen = behind.map(|behind| vec![(behind.session, behind.asserted_at)]).unwrap_or_default();
-        let mut held = Vec::new();
-        for kept in &self.received.kept {
-            let lineage = &kept.cookie.lineage;
-            let origin = (lineage.session, lineage.asserted_at);
-            if seen.contains(&origin) {
-                continue;
-            }
-            seen.push(origin);
-            held.push(match behind {
-                Some(behind) => lineage.reestablished_at(behind.asserted_at).into(),
-                None => lineage.clone().into(),
-            });
-        }
-        held
+        self.received.lineages(behind).into_iter().map(Held::from).collect()
     }
 }
 
@@ -54,6 +39,7 @@ impl Endpoints {
         ask: &Ask<'_>,
         cookies: Option<&[(&str, &str)]>,
         app: &App,
+        by: Access,
         behind: Option<&Lineage>,
         root: Option<Lineage>,
     ) -> Derived {
@@ -62,7 +48,8 @@ impl Endpoints {
         }
         let parts = self.parts();
         let horizon = parts.enforcer.horizon(parts.clock.now());
-        let scene = Scene { app, ring: &parts.ring, names: &parts.names, behind, horizon };
+        let scene =
+            Scene { app, ring: &parts.ring, names: &parts.names, behind, public: by == Access::Public, horizon };
         let received = match cookies {
             Some(cookies) => lineage::receive(cookies, &scene, |credential| parts.enforcer.judge(credential)),
             // Nobody can say what is in there: on a public path the app gets no cookie at all.

@@ -206,8 +206,7 @@ impl Endpoints {
         let Assertion { identity, kept_claims, id_token, .. } = assertion;
         let claims =
             kept_claims.into_iter().flat_map(|(name, values)| values.into_iter().map(move |v| (name.clone(), v)));
-        let session =
-            Session::begin(SessionId(id), idp.name(), &identity, claims.collect(), &self.0.ring, &self.0.session, now);
+        let session = Session::begin(SessionId(id), idp.name(), &identity, claims.collect(), &self.0.ring, now);
         let addressable = session.targets.iter().filter(|(kind, _)| *kind == TargetKind::Group).count();
         if addressable < identity.groups.len() {
             tracing::warn!(

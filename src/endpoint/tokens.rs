@@ -8,10 +8,10 @@ use http::{HeaderName, HeaderValue};
 
 use super::{Ask, Endpoints};
 use crate::apps::{Access, App, CanonicalPath, Field};
-use crate::evidence::{self, Bearer, Borne, Evidence, Reading, Scheme};
+use crate::evidence::{self, Bearer, Borne, Evidence, Reading, Root, Scheme};
 use crate::idp::access::{Presented, Refused};
 use crate::lineage::{self, AppToken, Lineage, Media, is_sealed};
-use crate::session::{Person, Session};
+use crate::session::Session;
 use crate::time::Timestamp;
 
 /// What a forwarded request brings of tokens, and what the tokens in its answer grow from.
@@ -24,14 +24,6 @@ pub(crate) struct Tokens {
     /// The body that the app gets instead of the one that was sent.
     body: Option<Bytes>,
     root: Option<Root>,
-}
-
-/// What a new token grows from.
-#[derive(Debug)]
-struct Root {
-    lineage: Lineage,
-    person: Arc<Person>,
-    ends_at: Timestamp,
 }
 
 impl Tokens {
@@ -138,31 +130,11 @@ impl Endpoints {
         Tokens { withheld: opened.chain(bearing).collect(), ..Tokens::default() }
     }
 
-    /// What tokens in the answer grow from, where the app makes some: the oldest token of the request, so that a token of a
-    /// token of a session dies with that session; else the session.
+    /// What tokens in the answer grow from, where the app makes some.
     fn root(&self, ask: &Ask<'_>, app: &App, session: Option<&Session>, bearers: &[Bearer]) -> Option<Root> {
         let minting = app.minting.as_ref()?;
         minting.at(ask.path).find(|place| !place.response.is_empty())?;
-        let of_bearer = |bearer: &Bearer| Root {
-            lineage: bearer.lineage.clone(),
-            person: Arc::clone(&bearer.person),
-            ends_at: match bearer.maker {
-                evidence::Maker::App => bearer.ends_at,
-                evidence::Maker::Idp => bearer.lineage.asserted_at.plus(minting.max_age),
-            },
-        };
-        let of_session = |session: &Session| {
-            let ceiling = session.asserted_at.plus(minting.max_age);
-            // What the IdP says of the session's end holds for all that the session makes; our own limit is for cookies.
-            let by_idp = session.expires_at < session.issued_at.plus(self.parts().session.max_age);
-            Root {
-                lineage: Lineage::of(session),
-                person: Arc::clone(&session.person),
-                ends_at: if by_idp { ceiling.min(session.expires_at) } else { ceiling },
-            }
-        };
-        let oldest = bearers.iter().min_by_key(|bearer| bearer.lineage.proven_at());
-        oldest.map(of_bearer).or_else(|| session.map(of_session))
+        Root::of(session, bearers, minting)
     }
 
     /// The fields of an answer in which `app` gives out tokens; none where nothing is known that they could grow from.

@@ -19,6 +19,8 @@ pub struct Scene<'a> {
     pub names: &'a Names,
     /// What stands behind the request, if that counts: its session, else its token.
     pub behind: Option<&'a Lineage>,
+    /// Nobody is asked to sign in here.
+    pub public: bool,
     /// What was proven at or before this moment cannot be judged any more (law 10).
     pub horizon: Timestamp,
 }
@@ -34,7 +36,7 @@ pub enum Fault {
     OtherPerson,
     /// It was terminated.
     Terminated,
-    /// It must be re-established, and nothing stands for it. It stays with the client.
+    /// It must be re-established, and nothing stands for it that is newer or could be. It stays with the client.
     Withheld,
     /// It is older than what can be judged.
     TooOld,
@@ -167,8 +169,12 @@ impl Scene<'_> {
         if standing.terminated.is_some() {
             Some(Fault::Terminated)
         } else if standing.reestablish.is_some() {
-            // What is clear was asserted, or its person was, after whatever asked for it.
-            self.behind.is_none().then_some(Fault::Withheld)
+            // What that has not re-established, its person is asked for where somebody can be asked.
+            let back = |behind: &Lineage| {
+                let back = lineage.reestablished_at(behind.asserted_at);
+                !self.public || judge(&back.credential(self.app.key)).is_clear()
+            };
+            (!self.behind.is_some_and(back)).then_some(Fault::Withheld)
         } else {
             None
         }
@@ -176,6 +182,23 @@ impl Scene<'_> {
 }
 
 impl Received {
+    /// What the request runs on besides what stands `behind` it: the lineages of the cookies that go to the app. What grew
+    /// from that stands and falls with it; an older one that had to be re-established is re-established by it.
+    pub fn lineages(&self, behind: Option<&Lineage>) -> Vec<Lineage> {
+        let mut seen: Vec<_> = behind.map(|behind| (behind.session, behind.asserted_at)).into_iter().collect();
+        let mut found = Vec::new();
+        for kept in &self.kept {
+            let lineage = &kept.cookie.lineage;
+            let origin = (lineage.session, lineage.asserted_at);
+            if seen.contains(&origin) {
+                continue;
+            }
+            seen.push(origin);
+            found.push(behind.map_or_else(|| lineage.clone(), |behind| lineage.reestablished_at(behind.asserted_at)));
+        }
+        found
+    }
+
     /// Takes out what did not open.
     fn remove(&mut self, app: &App, name: &str, fault: Fault) {
         self.faults.push(fault);

@@ -2,7 +2,6 @@ use super::*;
 use crate::apps::tests::app;
 use crate::identity::{Identity, Issuer};
 use crate::revocation::Standing;
-use crate::session;
 
 mod parts;
 
@@ -36,9 +35,7 @@ fn identity(subject: &str, asserted_at: Timestamp) -> Identity {
 }
 
 pub(super) fn session(ring: &KeyRing, (subject, id): (&str, u8), asserted_at: Timestamp) -> Session {
-    let hour = std::time::Duration::from_secs(3600);
-    let settings = session::Settings { max_age: hour, idle: hour };
-    Session::begin(SessionId([id; 16]), "corp", &identity(subject, asserted_at), vec![], ring, &settings, asserted_at)
+    Session::begin(SessionId([id; 16]), "corp", &identity(subject, asserted_at), vec![], ring, asserted_at)
 }
 
 /// A browser of one app: what is set goes through `dress`, what is sent through `receive`.
@@ -71,17 +68,14 @@ impl Stage {
         }
     }
 
-    fn send(&self, cookies: &[(&str, &str)], session: Option<&Session>, standing: Standing) -> Received {
+    fn scene<'a>(&'a self, behind: Option<&'a Lineage>) -> Scene<'a> {
         let (app, ring, names) = (&self.app, &self.ring, &self.names);
-        let lineage = session.map(Lineage::of);
-        let scene = Scene {
-            app,
-            ring,
-            names,
-            behind: lineage.as_ref(),
-            horizon: at(0).minus(std::time::Duration::from_secs(86_400)),
-        };
-        receive(cookies, &scene, |_| standing)
+        let horizon = at(0).minus(std::time::Duration::from_secs(86_400));
+        Scene { app, ring, names, behind, public: false, horizon }
+    }
+
+    fn send(&self, cookies: &[(&str, &str)], session: Option<&Session>, standing: Standing) -> Received {
+        receive(cookies, &self.scene(session.map(Lineage::of).as_ref()), |_| standing)
     }
 }
 
@@ -191,6 +185,28 @@ fn who_may_bring_a_cookie() {
 }
 
 #[test]
+fn on_a_public_path_a_session_stands_for_what_it_is_newer_than() {
+    let stage = Stage::new();
+    let (first, again) = (session(&stage.ring, WHO[0], at(0)), session(&stage.ring, WHO[1], at(100)));
+    let (name, sealed) = stage.sealed("SID=x; HttpOnly", &first);
+    let behind = Lineage::of(&again);
+    // What names the first session only leaves the other one clear.
+    for (cut_off, public, expected) in [
+        (at(50), true, vec![]),
+        (at(150), true, vec![Fault::Withheld]),
+        // Here the person is asked to sign in.
+        (at(150), false, vec![]),
+    ] {
+        let scene = Scene { public, ..stage.scene(Some(&behind)) };
+        let received = receive(&[(&name, &sealed)], &scene, |credential| Standing {
+            terminated: None,
+            reestablish: (credential.asserted_at <= cut_off).then_some(cut_off),
+        });
+        assert_eq!(received.faults, expected, "{cut_off:?}, public: {public}");
+    }
+}
+
+#[test]
 fn a_seal_of_another_app_name_or_key_is_no_seal() {
     let (stage, stranger) = (Stage::new(), Stage::new());
     let ann = session(&stage.ring, WHO[0], NOW);
@@ -203,13 +219,8 @@ fn a_seal_of_another_app_name_or_key_is_no_seal() {
     assert_eq!(refused(&name, "pcl1."), [Fault::Seal(OpenError::Malformed)]);
     assert_eq!(refused(&name, &format!("{sealed}{sealed}")).len(), 1);
     let mail = Stage { app: app("mail", "https://wiki.example/w"), ring: ring(), names: Names::default() };
-    let same_key = Scene {
-        app: &mail.app,
-        ring: &stage.ring,
-        names: &mail.names,
-        behind: Some(&Lineage::of(&ann)),
-        horizon: Timestamp::ZERO,
-    };
+    let hers = Lineage::of(&ann);
+    let same_key = Scene { app: &mail.app, names: &mail.names, ..stage.scene(Some(&hers)) };
     let received = receive(&[(&name, &sealed)], &same_key, |_| Standing::default());
     assert_eq!(received.faults, [Fault::Seal(OpenError::Refused)]);
 }
@@ -229,9 +240,8 @@ fn apps_of_one_realm_open_each_others_cookies_and_judge_for_themselves() {
     let judged = std::cell::Cell::new(None);
     for (realm, opens) in [("intranet", true), ("mail", false), ("wiki", false)] {
         mail.realm = realm.into();
-        let (ring, names, session) = (&wiki.ring, &wiki.names, Some(&there));
-        let lineage = session.map(Lineage::of);
-        let scene = Scene { app: &mail, ring, names, behind: lineage.as_ref(), horizon: Timestamp::ZERO };
+        let lineage = Lineage::of(&there);
+        let scene = Scene { app: &mail, ..wiki.scene(Some(&lineage)) };
         let received = receive(&cookies, &scene, |credential| {
             judged.set(Some(credential.app));
             Standing::default()

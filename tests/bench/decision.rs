@@ -101,7 +101,7 @@ fn other(n: usize) -> Revocation {
 fn decisions(criterion: &mut Criterion) {
     let key = generate_key().expect("key");
     let ring = Arc::new(KeyRing::parse([key.expose().as_str()]).expect("ring").expect("one key"));
-    let session = Session::begin(SessionId([1; 16]), "corp", &identity(), vec![], &ring, &SESSION, NOW);
+    let session = Session::begin(SessionId([1; 16]), "corp", &identity(), vec![], &ring, NOW);
     let cookie = session.seal(&ring, "wiki.example.com").expect("sealed").remove(0).1;
     let mut headers = HeaderMap::new();
     let value = format!("theme=dark; {}={cookie}; PHPSESSID=k1v9d0", session::COOKIE);

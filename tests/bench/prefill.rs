@@ -34,7 +34,7 @@ fn main() {
 
     let app = config.apps.iter().next().expect("an app");
     let id = SessionId([1; 16]);
-    let session = Session::begin(id, &app.idp, &ann(&idp.issuer, now), vec![], &config.keys, &config.session, now);
+    let session = Session::begin(id, &app.idp, &ann(&idp.issuer, now), vec![], &config.keys, now);
     let cookies = session.seal(&config.keys, app.origin.host().as_str()).expect("sealed");
     let pairs: Vec<_> = cookies.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     println!("{}", pairs.join("; "));

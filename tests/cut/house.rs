@@ -14,7 +14,7 @@ use portcullis::config::Config;
 use portcullis::demo::{self, idp::Idp};
 use portcullis::identity::{Identity, Issuer};
 use portcullis::seal::{self, KeyRing};
-use portcullis::session::{self, Session, SessionId};
+use portcullis::session::{Session, SessionId};
 use portcullis::time::{Clock, Stopwatch, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
@@ -36,9 +36,6 @@ const ADMIN_TOKEN: &str = "admin-0123456789abcdef012345678";
 pub(crate) const PING: &[u8] = b"\x81\x84\0\0\0\0ping";
 /// The app's name on the TLS listener.
 pub(crate) const TLS_HOST: &str = "wiki.example";
-/// How long sessions live here.
-const LIFE: session::Settings =
-    session::Settings { max_age: Duration::from_secs(43_200), idle: Duration::from_secs(3_600) };
 
 /// Waits for `what`, not for ever.
 pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
@@ -178,7 +175,7 @@ idp = "corp"
             session_expiry,
         };
         let id = SessionId(*b"0123456789abcdef");
-        let session = Session::begin(id, "corp", &identity, vec![], &self.ring, &LIFE, now);
+        let session = Session::begin(id, "corp", &identity, vec![], &self.ring, now);
         let host = if let Via::Plain = via { "localhost" } else { TLS_HOST };
         let parts = session.seal(&self.ring, host).expect("sealed");
         parts.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")

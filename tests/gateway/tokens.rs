@@ -410,3 +410,52 @@ async fn on_public_paths_a_dead_token_does_not_reach_the_app() {
     assert_eq!(house.asks(&open(&field)).await.status, 200);
     assert_eq!(house.backend.last().field("authorization"), None);
 }
+
+const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: one\n\n";
+
+#[tokio::test]
+async fn what_an_agent_has_open_on_a_token_ends_with_the_session_that_it_came_from() {
+    let house = scripted().await;
+    house.backend.does(|seen| match seen.target.as_str() {
+        "/events" => Reply::Open(EVENTS.to_vec()),
+        _ => minting(r#"{"access_token":"a","refresh_token":"r"}"#),
+    });
+    let (ann, ben) = (minted(&house, "ann").await, minted(&house, "ben").await);
+    let listens = async |token: &str| {
+        let mut wire = house.wire().await;
+        let ask = Ask::get("/events").with("Authorization", &format!("Bearer {token}"));
+        wire.send(&ask.bytes(&house.host())).await;
+        wire.until("data: one").await;
+        wire
+    };
+    let (mut anns, mut bens) = (listens(&ann.access).await, listens(&ben.access).await);
+    house.operator_revokes(&json!({ "whom": { "email": "ann@example.com" }, "mode": "reestablish" })).await;
+    anns.is_ended().await;
+    let _back = house.browser().signs_in("ann").await;
+    let mut anns = listens(&ann.access).await;
+    house.revokes("ann").await;
+    anns.is_ended().await;
+    assert_eq!(house.metric("portcullis_exchanges_cut_total{kind=\"sse\"}").await, 2);
+    // Nobody else's ends before its time, and then it does.
+    let running = |seen: &crate::harness::Seen| seen.target == "/events" && !seen.ended;
+    assert_eq!(house.backend.seen().into_iter().filter(running).count(), 1);
+    house.seconds_pass(30 * 86_400);
+    bens.is_ended().await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_being_made_when_the_session_ends_does_not_get_out() {
+    let house = scripted().await;
+    let mut browser = house.browser();
+    browser.signs_in("ann").await.is_let_in();
+    let part =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"access_token\":\"a\"";
+    house.backend.says(Reply::Open(part.to_vec()));
+    let mut wire = house.wire().await;
+    let ask = Ask::post("/api/token", FORM, "").with("Cookie", &browser.cookies());
+    wire.send(&ask.bytes(&house.host())).await;
+    house.backend.sees("the app is at work", |log| log.iter().any(|seen| seen.target == "/api/token")).await;
+    house.revokes("ann").await;
+    let rest = String::from_utf8_lossy(&wire.rest().await).into_owned();
+    assert!(!rest.contains("access_token"), "{rest}");
+}

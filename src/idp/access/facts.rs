@@ -80,10 +80,6 @@ impl Grant {
         }
         let issued_at = not_after(date(&claims, "iat")?.ok_or(Reject::Missing("iat"))?, now);
         let signed_in_at = date(&claims, "auth_time")?.map(|moment| not_after(moment, now));
-        let moments = Moments::of(signed_in_at, issued_at, unproven);
-        if moments.decided_at <= horizon {
-            return Err(BadGrant::TooOld);
-        }
         let client = CLIENT.iter().find_map(|name| claims.get(*name)?.as_str().filter(|text| !text.is_empty()));
         let client = client.map(str::to_owned);
         let subject = match (claims.get("sub"), &client) {
@@ -91,6 +87,12 @@ impl Grant {
             (None, Some(client)) => client.clone(),
             _ => subject(&claims)?.to_owned(),
         };
+        // A program shows who it is for each of its tokens anew: none is refreshed from an older grant.
+        let unproven = if client.as_ref() == Some(&subject) { Unproven::IssuedAt } else { unproven };
+        let moments = Moments::of(signed_in_at, issued_at, unproven);
+        if moments.decided_at <= horizon {
+            return Err(BadGrant::TooOld);
+        }
         let bound_to = binding(&claims)?;
         let granted = granted(&claims, client);
         let facts = Facts::new(claims);

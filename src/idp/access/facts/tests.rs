@@ -207,3 +207,16 @@ fn an_answer_about_a_token_is_checked_like_a_token() {
         assert_eq!(found.err(), expected, "{name}");
     }
 }
+
+#[test]
+fn a_program_that_acts_for_itself_counts_from_when_its_token_was_issued() {
+    for (name, changes, asserted_at) in [
+        ("somebody's token", json!({ "auth_time": null }), 0),
+        ("a program's, by its client", json!({ "auth_time": null, "sub": null }), NOW - 10),
+        ("a program's, by its sub", json!({ "auth_time": null, "sub": "cli" }), NOW - 10),
+        ("with a login all the same", json!({ "sub": "cli" }), NOW - 100),
+    ] {
+        let grant = read(&changes).unwrap_or_else(|why| panic!("{name}: {why:?}"));
+        assert_eq!(grant.identity.asserted_at, at(asserted_at), "{name}");
+    }
+}
