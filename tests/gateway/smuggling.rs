@@ -241,6 +241,15 @@ async fn a_client_that_is_slow_to_ask_is_closed_at_the_bound() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_for_the_end_of_its_connection_gets_it() {
+    let house = House::new().await;
+    let mut wire = house.wire().await;
+    wire.send(&Ask::get("/oauth2/auth").with("Connection", "close").bytes("localhost")).await;
+    assert_eq!(wire.answer().await.map(|answer| answer.status), Some(401));
+    wire.is_ended().await;
+}
+
+#[tokio::test]
 async fn one_connection_carries_the_requests_of_two_people_apart() {
     let house = House::new().await;
     let (ann, ben) = (house.browser_of("ann").await, house.browser_of("ben").await);
