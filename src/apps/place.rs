@@ -55,6 +55,19 @@ impl Field {
     }
 }
 
+impl std::fmt::Display for Field {
+    /// As it is written in the config.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pointer(steps) => {
+                steps.iter().try_for_each(|step| write!(f, "/{}", step.replace('~', "~0").replace('/', "~1")))
+            }
+            Self::Form(name) => f.write_str(name),
+            Self::Redirect(name) => write!(f, "?{name}"),
+        }
+    }
+}
+
 /// Steps of a pointer. Nobody's token lies deeper.
 const MAX_STEPS: usize = 16;
 
@@ -131,6 +144,7 @@ mod tests {
             ("?a&b", None),
         ] {
             assert_eq!(Field::parse(text), expected, "`{text}`");
+            assert!(expected.is_none_or(|field| field.to_string() == text), "`{text}` is shown as it is written");
         }
         assert_eq!(Field::parse(&"/a".repeat(MAX_STEPS + 1)), None);
     }

@@ -10,8 +10,9 @@ use super::table::columns;
 use super::{Exit, Explain, Outcome};
 use crate::apps::{Access, App, Asked, CanonicalPath, Host};
 use crate::config::Config;
-use crate::decision::{Client, Decision, Login, Refusal, Request, decide};
-use crate::evidence::{self, Evidence, Shown};
+use crate::decision::{Client, Decision, Refusal, Request, decide};
+use crate::evidence::{self, Bearer, Evidence, Maker, Shown};
+use crate::lineage::Lineage;
 use crate::login::Proof;
 use crate::revocation::Standing;
 use crate::session::{Person, Session, SessionId};
@@ -42,7 +43,7 @@ pub(super) fn explain(config: &Config, asked: &Explain) -> Outcome {
         return Outcome::done(columns(&rows));
     }
     rows.extend(reasons(app, &path));
-    for (who, evidence) in [("nobody", Evidence::default())].into_iter().chain(person(config, app, asked)) {
+    for (who, evidence) in [("nobody", Evidence::default())].into_iter().chain(person(config, app, &path, asked)) {
         rows.extend(answers(who, &method, app, &path, &evidence));
     }
     match cookie(config, app, asked) {
@@ -91,11 +92,19 @@ fn reasons(app: &App, path: &CanonicalPath) -> Vec<[String; 2]> {
         }
     };
     rows.push(row("access", &verdict));
+    for place in app.minting.iter().flat_map(|minting| minting.at(path)) {
+        for (what, fields) in [("sealed in the answer", &place.response), ("opened in the request", &place.request)] {
+            let fields: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
+            if !fields.is_empty() {
+                rows.push(row("tokens", &format!("{what}: {}", fields.join(", "))));
+            }
+        }
+    }
     rows
 }
 
-/// The person whom the command line describes, with a session that is good.
-fn person(config: &Config, app: &App, asked: &Explain) -> Option<(&'static str, Evidence)> {
+/// The person whom the command line describes, with a session that is good, or with a token where only a token will do.
+fn person(config: &Config, app: &App, path: &CanonicalPath, asked: &Explain) -> Option<(&'static str, Evidence)> {
     if asked.groups.is_empty() && asked.email.is_none() && asked.claims.is_empty() {
         return None;
     }
@@ -118,6 +127,11 @@ fn person(config: &Config, app: &App, asked: &Explain) -> Option<(&'static str, 
             claims: asked.claims.clone(),
         }),
     };
+    if app.asks(path).by() == Access::Bearer {
+        let (lineage, person) = (Lineage::of(&session), Arc::clone(&session.person));
+        let bearer = Bearer { maker: Maker::Idp, lineage, person, ends_at: session.expires_at };
+        return Some(("token", Evidence { bearers: vec![bearer], ..Evidence::default() }));
+    }
     Some(("person", Shown::Session { session: Box::new(session), renew: false }.into()))
 }
 
@@ -167,17 +181,15 @@ fn words(decision: &Decision, app: &App) -> String {
             Some(_) => "forwarded, with the person's name".to_owned(),
             None => "forwarded, with nobody's name".to_owned(),
         },
-        Decision::Login(Login { cause, proof, client, token: _ }) => {
-            let proof = match proof {
+        Decision::Login(login) if login.can_be_redirected() => {
+            let proof = match login.proof {
                 Proof::Any => "",
                 Proof::NewerThan(_) => ", which must be proven new",
                 Proof::Reassert(_) => ", which may be silent",
             };
-            match client {
-                Client::Navigation => format!("to the sign-in at {}{proof} (`{}`)", app.idp, cause.word()),
-                Client::Fetch | Client::WebSocket | Client::Grpc => format!("401 `{}`", cause.word()),
-            }
+            format!("to the sign-in at {}{proof} (`{}`)", app.idp, login.cause.word())
         }
+        Decision::Login(login) => format!("401 `{}`", login.cause.word()),
         Decision::Refuse(refusal @ (Refusal::NotAllowed | Refusal::ForeignOrigin)) => {
             format!("403 `{}`", refusal.word())
         }

@@ -203,6 +203,29 @@ fn an_explanation_says_what_each_kind_of_sender_gets() {
 }
 
 #[test]
+fn an_explanation_says_where_tokens_are_asked_for_and_made() {
+    let with = "access = \"bearer\"\nbearer = { audience = \"api\" }\n\
+                derived = [{ path = \"/t\", response = [\"/a~1b\", \"?code\"], request = \"refresh_token\" }]\n\
+                allow = { groups = [\"staff\"] }\n";
+    let config = crate::config::tests::good_with_rules_of_wiki(with);
+    let explain = |words: &[&str]| {
+        let words = ["portcullis", "explain"].iter().chain(words);
+        let Command::Explain(asked) = Cli::try_parse_from(words).expect("a command").command else { panic!("explain") };
+        explain::explain(&config, &asked).says
+    };
+    let said = explain(&["POST", "https://wiki.example.com/t", "--group", "staff"]);
+    for part in [
+        "asks for a token and group staff",
+        "tokens  sealed in the answer: `/a~1b`, `?code`",
+        "tokens  opened in the request: `refresh_token`",
+        "nobody  401 `token_required`",
+        "token   forwarded, with the person's name",
+    ] {
+        assert!(said.contains(part), "`{part}` is not in\n{said}");
+    }
+}
+
+#[test]
 fn a_cookie_is_opened_with_the_ring_of_the_config() {
     let (config, place) = (crate::config::tests::good(), Place::new("cookie"));
     let now = crate::time::Clock::System.now();

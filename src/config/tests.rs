@@ -98,6 +98,11 @@ pub(crate) fn good() -> Config {
     parse(GOOD).expect("no faults")
 }
 
+/// The same, with other rules for the wiki.
+pub(crate) fn good_with_rules_of_wiki(rules: &str) -> Config {
+    parse(&GOOD.replace(ALLOW, rules)).expect("no faults")
+}
+
 fn parse(text: &str) -> Result<Config, Faults> {
     Config::parse(text, Path::new("/etc/p/portcullis.toml"), &shelf())
 }
