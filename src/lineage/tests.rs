@@ -87,7 +87,7 @@ fn field(received: &Received) -> Option<String> {
 fn what_the_app_set_comes_back_byte_for_byte() {
     let stage = Stage::new();
     let ann = session(&stage.ring, WHO[0], NOW);
-    for value in ["abc", "\"a b\"", "\"\"", "\"a", "a, b", "{\"a\":1}", "a=b==", "pcl1.x", "s%3Aid.sig", "\u{e9}"] {
+    for value in ["abcdef", "\"a b\"", "\"\"", "\"a", "a, b", "{\"a\":1}", "a=b==", "pcl1.x", "s%3Aid.sig", "\u{e9}"] {
         let (name, sealed) = stage.sealed(&format!("SID={value}; HttpOnly"), &ann);
         assert!(!sealed.contains(value), "`{value}` is seen in `{sealed}`");
         let received = stage.send(&[("theme", "dark"), (&name, &sealed)], Some(&ann), Standing::default());

@@ -142,7 +142,8 @@ mod tests {
             let sealed = token.seal(&ring, &app("wiki")).expect("sealed");
             assert!(is_sealed(&sealed), "`{sealed}`");
             assert_eq!(sealed.starts_with(&format!("{JWT}.")), value == JWT, "`{sealed}`");
-            assert_eq!(sealed.contains(value), value == JWT || value == "x", "`{sealed}`");
+            // One letter may stand in any seal.
+            assert!(value == "x" || sealed.contains(value) == (value == JWT), "`{sealed}`");
             assert_eq!(AppToken::open(&ring, &app("wiki"), &sealed), Ok(token), "`{value}`");
         }
         assert_eq!(token(&ring, &"x".repeat(MAX_TOKEN + 1)).seal(&ring, &app("wiki")), None);
