@@ -22,7 +22,7 @@ use pingora::services::background::{GenBackgroundService, background_service};
 use pingora::services::listening::Service;
 use tokio::sync::watch;
 
-use self::operator::Operator;
+use self::operator::{Listeners, Operator};
 use self::services::{AdminService, Deadlines, Housekeeping};
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, Delivery, ServerSettings};
@@ -84,7 +84,7 @@ pub struct Running {
 
 /// Starts the gateway of `config` beside the caller. Returns once it listens.
 pub fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
-    let addresses: Vec<_> = listeners(&config).collect();
+    let addresses: Vec<_> = listeners(&config).chain([config.admin.listen]).collect();
     let gateway = Gateway::assemble(config, clock)?;
     let (stop, stopped) = watch::channel(false);
     let (failed, failure) = mpsc::channel();
@@ -134,9 +134,10 @@ impl ShutdownSignalWatch for Stopped {
     }
 }
 
+/// Where requests are taken.
 fn listeners(config: &Config) -> impl Iterator<Item = SocketAddr> {
     let tls = config.server.tls.iter().map(|listener| listener.listen);
-    config.server.listen.iter().copied().chain(tls).chain([config.admin.listen])
+    config.server.listen.iter().copied().chain(tls)
 }
 
 impl Gateway {
@@ -147,9 +148,10 @@ impl Gateway {
         // The admin listener is bound now and served later; the others are bound by pingora, which would panic.
         let admin_listener = bind(config.admin.listen)?;
         admin_listener.set_nonblocking(true)?;
-        for address in config.server.listen.iter().copied().chain(config.server.tls.iter().map(|t| t.listen)) {
+        for address in listeners(&config) {
             drop(bind(address)?);
         }
+        let listeners = Listeners::new(listeners(&config));
         let Config { server: settings, admin, .. } = &config;
         let (settings, token) = (settings.clone(), admin.token.clone());
         let endpoints = Arc::new(Endpoints::new(engines(config, clock)?));
@@ -167,7 +169,7 @@ impl Gateway {
         server.add_service(proxy_service(&server.configuration, &endpoints, pools, settings)?);
         let intake = Arc::clone(&endpoints.parts().intake);
         server.add_service(background_service("deadlines", Deadlines(Arc::clone(&endpoints))));
-        let operator = Arc::new(Operator::new(endpoints, balancers));
+        let operator = Arc::new(Operator::new(endpoints, balancers, listeners));
         server.add_service(background_service("admin", AdminService::new(admin_listener, token, operator)));
         server.add_service(background_service("housekeeping", Housekeeping(intake)));
         Ok(Self { server })

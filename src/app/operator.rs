@@ -1,7 +1,9 @@
 //! What operators can ask of the running gateway.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
@@ -19,13 +21,45 @@ pub(super) struct Operator {
     endpoints: Arc<Endpoints>,
     /// The balancer of each app, by its name.
     balancers: BTreeMap<String, Arc<Balancer>>,
+    listeners: Listeners,
     started_at: Timestamp,
 }
 
 impl Operator {
-    pub(super) fn new(endpoints: Arc<Endpoints>, balancers: BTreeMap<String, Arc<Balancer>>) -> Self {
+    pub(super) fn new(
+        endpoints: Arc<Endpoints>,
+        balancers: BTreeMap<String, Arc<Balancer>>,
+        listeners: Listeners,
+    ) -> Self {
         let started_at = endpoints.parts().clock.now();
-        Self { endpoints, balancers, started_at }
+        Self { endpoints, balancers, listeners, started_at }
+    }
+}
+
+/// Where requests are taken. Pingora binds these in its own time, beside the admin listener, and tells nobody.
+pub(super) struct Listeners {
+    addresses: Vec<SocketAddr>,
+    /// Each of them was there once; they stay until the process ends.
+    are_there: AtomicBool,
+}
+
+impl Listeners {
+    pub(super) fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self { addresses: addresses.into_iter().collect(), are_there: AtomicBool::new(false) }
+    }
+
+    /// Whether all of them take connections; asked until it is true once.
+    async fn are_there(&self) -> bool {
+        if self.are_there.load(Ordering::Relaxed) {
+            return true;
+        }
+        for address in &self.addresses {
+            if tokio::net::TcpStream::connect(address).await.is_err() {
+                return false;
+            }
+        }
+        self.are_there.store(true, Ordering::Relaxed);
+        true
     }
 }
 
@@ -106,16 +140,44 @@ impl Gateway for Operator {
     async fn ready(&self) -> Ready {
         let intake = &self.endpoints.parts().intake;
         let mut reasons = Vec::new();
+        let listens = self.listeners.are_there().await;
+        if !listens {
+            reasons.push("nobody listens for requests yet".to_owned());
+        }
         if !intake.is_durable() {
             reasons.push("the ledger cannot be written: revocations are in force but not durable".to_owned());
         }
         if intake.is_crowded() {
             reasons.push("more subjects are revoked than this gateway was set up for".to_owned());
         }
-        Ready { ready: intake.is_durable(), reasons }
+        Ready { ready: listens && intake.is_durable(), reasons }
     }
 
     async fn metrics(&self) -> String {
         self.endpoints.metrics().render()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpSocket;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_not_ready_before_it_listens_everywhere() {
+        let bound = || {
+            let socket = TcpSocket::new_v4().expect("socket");
+            socket.bind("127.0.0.1:0".parse().expect("address")).expect("port");
+            socket
+        };
+        let [one, other] = [bound(), bound()];
+        let listeners = Listeners::new([&one, &other].map(|socket| socket.local_addr().expect("address")));
+        let one = one.listen(8).expect("listener");
+        assert!(!listeners.are_there().await, "one of two is not there");
+        let other = other.listen(8).expect("listener");
+        assert!(listeners.are_there().await);
+        drop((one, other));
+        assert!(listeners.are_there().await, "it is not asked again");
     }
 }

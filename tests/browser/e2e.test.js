@@ -7,6 +7,7 @@
 import { after, test } from 'node:test';
 
 import { World } from './harness/world.js';
+import * as accessTokens from './scenarios/access-tokens.js';
 import * as appSession from './scenarios/app-session.js';
 import * as backchannel from './scenarios/backchannel.js';
 import * as login from './scenarios/login.js';
@@ -16,6 +17,7 @@ import * as restart from './scenarios/restart.js';
 import * as revocation from './scenarios/revocation.js';
 import * as signOut from './scenarios/sign-out.js';
 import * as stubbornIdp from './scenarios/stubborn-idp.js';
+import * as tokens from './scenarios/tokens.js';
 
 const SECONDS_PER_SCENARIO = 60;
 const LINES_OF_LOG = 150;
@@ -24,7 +26,8 @@ const world = await World.start();
 after(() => world.stop());
 
 // The search of the logs comes last: it needs everything that the others left there.
-for (const scenarios of [login, revocation, appSession, nodeRed, backchannel, stubbornIdp, restart, signOut, logs]) {
+const all = [login, revocation, appSession, tokens, accessTokens, nodeRed, backchannel, stubbornIdp, restart, signOut, logs];
+for (const scenarios of all) {
   for (const [promise, scenario] of Object.entries(scenarios)) {
     test(promise.replaceAll('_', ' '), () => tell(scenario));
   }

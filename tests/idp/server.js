@@ -22,6 +22,7 @@
 //                                      {client_id, sub, resource, scope?, auth_time?, sid?} → {refresh_token}
 //   POST /sign                         signs a JWT with the OP's key: {typ, claims} → {token}
 //   POST /frozen-auth-time?on=1        logins keep the person's first auth_time: an IdP that ignores prompt=login
+//   POST /deaf-introspection?on=1      who asks about a token is hung up on: an IdP that is half down
 //   GET  /authorizations               every authorization request: [{client_id, prompt, max_age, at}]
 //   GET  /secrets                      every code, token and SET that was issued (for the search of the logs)
 import dns from 'node:dns';
@@ -59,6 +60,7 @@ const authorizations = [];
 const secrets = new Set();
 const firstLogin = new Map(); // sub → auth_time of the first login, for the frozen mode
 let frozen = false;
+let deaf = false;
 
 const provider = new Provider(op.url, {
   clients: (settings.clients ?? []).map(client),
@@ -74,6 +76,8 @@ const provider = new Provider(op.url, {
   },
   conformIdTokenClaims: false,
   pkce: { required: () => true },
+  // Without a page that asks for consent nobody is granted `offline_access`; phones need to refresh all the same.
+  issueRefreshToken: (_, client, code) => client.applicationType === 'native' || code.scopes.has('offline_access'),
   cookies: { keys: [randomUUID()] },
   ttl: { Session: 86_400, Grant: 86_400, Interaction: 600, IdToken: 3600, AccessToken: 3600, AuthorizationCode: 60, RefreshToken: 86_400 },
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
@@ -83,6 +87,7 @@ const provider = new Provider(op.url, {
     clientCredentials: { enabled: true },
     dPoP: { enabled: true },
     introspection: { enabled: true },
+    revocation: { enabled: true },
     resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer, useGrantedResource: () => true },
     rpInitiatedLogout: {
       enabled: true,
@@ -106,6 +111,7 @@ provider.on('session.destroyed', (session) => sessions.delete(session.uid));
 provider.on('server_error', (_, error) => console.error('idp: server error', error));
 provider.use(noteWhatIsIssued);
 provider.use(transmitterMetadata);
+provider.use(hangUp);
 provider.use(signIn);
 
 op.server.on('request', provider.callback());
@@ -191,10 +197,22 @@ function transmitterMetadata(ctx, next) {
   return undefined;
 }
 
+function hangUp(ctx, next) {
+  if (!deaf || ctx.path !== '/token/introspection') return next();
+  ctx.respond = false;
+  ctx.req.socket.destroy();
+  return undefined;
+}
+
 /** Our own sign-in form: `GET /interaction/<uid>` shows it, `POST` takes name and password. */
 async function signIn(ctx, next) {
   if (!/^\/interaction\/[\w-]+$/.test(ctx.path)) return next();
   const { prompt, params } = await provider.interactionDetails(ctx.req, ctx.res);
+  if (prompt.name === 'consent') {
+    // Native clients ask for it every time.
+    ctx.respond = false;
+    return provider.interactionFinished(ctx.req, ctx.res, { consent: {} });
+  }
   if (prompt.name !== 'login') ctx.throw(501, `no page for the prompt ${prompt.name}`);
   if (ctx.method !== 'POST') {
     ctx.body = signInPage({ prompt: params.prompt, failed: false });
@@ -233,6 +251,7 @@ const CONTROL = {
   'GET /sessions': async () => (await signedIn()).map(describe),
   'GET /authorizations': async () => authorizations,
   'GET /secrets': async () => [...secrets],
+  'POST /deaf-introspection': async (query) => ({ deaf: (deaf = query.get('on') === '1') }),
   'POST /frozen-auth-time': async (query) => ({ frozen: (frozen = query.get('on') === '1') }),
 
   'POST /kill': async (query) => {

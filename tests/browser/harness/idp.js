@@ -7,8 +7,8 @@ const SERVER = fileURLToPath(new URL('../../idp/server.js', import.meta.url));
 const SESSION_REVOKED = 'https://schemas.openid.net/secevent/caep/event-type/session-revoked';
 
 export class Idp {
-  static async start(clients) {
-    const program = new Program('idp', process.execPath, [SERVER, JSON.stringify({ clients })]);
+  static async start(clients, resources = []) {
+    const program = new Program('idp', process.execPath, [SERVER, JSON.stringify({ clients, resources })]);
     const [, line] = await program.says(/^(\{.*\})$/m);
     return new Idp(program, JSON.parse(line));
   }
@@ -22,6 +22,7 @@ export class Idp {
   sessions() { return this.#ask('GET', '/sessions'); }
   authorizations() { return this.#ask('GET', '/authorizations'); }
   secrets() { return this.#ask('GET', '/secrets'); }
+  hangsUpOnQuestionsAboutTokens(on) { return this.#ask('POST', `/deaf-introspection?on=${on ? 1 : 0}`); }
   freezeAuthTime(on) { return this.#ask('POST', `/frozen-auth-time?on=${on ? 1 : 0}`); }
 
   /** An administrator ends one session: the logout token names it by `sid`. */

@@ -30,11 +30,30 @@ export class Visitor {
 
   /** Fills in the form and waits until the tab has left the IdP. */
   async signsIn(tab, name) {
+    await this.#fillsInTheForm(tab, name);
+    await tab.waitForURL((url) => url.origin !== this.idp);
+  }
+
+  async #fillsInTheForm(tab, name) {
     await this.isAskedToSignIn(tab);
     await tab.fill('[name=username]', name);
     await tab.fill('[name=password]', `${name}-password`);
     await tab.click('#sign-in');
-    await tab.waitForURL((url) => url.origin !== this.idp);
+  }
+
+  /**
+   * Opens `url` in a new tab that is sent on to an address below `beyond` that no browser can open, after a sign-in as
+   * `name` where the IdP asks for one. Gives that address: an app on the same device would be handed it.
+   */
+  async isSentOutOfTheBrowser(url, beyond, name) {
+    const tab = await this.context.newPage();
+    const sent = tab.waitForRequest((request) => request.url().startsWith(beyond));
+    // A page that ends nowhere is an error to the browser.
+    const page = tab.goto(url).then(() => this.#fillsInTheForm(tab, name)).catch(() => {});
+    const address = (await sent).url();
+    await page;
+    await tab.close();
+    return address;
   }
 
   /** The tab has arrived at `url`, and stays. */

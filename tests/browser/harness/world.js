@@ -1,10 +1,11 @@
-// Everything at once: the IdP, three apps, the gateway in front of them, and browsers.
+// Everything at once: the IdP, the apps, the gateway in front of them, and browsers.
 import { fileURLToPath } from 'node:url';
 
 import { chromium } from 'playwright-core';
 
 import { Gateway } from './gateway.js';
 import { Idp } from './idp.js';
+import { Phone } from './phone.js';
 import { freePort, Program, until } from './process.js';
 import { Tap } from './tap.js';
 import { Visitor } from './visitor.js';
@@ -19,6 +20,14 @@ const CHROMIUM_ARGUMENTS = [
 const CLIENT_SECRET = 'the-secret-that-the-gateway-shares-with-the-idp';
 /** What the transmitter calls the gateway. */
 const AUDIENCE = 'https://gateway.corp.example';
+/** Cookies of the app with the OAuth server whose value stands in the paths of its pages, too; those are logged. */
+const IN_ADDRESSES = new Set(['_interaction', '_interaction_resume']);
+/** APIs as the IdP knows them: two names of the one behind the gateway, and one that is elsewhere. */
+const RESOURCES = [
+  { resource: 'https://api.corp.example', format: 'jwt', says: ['auth_time', 'sid', 'email', 'groups'] },
+  { resource: 'https://api.corp.example/opaque', format: 'opaque', says: ['auth_time', 'sid', 'email', 'groups'] },
+  { resource: 'https://elsewhere.corp.example', format: 'jwt', says: ['auth_time', 'sid', 'email', 'groups'] },
+];
 
 export class World {
   #programs = [];
@@ -42,23 +51,30 @@ export class World {
     this.wiki = `http://wiki.localhost:${port}`;
     this.tomcat = `http://tomcat.localhost:${port}`;
     this.red = `http://red.localhost:${port}`;
-    const origins = [this.wiki, this.tomcat, this.red];
-    const [idp, browser, wiki, tomcat, red] = await Promise.all([
+    this.oauth = `http://oauth.localhost:${port}`;
+    this.api = `http://api.localhost:${port}`;
+    const origins = [this.wiki, this.tomcat, this.red, this.oauth];
+    const [idp, browser, wiki, tomcat, red, oauth] = await Promise.all([
       Idp.start([{
         client_id: 'portcullis',
         client_secret: CLIENT_SECRET,
         redirect_uris: origins.map((origin) => `${origin}/oauth2/callback`),
         post_logout_redirect_uris: origins.map((origin) => `${origin}/oauth2/signed_out`),
         backchannel_logout_uri: `${this.wiki}/oauth2/backchannel-logout/corp`,
-      }]),
+      }, {
+        client_id: 'cli',
+        application_type: 'native',
+        redirect_uris: ['com.corp.cli:/cb'],
+      }], RESOURCES),
       chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGUMENTS }),
       this.#startApp('dokuwiki'),
       this.#startApp('tomcat'),
       this.#startApp('node-red'),
+      this.#startApp('oauth', this.oauth),
     ]);
     this.idp = idp;
     this.browser = browser;
-    this.taps = { wiki, tomcat };
+    this.taps = { wiki, tomcat, oauth };
     this.#programs.push(idp.program);
     this.gateway = await Gateway.start(binary, {
       port,
@@ -72,13 +88,16 @@ export class World {
       tomcat_upstream: tomcat.origin,
       red_url: this.red,
       red_upstream: red.origin,
+      oauth_url: this.oauth,
+      oauth_upstream: oauth.origin,
+      api_url: this.api,
     });
   }
 
   /** Starts an app and gives the tap on the way to it. */
-  async #startApp(name) {
+  async #startApp(name, ...words) {
     const port = await freePort();
-    const app = new Program(name, fileURLToPath(new URL(name, APPS)), [String(port)]);
+    const app = new Program(name, fileURLToPath(new URL(name, APPS)), [String(port), ...words]);
     this.#programs.push(app);
     await app.says(/^ready /m);
     const tap = await Tap.before(port);
@@ -90,8 +109,20 @@ export class World {
   async visitor(cookies = []) {
     const context = await this.browser.newContext();
     await context.addCookies(cookies);
-    return new Visitor(context, { idp: this.idp.issuer, noteSecret: (value) => this.#secrets.add(value) });
+    return new Visitor(context, { idp: this.idp.issuer, noteSecret: this.#noteSecret });
   }
+
+  /** A program of somebody who works with the tokens of the app's own OAuth server: as `phone`, or as `tablet` (JWTs). */
+  phone(name = 'phone') {
+    return new Phone({ server: this.oauth, name, scope: name === 'tablet' ? 'openid read' : 'openid', noteSecret: this.#noteSecret });
+  }
+
+  /** A program that works with access tokens of the IdP for `resource`; bound to `key`, if there is one. */
+  cli(resource, key) {
+    return new Phone({ server: this.idp.issuer, name: 'cli', scope: 'openid read', resource, key, noteSecret: this.#noteSecret });
+  }
+
+  #noteSecret = (value) => this.#secrets.add(value);
 
   /** Every open tab with its first words, for a scenario that failed. */
   async whereabouts() {
@@ -122,9 +153,12 @@ export class World {
     await until('the clock moves on', () => Math.floor(Date.now() / 1000) > second);
   }
 
-  /** Every cookie value, on either side of the gateway, code, token and SET that was around. */
+  /** Every cookie value, code and token on either side of the gateway, and every SET that was around. */
   async secrets() {
-    const told = this.#taps.flatMap((tap) => tap.cookies().map(([, value]) => value));
+    const told = this.#taps.flatMap((tap) => {
+      const cookies = tap.cookies().filter(([name]) => !IN_ADDRESSES.has(name));
+      return [...cookies.map(([, value]) => value), ...tap.tokens()];
+    });
     return [...this.#secrets, ...told, ...await this.idp.secrets(), ...Object.values(this.gateway.secrets)];
   }
 

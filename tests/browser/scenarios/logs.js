@@ -12,6 +12,7 @@ export async function nothing_that_the_gateway_wrote_holds_a_secret_or_a_part_of
   assert.match(log, /ann@corp\.example|revo[ck]/i, 'the search means something: the log tells of revocations');
 
   const secrets = (await world.secrets()).filter((secret) => secret.length >= PART);
+  assert.ok(secrets.some((secret) => secret.startsWith('pct1_')), 'the search means something: sealed tokens are among them');
   assert.ok(secrets.length > 100, `only ${secrets.length} secrets were noted`);
   const leaks = [];
   for (const [file, text] of writings) {
@@ -30,7 +31,7 @@ export async function nothing_that_the_gateway_wrote_holds_a_secret_or_a_part_of
  */
 function parts(secret) {
   const segments = secret.split('.');
-  const bare = segments.length === 3 ? segments.slice(1) : segments;
+  const bare = segments.length >= 3 ? segments.slice(1) : segments;
   return bare.flatMap((text) => {
     if (text.length < 3 * PART) return text.length < PART ? [] : [text];
     const starts = Array.from({ length: Math.floor(text.length / PART) - 1 }, (_, n) => (n + 1) * PART);
