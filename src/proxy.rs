@@ -148,6 +148,10 @@ impl Proxy {
     /// Reads a body that is small or none of ours: `None` if it is larger. Signals and forms are small, and whoever takes
     /// longer for one than for a head is no sender of either.
     async fn small_body(&self, session: &mut Session) -> Result<Option<Bytes>> {
+        // RFC 9110 §10.1.1: the client waits to be asked, and nobody else will ask before the body is there.
+        if session.req_header_mut().remove_header(&header::EXPECT).is_some() && !session.is_http2() {
+            session.write_continue_response().await?;
+        }
         match tokio::time::timeout(self.settings.patience.header_read, wire::small_body(session)).await {
             Ok(body) => body,
             Err(_) => {

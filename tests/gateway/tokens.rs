@@ -277,6 +277,24 @@ async fn the_app_gets_its_token_back_wherever_it_stood() {
     assert_eq!(String::from_utf8_lossy(&house.backend.last().body), "token=r%26r");
 }
 
+#[tokio::test]
+async fn a_client_that_waits_to_be_asked_for_its_body_is_asked() {
+    let house = scripted().await;
+    house.backend.says(minting(r#"{"access_token":"a","refresh_token":"r"}"#));
+    let pair = minted(&house, "ann").await;
+    let body = format!("refresh_token={}", pair.refresh);
+    let head = Ask::new("POST", "/api/token").with("Content-Type", FORM).with("Expect", "100-continue");
+    let head = head.with("Content-Length", &body.len().to_string());
+    let mut wire = house.wire().await;
+    wire.send(&head.bytes(&house.host())).await;
+    let asked = wire.head().await.expect("an interim answer");
+    assert_eq!(asked.status, 100);
+    wire.send(body.as_bytes()).await;
+    assert_eq!(wire.answer().await.expect("an answer").status, 200);
+    let seen = house.backend.last();
+    assert_eq!((String::from_utf8_lossy(&seen.body).as_ref(), seen.field("expect")), ("refresh_token=r", None));
+}
+
 fn gzip(text: &str) -> Vec<u8> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     packed.write_all(text.as_bytes()).expect("memory");
