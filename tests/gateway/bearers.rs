@@ -3,7 +3,7 @@
 use portcullis::demo::idp::Fault;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, House, Plan};
+use crate::harness::{Answer, Ask, House, Plan, is_refused};
 
 const RULES: &str = r#"bearer = { audience = "https://api.example" }
 rules = [
@@ -40,16 +40,6 @@ fn signed(house: &House, typ: Option<&str>, user: &str, changes: &Value) -> Stri
 
 async fn calls(house: &House, path: &str, token: &str) -> Answer {
     house.asks(&Ask::get(path).with("Authorization", &format!("Bearer {token}"))).await
-}
-
-#[track_caller]
-fn is_refused(answer: &Answer, word: &str, challenge: &str) {
-    assert_eq!((answer.status, answer.json()["error"].as_str()), (401, Some(word)), "{}", answer.text());
-    let given = answer.field("www-authenticate").unwrap_or_default();
-    assert!(
-        given.starts_with("Bearer realm=\"payroll\"") && given.contains(challenge),
-        "`{challenge}` not in `{given}`"
-    );
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, House, Plan, Reply, answer, ok};
+use crate::harness::{Answer, Ask, House, Plan, Reply, answer, is_refused, ok};
 
 const DERIVED: &str = r#"derived = [
   { path = "/api/token", response = ["/access_token", "/refresh_token"], request = "refresh_token" },
@@ -69,16 +69,6 @@ async fn payslips(house: &House, token: &str) -> Answer {
 fn is_served(answer: &Answer, user: &str) {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(answer.json()["user"].as_str().is_some_and(|found| found.ends_with(user)), "{}", answer.text());
-}
-
-#[track_caller]
-fn is_refused(answer: &Answer, word: &str, challenge: &str) {
-    assert_eq!((answer.status, answer.json()["error"].as_str()), (401, Some(word)), "{}", answer.text());
-    let given = answer.field("www-authenticate").unwrap_or_default();
-    assert!(
-        given.starts_with("Bearer realm=\"payroll\"") && given.contains(challenge),
-        "`{challenge}` not in `{given}`"
-    );
 }
 
 #[tokio::test]

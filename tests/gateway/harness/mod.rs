@@ -11,4 +11,4 @@ pub(crate) use self::backend::{Backend, GREETING, Reply, Seen, answer, ok};
 pub(crate) use self::browser::{Browser, parameter};
 pub(crate) use self::dice::Dice;
 pub(crate) use self::house::{AUDIENCE, House, Plan, SESSION_REVOKED};
-pub(crate) use self::wire::{Answer, Ask, Wire, soon};
+pub(crate) use self::wire::{Answer, Ask, Wire, is_refused, soon};

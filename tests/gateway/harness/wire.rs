@@ -265,3 +265,12 @@ fn parse_head(head: &str) -> Answer {
     let fields = fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
     Answer { status: status.expect("a status line"), fields, body: Vec::new() }
 }
+
+/// A program is told that what it bears does not count, by this word and this in the challenge.
+#[track_caller]
+pub(crate) fn is_refused(answer: &Answer, word: &str, challenge: &str) {
+    assert_eq!((answer.status, answer.json()["error"].as_str()), (401, Some(word)), "{}", answer.text());
+    let given = answer.field("www-authenticate").unwrap_or_default();
+    let whole = given.starts_with("Bearer realm=\"payroll\"") && given.contains(challenge);
+    assert!(whole, "`{challenge}` not in `{given}`");
+}
