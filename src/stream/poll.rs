@@ -3,19 +3,22 @@
 use ::http::Request;
 use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use aws_lc_rs::rand;
+use url::Url;
 
 use super::{Delivery, Signals, Stream, Unserved};
 use crate::event::poll::{self, Heard, Outcome, Poll, Trouble};
 use crate::http::Error;
+use crate::secret::Secret;
 use crate::time::Stopwatch;
 
 impl Stream {
     /// Polls for as long as the future is driven; at once over if the transmitter pushes.
     pub(crate) async fn poll(&self, signals: Signals<'_>) {
+        let Delivery::Poll { url, token } = &self.delivery else { return };
         let (mut poll, mut known) = (Poll::default(), None);
-        while matches!(self.delivery, Delivery::Poll { .. }) {
+        loop {
             let watch = Stopwatch::start();
-            self.turn(&mut poll, signals).await;
+            self.turn(&mut poll, (url, token), signals).await;
             if poll.trouble().is_none() {
                 self.polled(signals.clock.now());
             }
@@ -25,9 +28,9 @@ impl Stream {
     }
 
     /// One request, and all that its answer brings.
-    async fn turn(&self, poll: &mut Poll, signals: Signals<'_>) {
+    async fn turn(&self, poll: &mut Poll, place: (&Url, &Secret<String>), signals: Signals<'_>) {
         let (request, watch) = (poll.request(), Stopwatch::start());
-        let answer = self.ask(&request).await;
+        let answer = self.ask(&request, place).await;
         let sets = match &answer {
             Ok(answer) => {
                 let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -57,8 +60,11 @@ impl Stream {
         }
     }
 
-    async fn ask(&self, ask: &poll::Request) -> Result<::http::Response<Vec<u8>>, Error> {
-        let Delivery::Poll { url, token } = &self.delivery else { return Err(Error::NotUrl) };
+    async fn ask(
+        &self,
+        ask: &poll::Request,
+        (url, token): (&Url, &Secret<String>),
+    ) -> Result<::http::Response<Vec<u8>>, Error> {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| Error::NotUrl)?;
         bearer.set_sensitive(true);
         let mut request = Request::post(url.as_str())

@@ -36,10 +36,10 @@ impl State {
     fn polled(&mut self, request: &Value) -> Reply {
         let acks: Vec<_> = request["ack"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let refused: Vec<_> = request["setErrs"].as_object().into_iter().flatten().map(|(jti, _)| jti).collect();
-        if !acks.is_empty() || !refused.is_empty() {
-            if let Some(reply) = self.deaf.pop() {
-                return reply;
-            }
+        if (!acks.is_empty() || !refused.is_empty())
+            && let Some(reply) = self.deaf.pop()
+        {
+            return reply;
         }
         if !acks.is_empty() && !self.ledger.as_os_str().is_empty() {
             let ledger = rusqlite::Connection::open(&self.ledger).expect("the ledger");
