@@ -23,9 +23,9 @@ use pingora::services::listening::Service;
 use tokio::sync::watch;
 
 use self::operator::{Listeners, Operator};
-use self::services::{AdminService, Deadlines, Housekeeping};
+use self::services::{AdminService, Deadlines, Housekeeping, Polling};
 use crate::audit::{self, Audit};
-use crate::config::{AuditTo, Config, Delivery, ServerSettings};
+use crate::config::{AuditTo, Config, ServerSettings};
 use crate::endpoint::{self, Endpoints, Parts};
 use crate::enforcer::{self, Enforcer};
 use crate::exchanges;
@@ -37,7 +37,7 @@ use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::policy;
 use crate::proxy::{self, Balancer, Cuttable, Lines, Patience, Pool, Proxy};
-use crate::stream::{Discovery, Stream};
+use crate::stream::{Delivery, Discovery, Stream};
 use crate::time::Clock;
 
 /// Clocks of gateway, IdP and transmitter may differ by this much; revocations are kept that much longer.
@@ -169,6 +169,12 @@ impl Gateway {
         server.add_service(proxy_service(&server.configuration, &endpoints, pools, settings)?);
         let intake = Arc::clone(&endpoints.parts().intake);
         server.add_service(background_service("deadlines", Deadlines(Arc::clone(&endpoints))));
+        for (name, stream) in &endpoints.parts().streams {
+            if matches!(stream.delivery(), Delivery::Poll { .. }) {
+                let polling = Polling { endpoints: Arc::clone(&endpoints), stream: Arc::clone(stream) };
+                server.add_service(background_service(&format!("poll of {name}"), polling));
+            }
+        }
         let operator = Arc::new(Operator::new(endpoints, balancers, listeners));
         server.add_service(background_service("admin", AdminService::new(admin_listener, token, operator)));
         server.add_service(background_service("housekeeping", Housekeeping(intake)));
@@ -278,7 +284,6 @@ fn stream(
     client: &Client,
     clock: &Clock,
 ) -> anyhow::Result<Stream> {
-    let Delivery::Push { token } = settings.delivery;
     let source = match settings.jwks_uri {
         Some(url) => Source::Fixed(url),
         None => Source::Discovered(Arc::new(Discovery::new(&settings.issuer, client.clone(), clock.clone())?)),
@@ -299,7 +304,7 @@ fn stream(
         session_revoked: settings.session_revoked,
         critical_members: vec![],
     };
-    Ok(Stream::new(policy, token, keys))
+    Ok(Stream::new(policy, settings.delivery, keys, client.clone()))
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

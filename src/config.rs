@@ -40,6 +40,7 @@ use crate::revocation::Mode;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session;
+pub use crate::stream::Delivery;
 
 /// Everything that the file says.
 #[derive(Debug)]
@@ -185,16 +186,6 @@ pub struct StreamSettings {
     pub widest: Widest,
     /// What its `session-revoked` does.
     pub session_revoked: Mode,
-}
-
-/// How events arrive.
-#[derive(Clone, Debug)]
-pub enum Delivery {
-    /// The transmitter calls us (RFC 8935).
-    Push {
-        /// What it presents as bearer.
-        token: Secret<String>,
-    },
 }
 
 impl Config {

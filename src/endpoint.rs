@@ -44,7 +44,7 @@ use crate::page::Page;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session::{self, Session};
-use crate::stream::Stream;
+use crate::stream::{Signals, Stream};
 use crate::time::Clock;
 
 /// Below this every path is ours, on every host.
@@ -78,6 +78,13 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) names: crate::lineage::Names,
     pub(crate) clock: Clock,
+}
+
+impl Parts {
+    /// What signals go through.
+    pub(crate) fn signals(&self) -> Signals<'_> {
+        Signals { intake: &self.intake, audit: &self.audit, metrics: &self.metrics, clock: &self.clock }
+    }
 }
 
 /// Our own endpoints.

@@ -6,6 +6,7 @@
 
 pub mod caep;
 pub mod logout;
+pub mod poll;
 pub mod reject;
 pub mod subject;
 pub mod token;

@@ -106,8 +106,30 @@ impl Client {
 
     /// Sends `request` and reads the answer, of at most `limit` bytes. Redirects are answers like any other.
     pub async fn send(&self, request: Request<Vec<u8>>, limit: usize) -> Result<Response<Vec<u8>>, Error> {
+        self.call(request, limit, None).await
+    }
+
+    /// The same, for an answer that may be held back for longer than others may take.
+    pub async fn send_within(
+        &self,
+        request: Request<Vec<u8>>,
+        limit: usize,
+        patience: Duration,
+    ) -> Result<Response<Vec<u8>>, Error> {
+        self.call(request, limit, Some(patience)).await
+    }
+
+    async fn call(
+        &self,
+        request: Request<Vec<u8>>,
+        limit: usize,
+        patience: Option<Duration>,
+    ) -> Result<Response<Vec<u8>>, Error> {
         check_url(&Url::parse(&request.uri().to_string()).map_err(|_| Error::NotUrl)?)?;
-        let request = reqwest::Request::try_from(request).map_err(|_| Error::NotUrl)?;
+        let mut request = reqwest::Request::try_from(request).map_err(|_| Error::NotUrl)?;
+        if let Some(patience) = patience {
+            *request.timeout_mut() = Some(patience);
+        }
         let mut answer = self.0.execute(request).await.map_err(from_reqwest)?;
         let announced = answer.content_length().unwrap_or(0);
         if usize::try_from(announced).map_or(true, |length| length > limit) {

@@ -29,7 +29,8 @@
 //! # The walks
 //!
 //! - **request**: [`proxy`] → [`apps`] → [`evidence`] → [`enforcer`] → [`decision`] → upstream, or [`endpoint`]
-//! - **signal**: [`endpoint`] → [`jose`] → [`event`] → [`policy`] → [`intake`] → [`enforcer`], [`ledger`] → answer
+//! - **signal**: [`endpoint`] or the poll of a [`stream`] → [`jose`] → [`event`] → [`policy`] → [`intake`] → [`enforcer`],
+//!   [`ledger`] → answer
 //! - **login**: [`login`] begin → IdP → [`endpoint`] callback → [`idp`] → [`enforcer`] → [`session`]
 //! - **cut**: [`enforcer`] → [`exchanges`] → every stream that the revocation covers ends
 
@@ -39,6 +40,7 @@ pub mod secret;
 pub mod identity;
 
 // floor 1: rules
+pub mod backoff;
 pub mod jose;
 pub mod dpop;
 pub mod revocation;

@@ -1,4 +1,7 @@
-//! One configured SSF relation to a transmitter: who may push on it, whose keys count, and when it was last heard.
+//! One configured SSF relation to a transmitter: how its events arrive, whose keys count, and when it was last heard.
+
+mod poll;
+mod take;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+pub(crate) use self::take::{Signals, Unserved};
 use crate::event::{Event, SecurityEvent, StreamStatus};
 use crate::http::{Cached, Client, Fetched};
 use crate::identity::Issuer;
@@ -27,6 +31,8 @@ const METADATA_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// What a stream has told us about itself.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
+    /// The last poll that went as it should, if the stream is polled.
+    pub last_poll: Option<Timestamp>,
     /// The last authentic event of any kind.
     pub last_event: Option<Timestamp>,
     /// The last verification event (SSF §8.1.4).
@@ -39,20 +45,43 @@ pub struct State {
     pub refused: u64,
 }
 
+/// How events arrive.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// The transmitter calls us (RFC 8935).
+    Push {
+        /// What it presents as bearer.
+        token: Secret<String>,
+    },
+    /// We call the transmitter (RFC 8936).
+    Poll {
+        /// Where.
+        url: Url,
+        /// What we present as bearer.
+        token: Secret<String>,
+    },
+}
+
 /// A stream.
 #[derive(Debug)]
 pub struct Stream {
     settings: policy::Settings,
-    push_token: Secret<String>,
+    delivery: Delivery,
     keys: KeyCache,
+    client: Client,
     /// Guards only itself; taken for a copy or an update, never held.
     state: Mutex<State>,
 }
 
 impl Stream {
     /// A stream that was not heard yet.
-    pub fn new(settings: policy::Settings, push_token: Secret<String>, keys: KeyCache) -> Self {
-        Self { settings, push_token, keys, state: Mutex::default() }
+    pub fn new(settings: policy::Settings, delivery: Delivery, keys: KeyCache, client: Client) -> Self {
+        Self { settings, delivery, keys, client, state: Mutex::default() }
+    }
+
+    /// How its events arrive.
+    pub const fn delivery(&self) -> &Delivery {
+        &self.delivery
     }
 
     /// What it may do.
@@ -61,10 +90,11 @@ impl Stream {
     }
 
     /// Whether an `Authorization` value is the one that the transmitter was given (SSF §6.1.1): the whole value, or its
-    /// bearer token.
+    /// bearer token. Nobody pushes on a stream that is polled.
     pub fn admits(&self, authorization: &str) -> bool {
+        let Delivery::Push { token: ours } = &self.delivery else { return false };
         let bearer = authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        self.push_token.matches(authorization) || bearer.is_some_and(|(_, token)| self.push_token.matches(token.trim()))
+        ours.matches(authorization) || bearer.is_some_and(|(_, token)| ours.matches(token.trim()))
     }
 
     /// Verifies a SET of this stream.
@@ -101,6 +131,11 @@ impl Stream {
     /// Notes that a SET was refused.
     pub fn refused(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).refused += 1;
+    }
+
+    /// Notes that a poll went as it should.
+    fn polled(&self, now: Timestamp) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).last_poll = Some(now);
     }
 
     /// What it has told us about itself.

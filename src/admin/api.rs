@@ -268,6 +268,12 @@ pub struct StreamStatus {
     pub name: String,
     /// The transmitter.
     pub issuer: String,
+    /// It is polled; else its events are pushed.
+    #[serde(default)]
+    pub polled: bool,
+    /// When it was last polled as it should: seconds since 1970; absent if it is pushed.
+    #[serde(default)]
+    pub last_poll_at: Option<Timestamp>,
     /// When an event last arrived: seconds since 1970. Silence is not health.
     #[serde(default)]
     pub last_event_at: Option<Timestamp>,

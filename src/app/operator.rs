@@ -14,6 +14,7 @@ use crate::admin::{
 use crate::endpoint::Endpoints;
 use crate::proxy::Balancer;
 use crate::revocation::Revocation;
+use crate::stream::Delivery;
 use crate::time::Timestamp;
 
 /// The operators' view of the gateway.
@@ -98,6 +99,8 @@ impl Gateway for Operator {
                 StreamStatus {
                     name: stream.settings().name.clone(),
                     issuer: stream.settings().issuer.to_string(),
+                    polled: matches!(stream.delivery(), Delivery::Poll { .. }),
+                    last_poll_at: state.last_poll,
                     last_event_at: state.last_event,
                     accepted: state.accepted,
                     refused: state.refused,

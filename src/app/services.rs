@@ -12,6 +12,7 @@ use crate::admin;
 use crate::endpoint::Endpoints;
 use crate::intake::Intake;
 use crate::secret::Secret;
+use crate::stream::Stream;
 
 /// How often what is over is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -94,6 +95,24 @@ impl BackgroundService for Deadlines {
                 parts.metrics.cut(cut);
                 tracing::info!(cut = cut.total(), "sessions reached their end, and what ran on them with them");
             }
+        }
+    }
+}
+
+/// Polls a stream.
+pub(super) struct Polling {
+    pub(super) endpoints: Arc<Endpoints>,
+    pub(super) stream: Arc<Stream>,
+}
+
+#[async_trait]
+impl BackgroundService for Polling {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        // What is left behind in the middle was not acknowledged: it comes again.
+        tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => {}
+            () = self.stream.poll(self.endpoints.parts().signals()) => {}
         }
     }
 }

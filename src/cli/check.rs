@@ -46,6 +46,7 @@ pub(super) fn summary(config: &Config) -> String {
     let rows = config.streams.values().map(|stream| {
         let delivery = match stream.delivery {
             Delivery::Push { .. } => "push",
+            Delivery::Poll { .. } => "poll",
         };
         [
             stream.name.clone(),

@@ -12,6 +12,7 @@ use crate::admin::{Made, Named, Problem, RevokeAnswer, RevokeRequest};
 use crate::config::{AdminSettings, Disk, Files as _};
 use crate::identity::is_loopback;
 use crate::secret::Secret;
+use crate::time::Timestamp;
 
 /// Asks the running gateway to revoke, and says what that did.
 pub(super) fn revoke(typed: Revoke) -> Outcome {
@@ -201,10 +202,12 @@ fn shown(status: &crate::admin::Status) -> String {
     let rows = status.idps.iter().map(|idp| [idp.name.clone(), idp.issuer.clone(), yes(idp.reachable)]);
     out.push_str(&table(["idp", "issuer", "reachable"], rows.collect()));
     let rows = status.streams.iter().map(|stream| {
-        let last = stream.last_event_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
-        [stream.name.clone(), stream.issuer.clone(), last, stream.accepted.to_string(), stream.refused.to_string()]
+        let when = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+        let polled = if stream.polled { when(stream.last_poll_at) } else { "pushed".to_owned() };
+        let (name, issuer, last) = (stream.name.clone(), stream.issuer.clone(), when(stream.last_event_at));
+        [name, issuer, polled, last, stream.accepted.to_string(), stream.refused.to_string()]
     });
-    out.push_str(&table(["stream", "issuer", "last event", "accepted", "refused"], rows.collect()));
+    out.push_str(&table(["stream", "issuer", "last poll", "last event", "accepted", "refused"], rows.collect()));
     out
 }
 

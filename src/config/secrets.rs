@@ -71,16 +71,27 @@ impl Reader<'_> {
 
     /// A secret that callers present to us: so long that it cannot be tried out, and fit for a header.
     pub(super) fn bearer(&self, key: &'static str, file_key: &'static str) -> Option<Secret<String>> {
+        let found = self.for_a_header(key, file_key)?;
+        if found.value.expose().len() < SHORTEST_BEARER {
+            self.context().fault(&found.place, format!("the secret is shorter than {SHORTEST_BEARER} characters"));
+        }
+        Some(found.value)
+    }
+
+    /// A secret that we present to others: how long it is, is for them to say.
+    pub(super) fn presented(&self, key: &'static str, file_key: &'static str) -> Option<Secret<String>> {
+        self.for_a_header(key, file_key).map(|at| at.value)
+    }
+
+    fn for_a_header(&self, key: &'static str, file_key: &'static str) -> Option<At<Secret<String>>> {
         if !self.has(key) && !self.has(file_key) {
             self.fault(file_key, "it is missing; it names the file that holds the secret");
         }
         let found = self.secret(key, file_key)?;
-        if found.value.expose().len() < SHORTEST_BEARER {
-            self.context().fault(&found.place, format!("the secret is shorter than {SHORTEST_BEARER} characters"));
-        } else if !found.value.expose().bytes().all(|b| b.is_ascii_graphic()) {
+        if !found.value.expose().bytes().all(|b| b.is_ascii_graphic()) {
             self.context().fault(&found.place, "the secret has a character that cannot stand in a header");
         }
-        Some(found.value)
+        Some(found)
     }
 
     /// Certificates to trust, in PEM.

@@ -23,8 +23,7 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str]) -> Option<StreamSetting
     } else if table.is_empty_list("audience") {
         table.fault("audience", "it names nobody: no event would count");
     }
-    table.or("delivery", one_of(&[("push", ())], &["poll"]), ());
-    let token = table.bearer("push_token", "push_token_file");
+    let delivery = delivery(table);
     let jwks_uri = table.parse("jwks_uri", secure_url).map(|at| at.value);
     let speaks_for: Vec<_> =
         table.list("speaks_for", |idp| known_idp(idp, idps)).into_iter().map(|at| at.value).collect();
@@ -41,12 +40,33 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str]) -> Option<StreamSetting
         name: name.to_owned(),
         issuer: issuer?.value,
         audience,
-        delivery: Delivery::Push { token: token? },
+        delivery: delivery?,
         jwks_uri,
         speaks_for,
         widest,
         session_revoked,
     })
+}
+
+fn delivery(table: &Reader<'_>) -> Option<Delivery> {
+    let polled = table.or("delivery", one_of(&[("push", false), ("poll", true)], &[]), false);
+    let (ours, other): (_, &[&str]) = if polled {
+        ("poll", &["push_token", "push_token_file"])
+    } else {
+        ("push", &["poll_url", "poll_token", "poll_token_file"])
+    };
+    for key in other.iter().filter(|key| table.has(key)) {
+        table.fault(key, &format!("it is of no use where `delivery` is \"{ours}\"; remove it or change `delivery`"));
+    }
+    if !polled {
+        return Some(Delivery::Push { token: table.bearer("push_token", "push_token_file")? });
+    }
+    if !table.has("poll_url") {
+        table.fault("poll_url", "it is missing; it is the `endpoint_url` that the transmitter gave the stream");
+    }
+    let url = table.parse("poll_url", secure_url);
+    let token = table.presented("poll_token", "poll_token_file");
+    Some(Delivery::Poll { url: url?.value, token: token? })
 }
 
 /// The name of an IdP that the file has.

@@ -135,6 +135,20 @@ fn a_good_file_becomes_values() {
 }
 
 #[test]
+fn a_stream_is_pushed_or_polled() {
+    let delivery = |text: &str| {
+        let config = parse(text).unwrap_or_else(|faults| panic!("{faults}"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+        config.streams.get("corp").expect("corp").delivery.clone()
+    };
+    for pushed in [GOOD.to_owned(), GOOD.replace("delivery = \"push\"\n", "")] {
+        assert!(matches!(delivery(&pushed), Delivery::Push { .. }));
+    }
+    let Delivery::Poll { url, token } = delivery(&GOOD.replace(PUSH, POLL)) else { panic!("it is polled") };
+    assert_eq!((url.as_str(), token.expose().as_str()), ("https://idp.example.com/poll?stream_id=7", "hunter2"));
+}
+
+#[test]
 fn an_app_says_which_tokens_it_takes() {
     let takes = |rules: &str| {
         let text = GOOD.replace(ALLOW, rules).replace(
@@ -243,6 +257,16 @@ const IDP: &str = "idp = \"corp\"";
 const UPSTREAMS: &str = "upstreams = [\"http://10.0.0.5:8080\", \"http://10.0.0.6:8080\"]";
 const RULE: &str = "{ path = \"/healthz\", access = \"public\" }";
 const ALLOW: &str = "allow = { groups = [\"staff\"], claims = { department = \"it\" } }";
+
+const PUSH: &str = "delivery = \"push\"\npush_token_file = \"corp.push\"";
+const POLL: &str =
+    "delivery = \"poll\"\npoll_url = \"https://idp.example.com/poll?stream_id=7\"\npoll_token_file = \"short\"";
+const POLL_AND_PUSH: &str =
+    "delivery = \"poll\"\npoll_url = \"https://a\"\npoll_token = \"x\"\npush_token_file = \"short\"";
+const POLL_NOWHERE: &str = "delivery = \"poll\"\npoll_token = \"x\"";
+const POLL_BY_NOBODY: &str = "delivery = \"poll\"\npoll_url = \"https://a\"";
+const POLL_IN_CLEAR: &str = "delivery = \"poll\"\npoll_url = \"http://a\"\npoll_token = \"x\"";
+const POLL_WITH_BLANK: &str = "delivery = \"poll\"\npoll_url = \"https://a\"\npoll_token = \"hunter2 hunter2\"";
 
 const CLAIMS: &str = "claims = { device = \"device_id\" }";
 
@@ -378,7 +402,26 @@ const MISTAKES: &[Mistake] = &[
         "did you mean \"corp\"?",
     ),
     mistake("speaks_for = [\"corp\"]\n", "", "[streams.corp]", "streams.corp.speaks_for", "it is missing"),
-    mistake("\"push\"", "\"poll\"", "delivery", "streams.corp.delivery", "not in this version"),
+    mistake("\"push\"", "\"mail\"", "delivery", "streams.corp.delivery", "write \"push\" or \"poll\""),
+    mistake(PUSH, POLL_AND_PUSH, "push_token_file", "streams.corp.push_token_file", "`delivery` is \"poll\"; remove"),
+    mistake(
+        "widest",
+        "poll_url = \"https://a\"\nwidest",
+        "poll_url",
+        "streams.corp.poll_url",
+        "`delivery` is \"push\"",
+    ),
+    mistake("widest", "poll_token = \"x\"\nwidest", "poll_token", "streams.corp.poll_token", "or change `delivery`"),
+    mistake(
+        PUSH,
+        POLL_NOWHERE,
+        "[streams.corp]",
+        "streams.corp.poll_url",
+        "the `endpoint_url` that the transmitter gave",
+    ),
+    mistake(PUSH, POLL_BY_NOBODY, "[streams.corp]", "streams.corp.poll_token_file", "names the file that holds"),
+    mistake(PUSH, POLL_IN_CLEAR, "poll_url", "streams.corp.poll_url", "must be https"),
+    mistake(PUSH, POLL_WITH_BLANK, "poll_token", "streams.corp.poll_token", "cannot stand in a header"),
     mistake("\"group\"", "\"galaxy\"", "galaxy", "streams.corp.widest", "none of the choices"),
     mistake(
         "audience = \"https://wiki.example.com\"",
@@ -614,7 +657,7 @@ fn ten_mistakes_are_ten_faults_in_the_order_of_the_file() {
         ("ring-0.key", "gone.key"),
         ("idle =", "idel ="),
         ("https://idp.example.com", "http://idp.example.com"),
-        ("\"push\"", "\"poll\""),
+        ("\"push\"", "\"mail\""),
         ("speaks_for = [\"corp\"]", "speaks_for = [\"crop\"]"),
         ("http://10.0.0.6:8080", "http://10.0.0.6:8080/x"),
         ("\"/healthz\"", "\"healthz\""),

@@ -3,72 +3,35 @@
 //! Cheap checks come before dear ones: method and size before the shared secret, the secret before any signature. What
 //! is answered with success is in force and durable (law 2).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::{Call, Endpoints, answer};
 use crate::audit::Event as Audited;
 use crate::event::reject::{self, Answer, Code};
-use crate::event::{SecurityEvent, token};
 use crate::idp::Idp;
-use crate::intake::NotDurable;
 use crate::jose::Reject;
-use crate::keys::Failure;
 use crate::policy::{self, SpokenFor};
-use crate::revocation::Revocation;
-use crate::stream::Stream;
+use crate::stream::{Delivery, Signals, Stream, Unserved};
 
 /// Seconds after which a sender that we could not serve should try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// Why a signal is not acknowledged.
-enum Unserved {
-    /// It is refused, for good.
-    Refused(Answer),
-    /// It cannot be judged or kept at the moment: the sender must send it again.
-    Later,
-}
-
-impl From<Failure> for Unserved {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Rejected(reject) => Self::Refused(reject.into()),
-            Failure::Unavailable => Self::Later,
-        }
-    }
-}
-
-impl From<Reject> for Unserved {
-    fn from(reject: Reject) -> Self {
-        Self::Refused(reject.into())
-    }
-}
-
-impl From<NotDurable> for Unserved {
-    fn from(_: NotDurable) -> Self {
-        Self::Later
-    }
-}
-
 impl Endpoints {
     /// `/oauth2/ssf/{stream}`: a pushed SET (RFC 8935 §2). 202 with an empty body, or 400 with code and description.
     pub(super) async fn push(&self, name: &str, call: &Call<'_>) -> Response<Bytes> {
-        let Some(stream) = self.0.streams.get(name) else {
+        // On a stream that is polled nobody pushes.
+        let pushed = |stream: &&Arc<Stream>| matches!(stream.delivery(), Delivery::Push { .. });
+        let Some(stream) = self.0.streams.get(name).filter(pushed) else {
             return answer::empty(StatusCode::NOT_FOUND);
         };
         match self.pushed(stream, call).await {
             Ok(()) => answer::empty(StatusCode::ACCEPTED),
             Err(Unserved::Later) => later(),
             Err(Unserved::Refused(refusal)) => {
-                stream.refused();
-                self.0.metrics.signal_rejected(refusal.code.word());
-                self.0.audit.record(Audited::SignalRejected {
-                    source: "stream",
-                    stream: Some(name.to_owned()),
-                    idp: None,
-                    jti: None,
-                    why: format!("{}: {}", refusal.code.word(), refusal.description),
-                });
+                self.signals().refused(stream, &refusal);
                 let mut response = answer::json(StatusCode::BAD_REQUEST, &refusal.json());
                 response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static("en"));
                 response
@@ -88,30 +51,11 @@ impl Endpoints {
             return Err(Unserved::Refused(Answer::new(Code::InvalidRequest, why)));
         }
         let compact = std::str::from_utf8(call.request.body()).map_err(|_| Reject::Malformed)?.trim();
-        let verified = stream.verify::<token::SetClaims>(compact).await?;
-        let event = token::parse(verified)?;
-        self.take(stream, &event).await
+        self.signals().take(stream, compact, None).await
     }
 
-    /// What an authentic event comes to.
-    async fn take(&self, stream: &Stream, event: &SecurityEvent) -> Result<(), Unserved> {
-        let now = self.0.clock.now();
-        stream.heard(event, now);
-        let judged =
-            policy::revocations(event, stream.settings(), now).map_err(|refused| Unserved::Refused(refused.into()))?;
-        for unmatched in &judged.unmatched {
-            self.0.metrics.subject_unmatched();
-            tracing::warn!(stream = stream.settings().name, jti = event.jti, why = %unmatched, "a signal names nobody here");
-        }
-        self.enter(judged.revocations).await
-    }
-
-    async fn enter(&self, revocations: Vec<Revocation>) -> Result<(), Unserved> {
-        if revocations.is_empty() {
-            return Ok(());
-        }
-        self.0.intake.accept(revocations).await?;
-        Ok(())
+    fn signals(&self) -> Signals<'_> {
+        self.0.signals()
     }
 
     /// `/oauth2/backchannel-logout/{idp}`: a logout token (Back-Channel Logout §2.5). 200, or 400 with an OAuth error.
@@ -122,7 +66,8 @@ impl Endpoints {
         let outcome = async {
             let token = logout_token(call.request.body()).ok_or(Reject::Malformed)?;
             let logout = idp.verify_logout_token(&token).await?;
-            self.enter(policy::logout(&logout, &spoken_for(idp), self.0.clock.now()).into_iter().collect()).await
+            let ended = policy::logout(&logout, &spoken_for(idp), self.0.clock.now());
+            self.signals().enter(ended.into_iter().collect()).await
         };
         match outcome.await {
             Ok(()) => answer::empty(StatusCode::OK),

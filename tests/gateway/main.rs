@@ -9,6 +9,7 @@ mod harness;
 mod main_job;
 mod noise;
 mod paths;
+mod poll;
 mod signals;
 mod smuggling;
 mod time;

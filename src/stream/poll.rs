@@ -1,0 +1,102 @@
+//! Fetches the events of a polled stream (RFC 8936). What is asked and when is decided by [`event::poll`](Poll).
+
+use ::http::Request;
+use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use aws_lc_rs::rand;
+use url::Url;
+
+use super::{Delivery, Signals, Stream, Unserved};
+use crate::event::poll::{self, Heard, Outcome, Poll, Trouble};
+use crate::http::Error;
+use crate::secret::Secret;
+use crate::time::Stopwatch;
+
+impl Stream {
+    /// Polls for as long as the future is driven; at once over if the transmitter pushes.
+    pub(crate) async fn poll(&self, signals: Signals<'_>) {
+        let Delivery::Poll { url, token } = &self.delivery else { return };
+        let (mut poll, mut known) = (Poll::default(), None);
+        loop {
+            let watch = Stopwatch::start();
+            self.turn(&mut poll, (url, token), signals).await;
+            if poll.trouble().is_none() {
+                self.polled(signals.clock.now());
+            }
+            self.say(poll.trouble(), &mut known);
+            tokio::time::sleep(poll.rest(watch.elapsed(), random())).await;
+        }
+    }
+
+    /// One request, and all that its answer brings.
+    async fn turn(&self, poll: &mut Poll, place: (&Url, &Secret<String>), signals: Signals<'_>) {
+        let (request, watch) = (poll.request(), Stopwatch::start());
+        let answer = self.ask(&request, place).await;
+        let sets = match &answer {
+            Ok(answer) => {
+                let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+                let heard = Heard::Answer { status: answer.status().as_u16(), retry_after, body: answer.body() };
+                poll.heard(heard, watch.elapsed())
+            }
+            Err(Error::TooLarge) => poll.heard(Heard::TooLarge, watch.elapsed()),
+            Err(Error::Deadline) => poll.heard(Heard::Late, watch.elapsed()),
+            Err(Error::Connect(_) | Error::Broken(_) | Error::NotHttps | Error::OffLimits | Error::NotUrl) => {
+                poll.heard(Heard::Unreachable, watch.elapsed())
+            }
+        };
+        // All at once: they share the ledger's next write, and none waits for another's.
+        let judged = sets.into_iter().map(|set| async move {
+            let outcome = match signals.take(self, set.compact.trim(), Some(&set.jti)).await {
+                Ok(()) => Outcome::Taken,
+                Err(Unserved::Later) => Outcome::Later,
+                Err(Unserved::Refused(refusal)) => {
+                    signals.refused(self, &refusal);
+                    Outcome::Refused(refusal)
+                }
+            };
+            (set.jti, outcome)
+        });
+        for (jti, outcome) in futures_util::future::join_all(judged).await {
+            poll.settle(jti, outcome);
+        }
+    }
+
+    async fn ask(
+        &self,
+        ask: &poll::Request,
+        (url, token): (&Url, &Secret<String>),
+    ) -> Result<::http::Response<Vec<u8>>, Error> {
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| Error::NotUrl)?;
+        bearer.set_sensitive(true);
+        let mut request = Request::post(url.as_str())
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json")
+            .header(AUTHORIZATION, bearer);
+        if ask.has_errors {
+            request = request.header(CONTENT_LANGUAGE, "en");
+        }
+        let request = request.body(ask.body.to_string().into_bytes()).map_err(|_| Error::NotUrl)?;
+        self.client.send_within(request, poll::MAX_ANSWER, ask.patience).await
+    }
+
+    /// Says it once when trouble begins, changes or ends.
+    fn say(&self, trouble: Option<Trouble>, known: &mut Option<Trouble>) {
+        if trouble == *known {
+            return;
+        }
+        let stream = &self.settings.name;
+        match trouble {
+            None => tracing::info!(stream, "the stream is polled again as it should"),
+            Some(trouble @ Trouble::Denied(_)) => {
+                tracing::error!(stream, %trouble, "the stream is not polled: no signal comes on it");
+            }
+            Some(trouble) => tracing::warn!(stream, %trouble, "the stream is not polled as it should"),
+        }
+        *known = trouble;
+    }
+}
+
+/// What keeps gateways apart. Without randomness they are not, and nothing worse.
+fn random() -> u32 {
+    let mut bytes = [0; 4];
+    if rand::fill(&mut bytes).is_ok() { u32::from_le_bytes(bytes) } else { u32::MAX }
+}

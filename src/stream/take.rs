@@ -1,0 +1,101 @@
+//! What a SET comes to, however it arrived: verified, read, judged by the stream's policy, and past the intake.
+
+use crate::audit::{Audit, Event as Audited};
+use crate::event::reject::Answer;
+use crate::event::{SecurityEvent, token};
+use crate::intake::{Intake, NotDurable};
+use crate::jose::Reject;
+use crate::keys::Failure;
+use crate::metrics::Metrics;
+use crate::policy;
+use crate::revocation::Revocation;
+use crate::stream::Stream;
+use crate::time::Clock;
+
+/// Why a signal is not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unserved {
+    /// It is refused, for good.
+    Refused(Answer),
+    /// It cannot be judged or kept at the moment: the sender must send it again.
+    Later,
+}
+
+impl From<Failure> for Unserved {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Rejected(reject) => Self::Refused(reject.into()),
+            Failure::Unavailable => Self::Later,
+        }
+    }
+}
+
+impl From<Reject> for Unserved {
+    fn from(reject: Reject) -> Self {
+        Self::Refused(reject.into())
+    }
+}
+
+impl From<NotDurable> for Unserved {
+    fn from(_: NotDurable) -> Self {
+        Self::Later
+    }
+}
+
+/// What signals go through.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Signals<'a> {
+    pub(crate) intake: &'a Intake,
+    pub(crate) audit: &'a Audit,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) clock: &'a Clock,
+}
+
+impl Signals<'_> {
+    /// Takes a SET of `stream`, which is called `named` where it came with a name. What comes of it is in force and
+    /// durable when this returns (law 2).
+    pub(crate) async fn take(&self, stream: &Stream, compact: &str, named: Option<&str>) -> Result<(), Unserved> {
+        let verified = stream.verify::<token::SetClaims>(compact).await?;
+        let event = token::parse(verified)?;
+        // Under another name it would be acknowledged in another's place.
+        if named.is_some_and(|name| name != event.jti) {
+            return Err(Reject::Claim("jti").into());
+        }
+        self.judge(stream, &event).await
+    }
+
+    /// What an authentic event comes to.
+    async fn judge(&self, stream: &Stream, event: &SecurityEvent) -> Result<(), Unserved> {
+        let now = self.clock.now();
+        stream.heard(event, now);
+        let judged =
+            policy::revocations(event, stream.settings(), now).map_err(|refused| Unserved::Refused(refused.into()))?;
+        for unmatched in &judged.unmatched {
+            self.metrics.subject_unmatched();
+            tracing::warn!(stream = stream.settings().name, jti = event.jti, why = %unmatched, "a signal names nobody here");
+        }
+        self.enter(judged.revocations).await
+    }
+
+    /// Lets revocations in.
+    pub(crate) async fn enter(&self, revocations: Vec<Revocation>) -> Result<(), Unserved> {
+        if revocations.is_empty() {
+            return Ok(());
+        }
+        self.intake.accept(revocations).await?;
+        Ok(())
+    }
+
+    /// Counts and writes down that a SET of `stream` was refused.
+    pub(crate) fn refused(&self, stream: &Stream, refusal: &Answer) {
+        stream.refused();
+        self.metrics.signal_rejected(refusal.code.word());
+        self.audit.record(Audited::SignalRejected {
+            source: "stream",
+            stream: Some(stream.settings().name.clone()),
+            idp: None,
+            jti: None,
+            why: format!("{}: {}", refusal.code.word(), refusal.description),
+        });
+    }
+}
