@@ -10,11 +10,13 @@
 //! | `/oauth2/userinfo` | who is signed in, as JSON |
 //! | `/oauth2/ssf/{stream}` | SETs pushed by a transmitter (RFC 8935) |
 //! | `/oauth2/backchannel-logout/{idp}` | logout tokens (OIDC Back-Channel Logout §2.5) |
+//! | `/oauth2/global-token-revocation/{idp}` | global token revocations (Okta's Universal Logout) |
 
 mod admission;
 mod answer;
 mod derived;
 mod forward;
+mod global;
 mod sign_in;
 mod sign_out;
 mod signal;
@@ -161,6 +163,13 @@ impl Endpoints {
             (rest, m) if rest == format!("/backchannel-logout/{name}") => {
                 if m == post {
                     self.logout(name, &call).await
+                } else {
+                    answer::empty(StatusCode::METHOD_NOT_ALLOWED)
+                }
+            }
+            (rest, m) if rest == format!("/global-token-revocation/{name}") => {
+                if m == post {
+                    self.global_revocation(name, &call).await
                 } else {
                     answer::empty(StatusCode::METHOD_NOT_ALLOWED)
                 }

@@ -7,6 +7,7 @@ pub mod access;
 mod claims;
 mod discovery;
 mod exchange;
+mod global;
 mod introspection;
 mod replay;
 
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use self::discovery::{Discovery, Metadata};
+pub use self::global::{GlobalRevocation, NotAdmitted, Revoker};
 use self::introspection::Introspector;
 pub use self::introspection::{Introspection, IntrospectionClient, LONGEST_ANSWER};
 use self::replay::Proofs;
@@ -57,6 +59,8 @@ pub struct Settings {
     pub skew: Duration,
     /// How it is asked about tokens, where that differs from the rest.
     pub introspection: Option<Introspection>,
+    /// How it may ask for global token revocations; `None`: it may not.
+    pub global_revocation: Option<GlobalRevocation>,
 }
 
 /// Names of claims. A dot goes one level down (`realm_access.roles`), unless a claim has the whole name, dots included.
@@ -252,6 +256,7 @@ pub struct Idp {
     introspector: Introspector,
     /// Proofs of possession that were used.
     proofs: Proofs,
+    revokers: global::Revokers,
 }
 
 impl Idp {
@@ -261,7 +266,8 @@ impl Idp {
         let source = Source::Discovered(Arc::<Discovery>::clone(&discovery));
         let keys = KeyCache::new(client.clone(), source, clock.clone());
         let introspector = Introspector::new(client.clone(), clock.clone());
-        Self { settings, client, clock, discovery, keys, introspector, proofs: Proofs::default() }
+        let revokers = global::Revokers::new(settings.global_revocation.as_ref(), &client, &clock);
+        Self { settings, client, clock, discovery, keys, introspector, proofs: Proofs::default(), revokers }
     }
 
     /// The name in the config.

@@ -5,6 +5,7 @@ mod bearers;
 mod claims;
 mod crowd;
 mod cut;
+mod global;
 mod harness;
 mod main_job;
 mod noise;

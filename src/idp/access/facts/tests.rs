@@ -31,6 +31,7 @@ fn settings() -> Settings {
         prove_by: ProveBy::AuthTime,
         skew: Duration::from_secs(60),
         introspection: None,
+        global_revocation: None,
     }
 }
 
