@@ -7,6 +7,7 @@ pub mod access;
 mod claims;
 mod discovery;
 mod exchange;
+mod front_channel;
 mod global;
 mod introspection;
 mod replay;
@@ -61,6 +62,8 @@ pub struct Settings {
     pub introspection: Option<Introspection>,
     /// How it may ask for global token revocations; `None`: it may not.
     pub global_revocation: Option<GlobalRevocation>,
+    /// Whether browsers may bring its front-channel logouts.
+    pub frontchannel_logout: bool,
 }
 
 /// Names of claims. A dot goes one level down (`realm_access.roles`), unless a claim has the whole name, dots included.
@@ -257,6 +260,7 @@ pub struct Idp {
     /// Proofs of possession that were used.
     proofs: Proofs,
     revokers: global::Revokers,
+    front_channel: front_channel::Allowance,
 }
 
 impl Idp {
@@ -267,7 +271,9 @@ impl Idp {
         let keys = KeyCache::new(client.clone(), source, clock.clone());
         let introspector = Introspector::new(client.clone(), clock.clone());
         let revokers = global::Revokers::new(settings.global_revocation.as_ref(), &client, &clock);
-        Self { settings, client, clock, discovery, keys, introspector, proofs: Proofs::default(), revokers }
+        let front_channel = front_channel::Allowance::default();
+        let proofs = Proofs::default();
+        Self { settings, client, clock, discovery, keys, introspector, proofs, revokers, front_channel }
     }
 
     /// The name in the config.

@@ -124,6 +124,11 @@ pub enum Origin {
         /// The `jti` of the caller's token; a shared secret has none.
         jti: Option<String>,
     },
+    /// A front-channel logout, brought by a browser.
+    FrontChannel {
+        /// The configured name of the IdP.
+        idp: String,
+    },
     /// A person at the admin interface or the command line.
     Operator,
     /// The person themselves, by signing out.
@@ -137,6 +142,7 @@ impl Origin {
             Self::Stream { .. } => "stream",
             Self::BackChannel { .. } => "backchannel",
             Self::Global { .. } => "global_revocation",
+            Self::FrontChannel { .. } => "frontchannel",
             Self::Operator => "operator",
             Self::SignOut => "sign_out",
         }

@@ -35,6 +35,7 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
     let prove_by = table.or("prove_by", one_of(&proofs, &[]), ProveBy::AuthTime);
     let introspection = super::tokens::introspection(table);
     let global_revocation = global_revocation(table);
+    let frontchannel_logout = table.flag("frontchannel_logout", false);
     Some(IdpSettings {
         name: name.to_owned(),
         issuer: issuer?.value,
@@ -49,6 +50,7 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
         skew: SKEW,
         introspection,
         global_revocation,
+        frontchannel_logout,
     })
 }
 

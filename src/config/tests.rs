@@ -568,6 +568,13 @@ const MISTAKES: &[Mistake] = &[
         "idps.corp.global_revocation.audiences",
         "did you mean `audience`",
     ),
+    mistake(
+        CLAIMS,
+        "frontchannel_logout = \"yes\"",
+        "frontchannel_logout",
+        "idps.corp.frontchannel_logout",
+        "expected `true` or `false`",
+    ),
     mistake(CLAIMS, "global_revocation = true", "global_revocation", "idps.corp.global_revocation", "a table"),
     mistake(ALLOW, "derived = []", "derived", "apps.wiki.derived", "no token would count"),
     mistake(ALLOW, "derived = [{ path = \"/t\" }]", "derived", "apps.wiki.derived[0].response", "it is missing"),

@@ -61,7 +61,7 @@ pub fn encode(fact: &Fact) -> Vec<u8> {
 const fn version_of(origin: &Origin) -> u32 {
     match origin {
         Origin::Stream { .. } | Origin::BackChannel { .. } | Origin::Operator | Origin::SignOut => REVOCATIONS,
-        Origin::Global { .. } => MORE_SIGNALS,
+        Origin::Global { .. } | Origin::FrontChannel { .. } => MORE_SIGNALS,
     }
 }
 
@@ -118,7 +118,12 @@ mod tests {
 
     fn newer_signals() -> Vec<Fact> {
         let (idp, jti) = ("corp".to_owned(), Some("j1".to_owned()));
-        vec![by(Origin::Global { idp: idp.clone(), jti }), by(Origin::Global { idp, jti: None })]
+        let origins = [
+            Origin::Global { idp: idp.clone(), jti },
+            Origin::Global { idp: idp.clone(), jti: None },
+            Origin::FrontChannel { idp },
+        ];
+        origins.map(by).to_vec()
     }
 
     #[test]

@@ -141,3 +141,18 @@ async fn ten_thousand_callers_tokens_of_any_kind_do_no_harm() {
     .await;
     ann.get("/").await.is_let_in();
 }
+
+#[tokio::test]
+async fn ten_thousand_front_channel_logouts_of_any_kind_do_no_harm() {
+    let house = House::of(Plan::default().idp("frontchannel_logout = true")).await;
+    let mut ann = house.browser_of("ann").await;
+    let issuer: String = form_urlencoded::byte_serialize(house.demo.issuer.as_str().as_bytes()).collect();
+    let good = format!("iss={issuer}&sid=08a5019c-17e1-4977-8f42-65a12843ea02");
+    endures(house.address(), &house.host(), good.as_bytes(), |query| {
+        // What cannot stand in a request line would only be refused by the parser of requests.
+        let query: String = query.iter().map(|b| if b.is_ascii_graphic() { char::from(*b) } else { '%' }).collect();
+        Ask::get(&format!("/oauth2/frontchannel-logout/demo?{query}"))
+    })
+    .await;
+    ann.get("/").await.is_let_in();
+}
