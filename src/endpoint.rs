@@ -10,11 +10,15 @@
 //! | `/oauth2/userinfo` | who is signed in, as JSON |
 //! | `/oauth2/ssf/{stream}` | SETs pushed by a transmitter (RFC 8935) |
 //! | `/oauth2/backchannel-logout/{idp}` | logout tokens (OIDC Back-Channel Logout §2.5) |
+//! | `/oauth2/frontchannel-logout/{idp}` | a frame of the IdP's sign-out page (OIDC Front-Channel Logout §2) |
+//! | `/oauth2/global-token-revocation/{idp}` | global token revocations (Okta's Universal Logout) |
 
 mod admission;
 mod answer;
 mod derived;
 mod forward;
+mod front_channel;
+mod global;
 mod sign_in;
 mod sign_out;
 mod signal;
@@ -168,6 +172,20 @@ impl Endpoints {
             (rest, m) if rest == format!("/backchannel-logout/{name}") => {
                 if m == post {
                     self.logout(name, &call).await
+                } else {
+                    answer::empty(StatusCode::METHOD_NOT_ALLOWED)
+                }
+            }
+            (rest, m) if rest == format!("/frontchannel-logout/{name}") => {
+                if m == get {
+                    self.front_channel(name, &call).await
+                } else {
+                    answer::empty(StatusCode::METHOD_NOT_ALLOWED)
+                }
+            }
+            (rest, m) if rest == format!("/global-token-revocation/{name}") => {
+                if m == post {
+                    self.global_revocation(name, &call).await
                 } else {
                     answer::empty(StatusCode::METHOD_NOT_ALLOWED)
                 }

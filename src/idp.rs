@@ -7,6 +7,8 @@ pub mod access;
 mod claims;
 mod discovery;
 mod exchange;
+mod front_channel;
+mod global;
 mod introspection;
 mod replay;
 
@@ -18,6 +20,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use self::discovery::{Discovery, Metadata};
+pub use self::global::{GlobalRevocation, NotAdmitted, Revoker};
 use self::introspection::Introspector;
 pub use self::introspection::{Introspection, IntrospectionClient, LONGEST_ANSWER};
 use self::replay::Proofs;
@@ -57,6 +60,10 @@ pub struct Settings {
     pub skew: Duration,
     /// How it is asked about tokens, where that differs from the rest.
     pub introspection: Option<Introspection>,
+    /// How it may ask for global token revocations; `None`: it may not.
+    pub global_revocation: Option<GlobalRevocation>,
+    /// Whether browsers may bring its front-channel logouts.
+    pub frontchannel_logout: bool,
 }
 
 /// Names of claims. A dot goes one level down (`realm_access.roles`), unless a claim has the whole name, dots included.
@@ -252,6 +259,8 @@ pub struct Idp {
     introspector: Introspector,
     /// Proofs of possession that were used.
     proofs: Proofs,
+    revokers: global::Revokers,
+    front_channel: front_channel::Allowance,
 }
 
 impl Idp {
@@ -261,7 +270,10 @@ impl Idp {
         let source = Source::Discovered(Arc::<Discovery>::clone(&discovery));
         let keys = KeyCache::new(client.clone(), source, clock.clone());
         let introspector = Introspector::new(client.clone(), clock.clone());
-        Self { settings, client, clock, discovery, keys, introspector, proofs: Proofs::default() }
+        let revokers = global::Revokers::new(settings.global_revocation.as_ref(), &client, &clock);
+        let front_channel = front_channel::Allowance::default();
+        let proofs = Proofs::default();
+        Self { settings, client, clock, discovery, keys, introspector, proofs, revokers, front_channel }
     }
 
     /// The name in the config.

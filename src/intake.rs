@@ -229,6 +229,8 @@ impl Intake {
         let (stream, idp, jti) = match &revocation.origin {
             Origin::Stream { stream, jti, .. } => (Some(stream.clone()), None, Some(jti.clone())),
             Origin::BackChannel { idp, jti } => (None, Some(idp.clone()), Some(jti.clone())),
+            Origin::Global { idp, jti } => (None, Some(idp.clone()), jti.clone()),
+            Origin::FrontChannel { idp } => (None, Some(idp.clone()), None),
             Origin::Operator | Origin::SignOut => (None, None, None),
         };
         let app = match &revocation.reach {

@@ -117,6 +117,18 @@ pub enum Origin {
         /// The token's `jti`.
         jti: String,
     },
+    /// A global token revocation.
+    Global {
+        /// The configured name of the IdP.
+        idp: String,
+        /// The `jti` of the caller's token; a shared secret has none.
+        jti: Option<String>,
+    },
+    /// A front-channel logout, brought by a browser.
+    FrontChannel {
+        /// The configured name of the IdP.
+        idp: String,
+    },
     /// A person at the admin interface or the command line.
     Operator,
     /// The person themselves, by signing out.
@@ -129,6 +141,8 @@ impl Origin {
         match self {
             Self::Stream { .. } => "stream",
             Self::BackChannel { .. } => "backchannel",
+            Self::Global { .. } => "global_revocation",
+            Self::FrontChannel { .. } => "frontchannel",
             Self::Operator => "operator",
             Self::SignOut => "sign_out",
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::IdpSettings;
 use super::reader::Reader;
 use super::values::{issuer, one_of, scope, seconds, secure_url, text};
-use crate::idp::{ClaimNames, ProveBy};
+use crate::idp::{ClaimNames, GlobalRevocation, ProveBy, Revoker};
 
 /// How far an IdP's clock may be off.
 const SKEW: Duration = Duration::from_secs(60);
@@ -34,6 +34,8 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
     let proofs = [("auth_time", ProveBy::AuthTime), ("issued_at", ProveBy::IssuedAt)];
     let prove_by = table.or("prove_by", one_of(&proofs, &[]), ProveBy::AuthTime);
     let introspection = super::tokens::introspection(table);
+    let global_revocation = global_revocation(table);
+    let frontchannel_logout = table.flag("frontchannel_logout", false);
     Some(IdpSettings {
         name: name.to_owned(),
         issuer: issuer?.value,
@@ -47,6 +49,37 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
         prove_by,
         skew: SKEW,
         introspection,
+        global_revocation,
+        frontchannel_logout,
+    })
+}
+
+/// How the IdP may ask for global token revocations; off unless it is there.
+fn global_revocation(table: &Reader<'_>) -> Option<GlobalRevocation> {
+    if !table.has("global_revocation") {
+        return None;
+    }
+    table.section("global_revocation", |table| {
+        let issuer = table.parse("issuer", issuer).map(|at| at.value);
+        let jwks_uri = table.parse("jwks_uri", secure_url).map(|at| at.value);
+        let audiences: Vec<_> = table.one_or_many("audience", text).into_iter().map(|at| at.value).collect();
+        if table.has("token") || table.has("token_file") {
+            for key in ["issuer", "jwks_uri", "audience"] {
+                if table.has(key) {
+                    table.fault(key, "it is about tokens that the IdP signs; drop it, or drop `token_file`");
+                }
+            }
+            let token = table.bearer("token", "token_file")?;
+            return Some(GlobalRevocation { revoker: Revoker::Holder(token), audiences: Vec::new() });
+        }
+        if table.is_empty_list("audience") {
+            table.fault("audience", "the list is empty: no call would count; drop it, the endpoint's URL is usual");
+        }
+        if table.has("issuer") && !table.has("jwks_uri") {
+            let why = "it is missing: another issuer has other keys; write `jwks_uri = \"https://…/oauth2/v1/keys\"`";
+            table.fault("jwks_uri", why);
+        }
+        Some(GlobalRevocation { revoker: Revoker::Signer { issuer, jwks_uri }, audiences })
     })
 }
 

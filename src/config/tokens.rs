@@ -105,7 +105,7 @@ fn token_type(text: &str) -> Result<String, Why> {
     if typ.is_empty() || !typ.bytes().all(plain) {
         return Err(Why(format!("`{text}` is no type of tokens; write \"at+jwt\" or \"JWT\"")));
     }
-    if ["secevent+jwt", "logout+jwt", "dpop+jwt"].contains(&typ.as_str()) {
+    if ["secevent+jwt", "logout+jwt", "dpop+jwt", "global-token-revocation+jwt"].contains(&typ.as_str()) {
         return Err(Why(format!("\"{text}\" is no access token; write \"at+jwt\" or \"JWT\"")));
     }
     Ok(typ)

@@ -102,7 +102,7 @@ fn logout_token(body: &[u8]) -> Option<String> {
 }
 
 /// Not now: the sender keeps it and sends it again.
-fn later() -> Response<Bytes> {
+pub(super) fn later() -> Response<Bytes> {
     let mut response = answer::empty(StatusCode::SERVICE_UNAVAILABLE);
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     response

@@ -76,7 +76,12 @@ impl Proofs {
     /// Takes note that `proof` is used now. Only for a proof that holds, by the key of a good token: strangers fill
     /// nothing here.
     pub(super) fn first_use(&self, proof: &Proof, now: Timestamp) -> Result<(), Seen> {
-        let (key, jti) = (name(proof.thumbprint()), name(proof.jti()));
+        self.first_use_of(proof.thumbprint(), proof.jti(), proof.good_until(), now)
+    }
+
+    /// The same for whatever else counts once: `jti` of `key`, which would be good until `good_until`.
+    pub(super) fn first_use_of(&self, key: &str, jti: &str, good_until: Timestamp, now: Timestamp) -> Result<(), Seen> {
+        let (key, jti) = (name(key), name(jti));
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.forget_before(now);
         let of_key = used.by_key.get(&key);
@@ -86,21 +91,34 @@ impl Proofs {
         if used.by_end.len() >= self.most || of_key.is_some_and(|of_key| of_key.len() >= self.most_of_a_key) {
             return Err(Seen::Full);
         }
-        used.by_end.insert((proof.good_until(), key, jti));
-        used.by_key.entry(key).or_default().insert(jti, proof.good_until());
+        used.by_end.insert((good_until, key, jti));
+        used.by_key.entry(key).or_default().insert(jti, good_until);
         Ok(())
+    }
+
+    /// Takes back a use that came to nothing.
+    pub(super) fn not_used(&self, key: &str, jti: &str) {
+        let (key, jti) = (name(key), name(jti));
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(good_until) = used.by_key.get(&key).and_then(|of_key| of_key.get(&jti)).copied() {
+            used.forget(good_until, key, jti);
+        }
     }
 }
 
 impl Used {
     fn forget_before(&mut self, now: Timestamp) {
         while let Some((end, key, jti)) = self.by_end.first().copied().filter(|(end, ..)| *end < now) {
-            self.by_end.remove(&(end, key, jti));
-            if let Some(of_key) = self.by_key.get_mut(&key) {
-                of_key.remove(&jti);
-                if of_key.is_empty() {
-                    self.by_key.remove(&key);
-                }
+            self.forget(end, key, jti);
+        }
+    }
+
+    fn forget(&mut self, end: Timestamp, key: Name, jti: Name) {
+        self.by_end.remove(&(end, key, jti));
+        if let Some(of_key) = self.by_key.get_mut(&key) {
+            of_key.remove(&jti);
+            if of_key.is_empty() {
+                self.by_key.remove(&key);
             }
         }
     }
@@ -141,6 +159,17 @@ mod tests {
             assert_eq!(proofs.first_use(&bare(key, jti, at(good_until)), at(now)), expected, "{name}");
         }
         assert_eq!(format!("{proofs:?}"), "Proofs(1)", "what is over is forgotten");
+    }
+
+    #[test]
+    fn a_use_that_came_to_nothing_is_taken_back() {
+        let (proofs, end) = (Proofs::with_room_for(1, 1), at(NOW + 60));
+        assert_eq!(proofs.first_use_of("corp", "j1", end, at(NOW)), Ok(()));
+        proofs.not_used("corp", "j2");
+        assert_eq!(proofs.first_use_of("corp", "j1", end, at(NOW)), Err(Seen::Replayed));
+        proofs.not_used("corp", "j1");
+        assert_eq!(format!("{proofs:?}"), "Proofs(0)");
+        assert_eq!(proofs.first_use_of("corp", "j1", end, at(NOW)), Ok(()));
     }
 
     #[test]

@@ -3,14 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Reestablished, Revocation};
+use super::{Fact, Origin, Reestablished, Revocation};
 
 /// The newest version that this gateway reads. A record is written in the oldest version that has what is in it.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Revocations.
 const REVOCATIONS: u32 = 1;
 /// Also who is back.
 const RETURNS: u32 = 2;
+/// Also revocations by signals that the versions before did not know.
+const MORE_SIGNALS: u32 = 3;
 
 /// Why a record could not be read.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,17 +48,32 @@ struct Read {
 /// The bytes of `fact`.
 pub fn encode(fact: &Fact) -> Vec<u8> {
     let written = match fact {
-        Fact::Revoked(revocation) => Written { v: REVOCATIONS, revocation: Some(revocation), ..Written::default() },
+        Fact::Revoked(revocation) => {
+            Written { v: version_of(&revocation.origin), revocation: Some(revocation), ..Written::default() }
+        }
         Fact::Reestablished(back) => Written { v: RETURNS, reestablished: Some(back), ..Written::default() },
     };
     // Serialising plain structs with string keys into memory has no failing case.
     serde_json::to_vec(&written).unwrap_or_default()
 }
 
+/// The oldest version that knows such an origin.
+const fn version_of(origin: &Origin) -> u32 {
+    match origin {
+        Origin::Stream { .. } | Origin::BackChannel { .. } | Origin::Operator | Origin::SignOut => REVOCATIONS,
+        Origin::Global { .. } | Origin::FrontChannel { .. } => MORE_SIGNALS,
+    }
+}
+
 /// The fact in `bytes`. Members that this version does not know are ignored; a newer version is not.
 pub fn decode(bytes: &[u8]) -> Result<Fact, Unreadable> {
+    decode_up_to(VERSION, bytes)
+}
+
+/// As a gateway reads it whose newest version is `newest`.
+fn decode_up_to(newest: u32, bytes: &[u8]) -> Result<Fact, Unreadable> {
     let Version { v } = serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged)?;
-    if v > VERSION {
+    if v > newest {
         return Err(Unreadable::Newer(v));
     }
     match serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged)? {
@@ -92,10 +109,45 @@ mod tests {
         Fact::Reestablished(Reestablished { who, at: Timestamp::from_secs(1_700_000_002) })
     }
 
+    fn by(origin: Origin) -> Fact {
+        match sample() {
+            Fact::Revoked(revocation) => Fact::Revoked(Revocation { origin, ..revocation }),
+            back @ Fact::Reestablished(_) => back,
+        }
+    }
+
+    fn newer_signals() -> Vec<Fact> {
+        let (idp, jti) = ("corp".to_owned(), Some("j1".to_owned()));
+        let origins = [
+            Origin::Global { idp: idp.clone(), jti },
+            Origin::Global { idp: idp.clone(), jti: None },
+            Origin::FrontChannel { idp },
+        ];
+        origins.map(by).to_vec()
+    }
+
     #[test]
     fn what_is_written_is_read_back() {
-        for fact in [sample(), back()] {
+        for fact in [vec![sample(), back()], newer_signals()].concat() {
             assert_eq!(decode(&encode(&fact)), Ok(fact));
+        }
+    }
+
+    #[test]
+    fn a_signal_of_a_newer_kind_is_newer_to_an_older_gateway_and_not_damaged() {
+        for fact in newer_signals() {
+            let bytes = encode(&fact);
+            assert!(bytes.starts_with(br#"{"v":3,"revocation":{"#), "{}", String::from_utf8_lossy(&bytes));
+            assert_eq!(decode_up_to(RETURNS, &bytes), Err(Unreadable::Newer(3)));
+            assert_eq!(decode_up_to(REVOCATIONS, &bytes), Err(Unreadable::Newer(3)));
+        }
+        for (origin, version) in [
+            (Origin::Operator, 1),
+            (Origin::SignOut, 1),
+            (Origin::BackChannel { idp: "corp".into(), jti: "j".into() }, 1),
+        ] {
+            let bytes = encode(&by(origin.clone()));
+            assert!(decode_up_to(version, &bytes).is_ok(), "{origin:?} needs no newer gateway");
         }
     }
 

@@ -5,6 +5,8 @@ mod bearers;
 mod claims;
 mod crowd;
 mod cut;
+mod front_channel;
+mod global;
 mod harness;
 mod main_job;
 mod noise;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 
-use crate::harness::{Ask, Dice, House, Wire};
+use crate::harness::{Ask, Dice, House, Plan, Wire};
 
 /// Bodies per endpoint.
 const BODIES: usize = 10_000;
@@ -101,6 +101,57 @@ async fn ten_thousand_orders_of_any_kind_do_no_harm() {
     let host = house.admin_address().to_string();
     endures(house.admin_address(), &host, good.to_string().as_bytes(), |body| {
         house.as_operator(Ask::post("/v1/revocations", "application/json", body))
+    })
+    .await;
+    ann.get("/").await.is_let_in();
+}
+
+#[tokio::test]
+async fn ten_thousand_global_revocations_of_any_kind_do_no_harm() {
+    const SECRET: &str = "a-playbooks-secret-0123456789";
+    let plan = Plan::default().idp("global_revocation = { token_file = \"playbook.token\" }");
+    let house = House::of(plan.file("playbook.token", SECRET)).await;
+    let mut ann = house.browser_of("ann").await;
+    let good = json!({ "sub_id": { "format": "email", "email": "zoe@example.com" } });
+    endures(house.address(), &house.host(), good.to_string().as_bytes(), |body| {
+        Ask::post("/oauth2/global-token-revocation/demo", "application/json", body)
+            .with("Authorization", &format!("Bearer {SECRET}"))
+    })
+    .await;
+    ann.get("/").await.is_let_in();
+}
+
+#[tokio::test]
+async fn ten_thousand_callers_tokens_of_any_kind_do_no_harm() {
+    let house = House::of(Plan::default().idp("global_revocation = {}")).await;
+    let mut ann = house.browser_of("ann").await;
+    let now = house.clock.now().secs();
+    let path = "/oauth2/global-token-revocation/demo";
+    let claims = json!({
+        "iss": house.demo.issuer, "sub": "portcullis", "aud": format!("{}{path}", house.origin()), "jti": "j",
+        "iat": now, "exp": now + 300,
+    });
+    let good = house.demo.idp.sign(Some("global-token-revocation+jwt"), &claims).expect("a token");
+    let request = json!({ "sub_id": { "format": "email", "email": "zoe@example.com" } }).to_string();
+    endures(house.address(), &house.host(), good.as_bytes(), |token| {
+        // What cannot stand in a header would only be refused by the parser of requests.
+        let token: String = token.iter().map(|b| if b.is_ascii_graphic() { char::from(*b) } else { '~' }).collect();
+        Ask::post(path, "application/json", request.clone()).with("Authorization", &format!("Bearer {token}"))
+    })
+    .await;
+    ann.get("/").await.is_let_in();
+}
+
+#[tokio::test]
+async fn ten_thousand_front_channel_logouts_of_any_kind_do_no_harm() {
+    let house = House::of(Plan::default().idp("frontchannel_logout = true")).await;
+    let mut ann = house.browser_of("ann").await;
+    let issuer: String = form_urlencoded::byte_serialize(house.demo.issuer.as_str().as_bytes()).collect();
+    let good = format!("iss={issuer}&sid=08a5019c-17e1-4977-8f42-65a12843ea02");
+    endures(house.address(), &house.host(), good.as_bytes(), |query| {
+        // What cannot stand in a request line would only be refused by the parser of requests.
+        let query: String = query.iter().map(|b| if b.is_ascii_graphic() { char::from(*b) } else { '%' }).collect();
+        Ask::get(&format!("/oauth2/frontchannel-logout/demo?{query}"))
     })
     .await;
     ann.get("/").await.is_let_in();

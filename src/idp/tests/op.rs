@@ -194,6 +194,8 @@ impl Op {
             prove_by: ProveBy::AuthTime,
             skew: Duration::from_secs(60),
             introspection: None,
+            global_revocation: None,
+            frontchannel_logout: false,
         }
     }
 }
