@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::backend::Backend;
 use super::browser::Browser;
-use super::wire::{Answer, Ask, PATIENCE, Wire};
+use super::wire::{Answer, Ask, PATIENCE, Wire, soon};
 
 /// Whom SETs are addressed to.
 pub(crate) const AUDIENCE: &str = "https://gateway.example";
@@ -486,6 +486,20 @@ idp = "demo"
         let text = self.operator(Ask::get("/metrics")).await.text();
         let value = text.lines().find_map(|l| l.strip_prefix(line)).map(str::trim);
         value.map_or(0, |value| value.parse().expect("a number"))
+    }
+
+    /// What the audit log says once all these `words` stand in it: it is written a moment after what it tells of.
+    pub(crate) async fn writes_down(&self, words: &[&str]) -> String {
+        soon(&format!("{words:?} in the audit log"), async {
+            loop {
+                let audited = self.audited();
+                if words.iter().all(|word| audited.contains(word)) {
+                    return audited;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
     }
 
     /// What the audit log says so far.
