@@ -23,12 +23,10 @@ impl Endpoints {
         let Some(idp) = self.0.idps.get(name).filter(|idp| idp.takes_front_channel_logouts()) else {
             return answer::empty(StatusCode::NOT_FOUND);
         };
-        let Some(sid) = asked(call.query(), idp.issuer().as_str()).filter(|_| is_frame(call.headers())) else {
-            self.0.metrics.signal_rejected("front_channel");
-            return framed(answer::empty(StatusCode::OK), idp);
-        };
         let now = self.0.clock.now();
-        let Some(revocation) = policy::front_channel(&sid, &spoken_for(idp), now) else {
+        let asked = asked(call.query(), idp.issuer().as_str()).filter(|_| is_frame(call.headers()));
+        let Some(revocation) = asked.and_then(|sid| policy::front_channel(&sid, &spoken_for(idp), now)) else {
+            self.0.metrics.signal_rejected("front_channel");
             return framed(answer::empty(StatusCode::OK), idp);
         };
         let mut response = if !idp.takes_one_more_front_channel_logout() {

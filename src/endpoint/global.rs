@@ -40,8 +40,10 @@ impl Refusal {
         let body = json!({ "error": self.error, "error_description": self.why });
         let mut response = answer::json(self.status, &body);
         if self.status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            // Who showed nothing is told no error (RFC 6750 §3.1).
+            let invalid = self.error == "invalid_token";
+            let challenge = if invalid { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }
@@ -107,7 +109,8 @@ impl Endpoints {
 
     async fn revoked_globally(&self, idp: &Idp, settings: &GlobalRevocation, call: &Call<'_>) -> Result<(), Unserved> {
         let bearer = bearer(call).ok_or_else(|| {
-            Unserved::Refused(Refusal::unauthenticated("authentication_failed", &"there is no bearer token"))
+            let (status, why) = (StatusCode::UNAUTHORIZED, "there is not one bearer token");
+            Unserved::Refused(Refusal::new(status, "missing_token", "authentication_failed", &why))
         })?;
         // The app's origin is from the config: what a request says of its host decides nothing here.
         let endpoint = format!("{}{PREFIX}/global-token-revocation/{}", call.app.origin.as_str(), idp.name());

@@ -169,7 +169,8 @@ async fn a_call_that_is_none_has_its_exact_status_and_ends_nothing() {
         assert!(!answer.text().contains("ann@"), "{what}: {}", answer.text());
     }
     let bare = Ask::post(PATH, "application/json", json!({ "sub_id": ann_is }).to_string());
-    assert_eq!(house.asks(&bare).await.status, 401, "nobody");
+    let nobody = house.asks(&bare).await;
+    assert_eq!((nobody.status, nobody.field("www-authenticate")), (401, Some("Bearer")));
     for wrong in ["Basic YTpi", "Bearer", "Bearer ", ""] {
         assert_eq!(house.asks(&bare.clone().with("Authorization", wrong)).await.status, 401, "`{wrong}`");
     }
@@ -255,6 +256,14 @@ async fn what_cannot_be_written_down_is_in_force_and_the_same_token_may_come_aga
         let answer = house.asks(&call(&token, &email("ann"))).await;
         assert_eq!((answer.status, answer.field("retry-after"), answer.body.len()), (503, Some("5"), 0));
         ann.fetches("/").await.is_refused("session_revoked");
+    }
+    held.execute_batch("ALTER TABLE elsewhere RENAME TO revocations").expect("somebody mends it");
+    for status in [204, 401] {
+        assert_eq!(
+            house.asks(&call(&token, &email("ann"))).await.status,
+            status,
+            "it counts when it is on disk, and once"
+        );
     }
 }
 
