@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 pub(crate) use self::take::{Signals, Unserved};
+use crate::event::poll::Trouble;
 use crate::event::{Event, SecurityEvent, StreamStatus};
 use crate::http::{Cached, Client, Fetched};
 use crate::identity::Issuer;
@@ -33,6 +34,8 @@ const METADATA_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct State {
     /// The last poll that went as it should, if the stream is polled.
     pub last_poll: Option<Timestamp>,
+    /// Why polling does not go as it should at the moment.
+    pub trouble: Option<Trouble>,
     /// The last authentic event of any kind.
     pub last_event: Option<Timestamp>,
     /// The last verification event (SSF §8.1.4).
@@ -133,9 +136,13 @@ impl Stream {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).refused += 1;
     }
 
-    /// Notes that a poll went as it should.
-    fn polled(&self, now: Timestamp) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).last_poll = Some(now);
+    /// Notes how a poll went.
+    fn polled(&self, trouble: Option<Trouble>, now: Timestamp) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.trouble = trouble;
+        if trouble.is_none() {
+            state.last_poll = Some(now);
+        }
     }
 
     /// What it has told us about itself.

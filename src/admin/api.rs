@@ -274,6 +274,9 @@ pub struct StreamStatus {
     /// When it was last polled as it should: seconds since 1970; absent if it is pushed.
     #[serde(default)]
     pub last_poll_at: Option<Timestamp>,
+    /// Why it is not polled as it should at the moment.
+    #[serde(default)]
+    pub poll_trouble: Option<String>,
     /// When an event last arrived: seconds since 1970. Silence is not health.
     #[serde(default)]
     pub last_event_at: Option<Timestamp>,

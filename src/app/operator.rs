@@ -101,6 +101,7 @@ impl Gateway for Operator {
                     issuer: stream.settings().issuer.to_string(),
                     polled: matches!(stream.delivery(), Delivery::Poll { .. }),
                     last_poll_at: state.last_poll,
+                    poll_trouble: state.trouble.map(|trouble| trouble.to_string()),
                     last_event_at: state.last_event,
                     accepted: state.accepted,
                     refused: state.refused,

@@ -181,7 +181,7 @@ fn told(answer: &RevokeAnswer) -> String {
     columns(&rows)
 }
 
-fn shown(status: &crate::admin::Status) -> String {
+pub(super) fn shown(status: &crate::admin::Status) -> String {
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
     let ready =
         if status.ready.ready { yes(true) } else { format!("no: {}", or(&status.ready.reasons, "no reason given")) };
@@ -208,6 +208,11 @@ fn shown(status: &crate::admin::Status) -> String {
         [name, issuer, polled, last, stream.accepted.to_string(), stream.refused.to_string()]
     });
     out.push_str(&table(["stream", "issuer", "last poll", "last event", "accepted", "refused"], rows.collect()));
+    for stream in &status.streams {
+        if let Some(trouble) = &stream.poll_trouble {
+            out.push_str(&format!("\nstream {}: {trouble}\n", stream.name));
+        }
+    }
     out
 }
 

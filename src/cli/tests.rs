@@ -9,8 +9,10 @@ use clap::CommandFactory as _;
 
 use super::operator::{Reply, revoked};
 use super::*;
+use crate::admin::StreamStatus;
 use crate::admin::tests::{Scripted, TOKEN, gateway};
 use crate::secret::Secret;
+use crate::time::Timestamp;
 
 /// A directory of one test; gone when dropped.
 struct Place(PathBuf);
@@ -278,6 +280,32 @@ fn a_summary_names_what_was_understood() {
         "wiki     /healthz  everybody\n",
         "https://10.0.0.7:443",
         "push  corp        group   terminate\n",
+    ] {
+        assert!(said.contains(part), "`{part}` is not in\n{said}");
+    }
+}
+
+#[test]
+fn a_status_says_how_each_stream_is_heard() {
+    let stream = |name: &str, polled, last_poll: Option<u64>, trouble: Option<&str>| StreamStatus {
+        name: name.into(),
+        issuer: "https://i".into(),
+        polled,
+        last_poll_at: last_poll.map(Timestamp::from_secs),
+        poll_trouble: trouble.map(str::to_owned),
+        ..StreamStatus::default()
+    };
+    let streams = vec![
+        stream("a", false, None, None),
+        stream("b", true, Some(1_795_463_999), None),
+        stream("c", true, None, Some("the transmitter answers 500")),
+    ];
+    let said = operator::shown(&crate::admin::Status { streams, ..crate::admin::Status::default() });
+    for part in [
+        "\na       https://i  pushed                never       0         0\n",
+        "\nb       https://i  2026-11-23T19:59:59Z  never       0         0\n",
+        "\nc       https://i  never                 never       0         0\n",
+        "\nstream c: the transmitter answers 500\n",
     ] {
         assert!(said.contains(part), "`{part}` is not in\n{said}");
     }

@@ -25,16 +25,20 @@ pub const MAX_ANSWER: usize = MAX_EVENTS * MAX_SET;
 
 /// SETs in one answer.
 const MAX_EVENTS: usize = 64;
+/// The same where others stand in their way.
+const MOST_EVENTS: usize = 512;
 /// Bytes of one SET.
 const MAX_SET: usize = 64 * 1024;
 /// Between the beginnings of two requests.
 const SPACING: Duration = Duration::from_millis(100);
-/// The same where the last answer brought nothing new at once: the transmitter does not hold answers back, or does not
-/// mind what it was told.
+/// The same where the last answer came at once and brought nothing new: the transmitter does not hold answers back, or
+/// does not mind what it was told.
 const IDLE: Duration = Duration::from_secs(1);
 /// The delays after failures.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const MOST_DELAY: Duration = Duration::from_secs(30);
+/// The longest delay where events come but cannot be kept: they are in force all the same, so the next must come, too.
+const MOST_NOT_KEPT: Duration = Duration::from_secs(5);
 /// The longest that a transmitter may tell us to stay away (`Retry-After`): so long no signal comes.
 const MOST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Failures in a row after which a transmitter that calls our requests wrong is told nothing, in case that was wrong.
@@ -146,14 +150,16 @@ pub struct Poll {
     acks: BTreeSet<String>,
     /// To be told: these were refused, and why.
     refusals: BTreeMap<String, Answer>,
-    /// What the transmitter was told last, and heard.
-    told: BTreeSet<String>,
+    /// What the last answer that was not empty brought.
+    seen: BTreeSet<String>,
     /// SETs to ask for.
     events: usize,
     /// Failures in a row.
     failures: u32,
     /// Answers in a row that were held back for too long.
     too_long: u32,
+    /// The last request went well.
+    proven: bool,
     /// The request under way lets the transmitter hold the answer back.
     waits: bool,
     /// The last answer had something new, or was held back: the next may be asked for at once.
@@ -168,15 +174,15 @@ impl Default for Poll {
         Self {
             acks: BTreeSet::new(),
             refusals: BTreeMap::new(),
-            told: BTreeSet::new(),
+            seen: BTreeSet::new(),
             events: MAX_EVENTS,
             failures: 0,
             too_long: 0,
+            proven: false,
             waits: false,
             worthwhile: false,
             retry_after: None,
-            // Nothing is proven before the first answer.
-            trouble: Some(Trouble::Unreachable),
+            trouble: None,
         }
     }
 }
@@ -185,7 +191,7 @@ impl Poll {
     /// What to ask. The first question, and the first after trouble, is to be answered at once: so it is known soon
     /// whether the stream works.
     pub fn request(&mut self) -> Request {
-        self.waits = self.trouble.is_none() && self.too_long < TOO_LONG;
+        self.waits = self.proven && self.too_long < TOO_LONG;
         let mut body = Map::new();
         body.insert("maxEvents".to_owned(), json!(self.events));
         body.insert("returnImmediately".to_owned(), json!(!self.waits));
@@ -212,7 +218,11 @@ impl Poll {
                 Err(if matches!(status, 401 | 403) { Trouble::Denied(status) } else { Trouble::Status(status) })
             }
             Heard::TooLarge => Err(Trouble::TooLarge),
-            Heard::Late => Err(Trouble::Late),
+            Heard::Late => {
+                // A connection that does not come about takes less.
+                self.too_long = self.too_long.saturating_add(u32::from(self.waits && took > HASTE));
+                Err(Trouble::Late)
+            }
             Heard::Unreachable => Err(Trouble::Unreachable),
         };
         match found {
@@ -226,18 +236,25 @@ impl Poll {
 
     fn understood(&mut self, found: Found, took: Duration) -> Vec<Set> {
         // An answer is proof that what was told with the question arrived.
-        let acks = std::mem::take(&mut self.acks).into_iter();
-        let told: BTreeSet<_> = acks.chain(std::mem::take(&mut self.refusals).into_keys()).collect();
-        // What comes again although it was just told brings nothing new.
-        let news = found.sets.iter().any(|(jti, _)| !told.contains(jti) && !self.told.contains(jti));
-        if !told.is_empty() {
-            self.told = told;
+        self.acks.clear();
+        self.refusals.clear();
+        let news = found.sets.iter().any(|(jti, _)| !self.seen.contains(jti));
+        // Behind as many as were asked for there may be more. If they are the same again and again, because they cannot be
+        // kept here or the transmitter does not mind what it is told, the others are not to wait behind them.
+        let full = found.sets.len() >= self.events;
+        self.events = match (full, news) {
+            (true, true) => self.events.max(MAX_EVENTS),
+            (true, false) => (self.events * 2).clamp(MAX_EVENTS, MOST_EVENTS),
+            (false, _) => MAX_EVENTS,
+        };
+        if !found.sets.is_empty() {
+            self.seen = found.sets.iter().map(|(jti, _)| jti.clone()).collect();
         }
-        self.worthwhile = news || took >= IDLE || self.trouble.is_some();
+        self.worthwhile = news || took >= IDLE || !self.proven;
         if self.waits {
             self.too_long = 0;
         }
-        (self.trouble, self.events) = (None, MAX_EVENTS);
+        (self.proven, self.trouble) = (true, None);
         let mut sets = Vec::with_capacity(found.sets.len());
         for (jti, compact) in found.sets {
             match compact {
@@ -250,11 +267,10 @@ impl Poll {
 
     fn failed(&mut self, trouble: Trouble) {
         self.failures = self.failures.saturating_add(1);
-        self.trouble = Some(trouble);
+        (self.proven, self.trouble) = (false, Some(trouble));
         match trouble {
             // Half as many are half as large; the rest comes later.
             Trouble::TooLarge => self.events = (self.events / 2).max(1),
-            Trouble::Late if self.waits => self.too_long = self.too_long.saturating_add(1),
             // If it is our words that are wrong they would be wrong for ever. Untold, the SETs come again.
             Trouble::Status(400 | 413 | 422) if self.failures >= SPEECHLESS => {
                 self.acks.clear();
@@ -286,10 +302,12 @@ impl Poll {
 
     /// How long to wait before the next request, `spent` after the last one began. `random` keeps gateways apart.
     pub fn rest(&mut self, spent: Duration, random: u32) -> Duration {
-        if self.trouble.is_some() {
+        if let Some(trouble) = self.trouble {
             let told = self.retry_after.unwrap_or_default().min(MOST_RETRY_AFTER);
-            return delays().map_or(MOST_DELAY, |delays| delays.jitter(self.failures, random)).max(told);
+            let delay = delays().map_or(MOST_DELAY, |delays| delays.jitter(self.failures, random)).max(told);
+            return if trouble == Trouble::NotKept { delay.min(MOST_NOT_KEPT) } else { delay };
         }
+        // Only now: SETs that cannot be kept are failures in a row, although each answer was good.
         self.failures = 0;
         let apart = if self.worthwhile { SPACING } else { IDLE };
         apart.saturating_sub(spent)

@@ -84,6 +84,31 @@ async fn a_slow_answer_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_answer_may_be_held_back_where_the_caller_has_patience() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let held = move || {
+        let mut released = released.clone();
+        async move {
+            let _gone = released.wait_for(|released| *released).await;
+            "at last"
+        }
+    };
+    let base = serve(Router::new().route("/", get(held))).await;
+    let timeout = Duration::from_millis(100);
+    let hasty = Client::for_this_machine(&Settings { timeout, ..Settings::default() }).expect("client");
+    let request = Request::get(base.as_str()).body(Vec::new()).expect("request");
+    let patient = hasty.send_within(request, 1000, Duration::from_secs(20));
+    let others = async {
+        // Begun later, and over when the other goes on.
+        let error = get_by(&hasty, base.as_str()).await.expect_err("too slow");
+        assert!(matches!(error, Error::Deadline), "{error:?}");
+        release.send(true).expect("somebody waits");
+    };
+    let (answer, ()) = tokio::join!(patient, others);
+    assert_eq!(answer.expect("an answer").body(), b"at last");
+}
+
+#[tokio::test]
 async fn nobody_there_may_change() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let address = listener.local_addr().expect("an address");

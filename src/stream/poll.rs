@@ -19,9 +19,7 @@ impl Stream {
         loop {
             let watch = Stopwatch::start();
             self.turn(&mut poll, (url, token), signals).await;
-            if poll.trouble().is_none() {
-                self.polled(signals.clock.now());
-            }
+            self.polled(poll.trouble(), signals.clock.now());
             self.say(poll.trouble(), &mut known);
             tokio::time::sleep(poll.rest(watch.elapsed(), random())).await;
         }

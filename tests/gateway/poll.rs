@@ -105,6 +105,13 @@ fn acks(body: &Value, jti: &str) -> bool {
     body["ack"].as_array().is_some_and(|acks| acks.iter().any(|ack| ack == jti))
 }
 
+/// What operators are told about the stream.
+async fn status(house: &House) -> Value {
+    let status = house.operator(Ask::get("/v1/status")).await.json();
+    let mut streams = status["streams"].as_array().into_iter().flatten();
+    streams.find(|stream| stream["name"] == "polled").expect("the stream").clone()
+}
+
 /// A SET of that name, with changes.
 fn set(house: &House, jti: &str, user: &str, change: &Value) -> String {
     let now = house.clock.now();
@@ -151,9 +158,7 @@ async fn a_polled_event_takes_effect_and_is_acknowledged_once_it_is_durable() {
     assert_eq!(seen.field("authorization"), Some(format!("Bearer {TOKEN}")));
     assert_eq!(seen.field("content-type").as_deref(), Some("application/json"));
     assert_eq!(seen.field("content-language"), None, "no errors, no language");
-    let status = house.operator(Ask::get("/v1/status")).await.json();
-    let polled = status["streams"].as_array().into_iter().flatten().find(|stream| stream["name"] == "polled");
-    let polled = polled.expect("the stream");
+    let polled = status(&house).await;
     assert_eq!((&polled["polled"], &polled["accepted"], &polled["refused"]), (&json!(true), &json!(2), &json!(0)));
     assert_eq!(polled["last_poll_at"], json!(house.clock.now()));
     assert!(!house.audited().contains(TOKEN));
@@ -258,4 +263,21 @@ async fn what_cannot_be_written_down_is_in_force_and_not_acknowledged_until_it_i
     ledger.execute_batch("ALTER TABLE elsewhere RENAME TO revocations").expect("somebody repairs it");
     transmitter.hears_ack_of("j1").await;
     ann.fetches("/").await.is_refused("session_revoked");
+}
+
+#[tokio::test]
+async fn a_poll_that_is_denied_is_shown_until_it_goes_again() {
+    let transmitter = Transmitter::start().await;
+    transmitter.backend.says(answer("401 Unauthorized", "", ""));
+    let house = House::of(transmitter.plan()).await;
+    // What came of a request is noted before the next one.
+    transmitter.backend.sees("two polls", |log| log.len() >= 2).await;
+    let denied = status(&house).await;
+    assert!(denied["poll_trouble"].as_str().is_some_and(|why| why.contains("refuses our token (401)")), "{denied}");
+    assert_eq!((&denied["polled"], &denied["last_poll_at"]), (&json!(true), &Value::Null));
+    transmitter.backend.says(ok("{}"));
+    let before = transmitter.backend.count();
+    transmitter.backend.sees("polls that go", |log| log.len() >= before + 3).await;
+    let fine = status(&house).await;
+    assert_eq!((&fine["poll_trouble"], &fine["last_poll_at"]), (&Value::Null, &json!(house.clock.now())));
 }

@@ -36,12 +36,13 @@ fn proven() -> Poll {
 
 /// One turn in which every SET comes to `outcome`; the names of the SETs, and how long to wait after a quick answer.
 fn turn(poll: &mut Poll, what: Heard<'_>, outcome: &Outcome) -> (Vec<String>, Duration) {
-    let sets = poll.heard(what, QUICK);
+    let took = if what == Heard::Late { PATIENCE } else { QUICK };
+    let sets = poll.heard(what, took);
     let names: Vec<_> = sets.iter().map(|set| set.jti.clone()).collect();
     for set in sets {
         poll.settle(set.jti, outcome.clone());
     }
-    (names, poll.rest(QUICK, u32::MAX))
+    (names, poll.rest(took, u32::MAX))
 }
 
 #[test]
@@ -213,7 +214,7 @@ fn failures_in_a_row_are_further_and_further_apart_and_forgotten_after_a_good_tu
     poll.request();
     turn(&mut poll, good(b"{}"), &Outcome::Taken);
     let body = sets(&["a", "b", "c"]);
-    assert_eq!(waits(&mut poll, good(&body), &Outcome::Later), [1, 2, 4, 8, 16, 30, 30], "a full disk fills no faster");
+    assert_eq!(waits(&mut poll, good(&body), &Outcome::Later), [1, 2, 4, 5, 5, 5, 5], "in force they are");
 }
 
 #[test]
@@ -230,6 +231,42 @@ fn an_answer_that_is_too_large_is_asked_for_in_smaller_pieces() {
     poll.request();
     turn(&mut poll, good(&sets(&["a"])), &Outcome::Taken);
     assert_eq!(poll.request().body["maxEvents"], 64);
+}
+
+#[test]
+fn events_that_come_again_and_again_do_not_stand_in_the_way_of_others() {
+    let refused = Outcome::Refused(Answer::new(Code::InvalidKey, "no"));
+    for outcome in [&refused, &Outcome::Later, &Outcome::Taken] {
+        // A transmitter that minds nothing it is told and gives the oldest first; the newest is what matters.
+        let names: Vec<_> = (0..300).map(|n| format!("{n:03}")).collect();
+        let mut poll = proven();
+        let mut turns = 0;
+        loop {
+            turns += 1;
+            assert!(turns < 12, "{outcome:?}: it never comes");
+            let asked = usize::try_from(poll.request().body["maxEvents"].as_u64().expect("a number")).expect("small");
+            let given: Vec<_> = names.iter().take(asked).map(String::as_str).collect();
+            let (found, _) = turn(&mut poll, good(&sets(&given)), outcome);
+            if found.iter().any(|jti| jti == "299") {
+                break;
+            }
+        }
+        poll.request();
+        turn(&mut poll, good(b"{}"), outcome);
+        assert_eq!(poll.request().body["maxEvents"], 64, "and back to the usual");
+    }
+}
+
+#[test]
+fn a_connection_that_does_not_come_about_is_no_answer_held_back() {
+    let mut poll = proven();
+    for _ in 0..5 {
+        assert_eq!(poll.request().patience, PATIENCE);
+        assert_eq!(poll.heard(Heard::Late, Duration::from_secs(2)), []);
+        poll.rest(QUICK, 0);
+        poll.request();
+        turn(&mut poll, good(b"{}"), &Outcome::Taken);
+    }
 }
 
 #[test]
