@@ -11,7 +11,7 @@
 //! | access token | what the IdP gave a program, to act for somebody | [`idp`] |
 //! | proof | that who bears a token holds the key that it is bound to | [`dpop`] |
 //! | session | the gateway's own: a sealed cookie, no server-side store | [`session`] |
-//! | derived credential | a cookie that an app made during a session | [`lineage`] |
+//! | derived credential | a cookie or token that an app made during a session | [`lineage`] |
 //! | lineage | where it comes from, sealed into it: targets and assertion time | [`lineage`] |
 //! | signal | any inbound "it is over" | [`event`], [`endpoint`] |
 //! | stream | one configured SSF relation to a transmitter | [`stream`] |
