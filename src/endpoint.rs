@@ -152,7 +152,18 @@ impl Endpoints {
         let call = Call { host, app, request };
         let rest = path.as_str().get(PREFIX.len()..).unwrap_or_default();
         let (get, post) = (Method::GET, Method::POST);
-        let name = rest.rsplit('/').next().unwrap_or_default();
+        // Signals: a kind, and the name of who sends it.
+        let (kind, name) = rest.rsplit_once('/').unwrap_or_default();
+        match (kind, call.request.method()) {
+            ("/ssf", m) if m == post => return self.push(name, &call).await,
+            ("/backchannel-logout", m) if m == post => return self.logout(name, &call).await,
+            ("/frontchannel-logout", m) if m == get => return self.front_channel(name, &call).await,
+            ("/global-token-revocation", m) if m == post => return self.global_revocation(name, &call).await,
+            ("/ssf" | "/backchannel-logout" | "/frontchannel-logout" | "/global-token-revocation", _) => {
+                return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+            }
+            _ => {}
+        }
         match (rest, call.request.method()) {
             ("/start" | "/sign_in", m) if m == get => self.start(&call).await,
             ("/callback", m) if m == get => self.callback(&call).await,
@@ -162,34 +173,6 @@ impl Endpoints {
             }
             ("/userinfo", m) if m == get => self.userinfo(&call),
             ("/static/page.css", m) if m == get => answer::style(),
-            (rest, m) if rest == format!("/ssf/{name}") => {
-                if m == post {
-                    self.push(name, &call).await
-                } else {
-                    answer::empty(StatusCode::METHOD_NOT_ALLOWED)
-                }
-            }
-            (rest, m) if rest == format!("/backchannel-logout/{name}") => {
-                if m == post {
-                    self.logout(name, &call).await
-                } else {
-                    answer::empty(StatusCode::METHOD_NOT_ALLOWED)
-                }
-            }
-            (rest, m) if rest == format!("/frontchannel-logout/{name}") => {
-                if m == get {
-                    self.front_channel(name, &call).await
-                } else {
-                    answer::empty(StatusCode::METHOD_NOT_ALLOWED)
-                }
-            }
-            (rest, m) if rest == format!("/global-token-revocation/{name}") => {
-                if m == post {
-                    self.global_revocation(name, &call).await
-                } else {
-                    answer::empty(StatusCode::METHOD_NOT_ALLOWED)
-                }
-            }
             (
                 "/start" | "/sign_in" | "/callback" | "/sign_out" | "/signed_out" | "/userinfo" | "/static/page.css",
                 _,

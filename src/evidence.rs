@@ -12,7 +12,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::COOKIE;
 
-pub use self::bearer::{Borne, Reading, Scheme, in_body, in_headers};
+pub use self::bearer::{Borne, Reading, Scheme, has_mark, in_body, in_headers};
 pub use self::root::{Root, oldest};
 use crate::apps::App;
 use crate::lineage::Lineage;

@@ -124,9 +124,8 @@ impl Endpoints {
             let root = self.root(ask, app, session, &borne.bearers);
             return Tokens { headers: borne.headers, withheld: vec![], body: borne.body.map(Bytes::from), root };
         }
-        let sealed = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.split(' ').any(is_sealed));
         let opened = borne.headers.into_iter().map(|(name, _)| name);
-        let bearing = ask.headers.iter().filter(|(_, value)| sealed(value)).map(|(name, _)| name.clone());
+        let bearing = ask.headers.iter().filter(|(_, value)| evidence::has_mark(value)).map(|(name, _)| name.clone());
         Tokens { withheld: opened.chain(bearing).collect(), ..Tokens::default() }
     }
 

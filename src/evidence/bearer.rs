@@ -191,7 +191,7 @@ impl Borne {
     }
 }
 
-/// True if our mark stands anywhere in a value.
-fn has_mark(value: &HeaderValue) -> bool {
+/// True if a token that bears our mark stands in a header's value, whether it opens or not.
+pub fn has_mark(value: &HeaderValue) -> bool {
     value.to_str().is_ok_and(|text| text.split([' ', ',']).any(is_sealed))
 }
