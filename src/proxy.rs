@@ -148,8 +148,10 @@ impl Proxy {
     /// Reads a body that is small or none of ours: `None` if it is larger. Signals and forms are small, and whoever takes
     /// longer for one than for a head is no sender of either.
     async fn small_body(&self, session: &mut Session) -> Result<Option<Bytes>> {
-        // RFC 9110 §10.1.1: the client waits to be asked, and nobody else will ask before the body is there.
-        if session.req_header_mut().remove_header(&header::EXPECT).is_some() && !session.is_http2() {
+        // RFC 9110 §10.1.1: the client waits to be asked, and nobody else will ask before the body is there. HTTP/1.0 knows
+        // no interim answer.
+        let asks = session.req_header_mut().remove_header(&header::EXPECT).is_some();
+        if asks && session.req_header().version == http::Version::HTTP_11 {
             session.write_continue_response().await?;
         }
         match tokio::time::timeout(self.settings.patience.header_read, wire::small_body(session)).await {
@@ -234,14 +236,13 @@ impl ProxyHttp for Proxy {
         ctx.body_seen += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
         let limit = ctx.app.as_ref().map_or(0, |app| app.max_body);
         ctx.is_long(ctx.body_seen, Kind::Upload);
-        if let Some(opened) = ctx.forward.as_ref().and_then(|forward| forward.tokens.body()) {
-            // It was read whole before the decision, so this is the one time that the filter runs (once more for a retry).
-            *body = Some(opened.clone());
-            return Ok(());
-        }
         // What flows through an upgraded connection is no request body.
         if !session.was_upgraded() && ctx.body_seen > limit {
             return Error::e_explain(ErrorType::HTTPStatus(413), "the request body is larger than the app allows");
+        }
+        if let Some(opened) = ctx.forward.as_ref().and_then(|forward| forward.tokens.body()) {
+            // It was read whole before the decision, so this is the one time that the filter runs (once more for a retry).
+            *body = Some(opened.clone());
         }
         Ok(())
     }

@@ -467,3 +467,17 @@ async fn a_token_that_is_being_made_when_the_session_ends_does_not_get_out() {
     let rest = String::from_utf8_lossy(&wire.rest().await).into_owned();
     assert!(!rest.contains("access_token"), "{rest}");
 }
+
+#[tokio::test]
+async fn a_body_with_tokens_in_it_is_no_larger_than_the_app_allows() {
+    let house = House::of(Plan::default().app(&format!("{DERIVED}\nmax_body = \"2KiB\""))).await;
+    house.backend.says(minting(r#"{"access_token":"a","refresh_token":"r"}"#));
+    let pair = minted(&house, "ann").await;
+    let chunks = Ask::new("POST", "/api/revoke").with("Content-Type", FORM).with("Transfer-Encoding", "chunked");
+    for (pad, status) in [(10, 200), (4_000, 413)] {
+        let body = format!("token={}&pad={}", pair.access, "x".repeat(pad));
+        let mut bytes = chunks.bytes(&house.host());
+        bytes.extend_from_slice(format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).as_bytes());
+        assert_eq!(crate::harness::Wire::once(house.address(), &bytes).await.status, status, "{pad} more bytes");
+    }
+}
