@@ -25,6 +25,8 @@ use super::wire::{Answer, Ask, PATIENCE, Wire, soon};
 
 /// Whom SETs are addressed to.
 pub(crate) const AUDIENCE: &str = "https://gateway.example";
+/// Whom the SETs of the second tenant are addressed to.
+pub(crate) const NEIGHBOURS_AUDIENCE: &str = "https://gateway.example/neighbour";
 /// The event of an ended session (CAEP §3.1).
 pub(crate) const SESSION_REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
 /// What operators present.
@@ -45,6 +47,7 @@ pub(crate) struct Plan {
     keys: Vec<String>,
     files: Vec<(String, String)>,
     system_clock: bool,
+    neighbour: bool,
 }
 
 impl Default for Plan {
@@ -59,6 +62,7 @@ impl Default for Plan {
             keys: vec!["ring-1.key".to_owned()],
             files: Vec::new(),
             system_clock: false,
+            neighbour: false,
         }
     }
 }
@@ -104,11 +108,18 @@ impl Plan {
     pub(crate) fn real_time(self) -> Self {
         Self { system_clock: true, ..self }
     }
+
+    /// A second tenant with an IdP and a transmitter of its own, whose people have the same names. Its issuer is
+    /// `@neighbour@`, its client secret and push token are in `neighbour.secret` and `neighbour.push`.
+    pub(crate) fn with_neighbour(self) -> Self {
+        Self { neighbour: true, ..self }
+    }
 }
 
 /// The whole arrangement. Dropping it ends everything.
 pub(crate) struct House {
     pub(crate) demo: Demo,
+    neighbour: Option<Demo>,
     pub(crate) clock: Clock,
     pub(crate) backend: Backend,
     gateway: Option<Running>,
@@ -215,6 +226,17 @@ impl House {
             post_logout_redirect_uris: at("/oauth2/signed_out").into_iter().chain(at("/")).collect(),
             backchannel_logout_uri: Some(format!("{}/oauth2/backchannel-logout/demo", origins[0])),
         });
+        let mut neighbour = None;
+        if plan.neighbour {
+            let settings = demo::Settings {
+                gateway: url::Url::parse(&format!("http://127.0.0.1:{}", ports.plain))?,
+                push_path: "/oauth2/ssf/neighbour".to_owned(),
+                backchannel_path: "/oauth2/backchannel-logout/neighbour".to_owned(),
+                audience: NEIGHBOURS_AUDIENCE.to_owned(),
+                ..settings
+            };
+            neighbour = Some(demo::start(&settings, &clock).await?);
+        }
         let dir = Directory::new();
         for name in ["ring-1.key", "ring-2.key"] {
             dir.write(name, seal::generate_key().expect("a key").expose());
@@ -222,10 +244,14 @@ impl House {
         dir.write("client.secret", demo.client_secret.expose());
         dir.write("push.token", demo.push_token.expose());
         dir.write("admin.token", ADMIN_TOKEN);
+        if let Some(neighbour) = &neighbour {
+            dir.write("neighbour.secret", neighbour.client_secret.expose());
+            dir.write("neighbour.push", neighbour.push_token.expose());
+        }
         for (name, text) in &plan.files {
             dir.write(name, text);
         }
-        let mut house = Self { demo, clock, backend, gateway: None, plan, ports, dir };
+        let mut house = Self { demo, neighbour, clock, backend, gateway: None, plan, ports, dir };
         house.try_start()?;
         Ok(house)
     }
@@ -284,6 +310,21 @@ idp = "demo"
         .replace("@backend@", &self.backend.address().to_string())
         .replace("@legacy@", &self.demo.app_addr.to_string())
         .replace("@issuer@", self.demo.issuer.as_str())
+        .replace("@neighbour@", self.neighbour.as_ref().map_or("", |neighbour| neighbour.issuer.as_str()))
+    }
+
+    /// The second tenant, in a plan that has one.
+    pub(crate) fn neighbour(&self) -> &Demo {
+        self.neighbour.as_ref().expect("the plan has a neighbour")
+    }
+
+    /// A browser in which `user` of the second tenant has signed in to the app of the other host.
+    pub(crate) async fn browser_of_neighbours(&self, user: &str) -> Browser {
+        let mut browser = self.browser();
+        browser.at(&format!("http://{}", self.other_host()));
+        browser.asks_for_passwords_at(self.neighbour().issuer.as_str());
+        browser.signs_in(user).await.is_let_in();
+        browser
     }
 
     /// Stops the gateway.
