@@ -1,5 +1,7 @@
 //! Each rule of authority as a row: a subject, whom it comes to, and what is said about the rest.
 
+mod matcher;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -2,6 +2,8 @@
 //! IdP) reaches nobody of tenant A, nobody beyond one person, and no app but B's (law 7). The people of both tenants have
 //! the same names, the same `sub`s and the same addresses; only who says so differs.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::cut::opens_websocket;
@@ -452,4 +454,114 @@ idp = "neighbour"
     }
     town.socket.send(b"still here").await;
     town.socket.until("still here").await;
+}
+
+/// The usual house's stream, bounded by `bounds`, and a second app of the same IdP on the other host.
+async fn bounded(bounds: &str) -> House {
+    let wiki = "[apps.wiki]\nurl = \"http://127.0.0.1:@port@\"\nupstreams = [\"http://@backend@\"]\nidp = \"demo\"";
+    let house = House::of(Plan::default().idp(SIGNALS).stream(bounds).more(wiki)).await;
+    house.idp_says("ann", &json!({ "email": "ann@corp.example", "tenant": "a" }));
+    house.idp_says("ben", &json!({ "email": "ben@other.example", "tenant": "b" }));
+    house
+}
+
+/// A browser of `user`, signed in to both apps.
+async fn in_both_apps(house: &House, user: &str) -> Browser {
+    let mut browser = house.browser_of(user).await;
+    browser.at(&format!("http://{}", house.other_host()));
+    browser.signs_in(user).await.is_let_in();
+    browser
+}
+
+#[tokio::test]
+async fn a_bounded_stream_reaches_its_domains_tenants_and_apps_and_nothing_beyond() {
+    let email = |address: &str| json!({ "format": "email", "email": address });
+    let opaque = |id: &str| json!({ "format": "opaque", "id": id });
+    let person = |user: &str| json!({ "format": "complex", "user": opaque(&format!("00u-{user}")) });
+    let of_tenant = |user: &str, tenant: &str| json!({ "format": "complex", "user": opaque(&format!("00u-{user}")), "tenant": opaque(tenant) });
+    let whole = |tenant: &str| json!({ "format": "complex", "tenant": opaque(tenant) });
+    let both = json!({ "format": "aliases", "identifiers": [email("ben@other.example"), email("ann@corp.example")] });
+    let (domains, tenants, apps) = ("email_domains = [\"corp.example\"]", "tenants = [\"a\"]", "apps = [\"wiki\"]");
+    let widest = "tenants = [\"a\"]\nwidest = \"everyone\"";
+    // Bounds, a subject, the code that it is refused with, and who is out: in payroll, in wiki.
+    let (nobody, ann, ben) = (["", ""], ["ann", "ann"], ["ben", "ben"]);
+    for (bounds, subject, code, out) in [
+        (domains, email("ann@corp.example"), "", ann),
+        (domains, email("ANN@Corp.Example"), "", ann),
+        (domains, email("ben@other.example"), "access_denied", nobody),
+        (domains, email("ann@corp.example.evil.example"), "access_denied", nobody),
+        (domains, email("ann@evilcorp.example"), "access_denied", nobody),
+        (domains, email("ann@other.example@corp.example"), "", nobody),
+        (domains, both, "", ann),
+        // Whoever has no address in the subject is bounded by no domain.
+        (domains, person("ben"), "", ben),
+        (tenants, person("ann"), "", ann),
+        (tenants, person("ben"), "", nobody),
+        (tenants, email("ben@other.example"), "", nobody),
+        (tenants, of_tenant("ann", "a"), "", ann),
+        (tenants, of_tenant("ben", "b"), "access_denied", nobody),
+        (tenants, of_tenant("ben", "a"), "", nobody),
+        (tenants, whole("a"), "access_denied", nobody),
+        (widest, whole("a"), "", ann),
+        (widest, whole("b"), "access_denied", nobody),
+        (widest, whole("A"), "access_denied", nobody),
+        (apps, person("ann"), "", ["", "ann"]),
+        (apps, email("ben@other.example"), "", ["", "ben"]),
+    ] {
+        let house = bounded(bounds).await;
+        let mut people = [("ann", in_both_apps(&house, "ann").await), ("ben", in_both_apps(&house, "ben").await)];
+        house.seconds_pass(1);
+        let answer = house.pushes(&house.revoking_set(&subject)).await;
+        let status = if code.is_empty() { 202 } else { 400 };
+        let err = answer.json()["err"].as_str().unwrap_or_default().to_owned();
+        assert_eq!((answer.status, err.as_str()), (status, code), "{bounds}: {subject}: {}", answer.text());
+        let rejected = house.metric("portcullis_set_rejected_total{why=\"access_denied\"}").await;
+        assert_eq!(rejected, u64::from(status == 400), "{bounds}: {subject}");
+        for (name, browser) in &mut people {
+            for (origin, out) in [house.origin(), format!("http://{}", house.other_host())].iter().zip(out) {
+                browser.at(origin);
+                let page = browser.fetches("/").await.answer;
+                let expected = if out == *name { 401 } else { 200 };
+                assert_eq!(page.status, expected, "{bounds}: {subject}: {name} at {origin}: {}", page.text());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stolen_stream_that_names_everybody_one_by_one_is_stopped_at_its_rate() {
+    let house = bounded("users_per_minute = 2").await;
+    let (mut ann, mut ben) = (house.browser_of("ann").await, house.browser_of("ben").await);
+    house.seconds_pass(1);
+    let named = |user: &str| json!({ "format": "opaque", "id": user });
+    // Two unknown people use up the minute; whoever comes after them waits, by whatever name.
+    for subject in [
+        json!({ "format": "complex", "user": named("x") }),
+        json!({ "format": "complex", "user": named("y") }),
+        json!({ "format": "complex", "user": named("00u-ann") }),
+        json!({ "format": "email", "email": "ben@other.example" }),
+        house.subject_of("ben"),
+        json!({ "format": "aliases", "identifiers": [house.subject_of("ann"), house.subject_of("ben")] }),
+    ] {
+        assert_eq!(house.pushes(&house.revoking_set(&subject)).await.status, 202, "{subject}: kept");
+    }
+    ann.get("/").await.is_let_in();
+    ben.get("/").await.is_let_in();
+    let waiting = house.operator(Ask::get("/v1/approvals")).await.json();
+    let whoms = waiting.as_array().into_iter().flatten().filter_map(|one| one["revocation"]["whom"].as_str());
+    let people: BTreeSet<_> = whoms.collect();
+    assert_eq!(people, BTreeSet::from(["email ben@other.example", "user 00u-ann", "user 00u-ben"]), "{waiting}");
+    // Each event waits for itself: an operator sees who was named how often.
+    assert_eq!(house.metric("portcullis_revocations_awaiting_approval").await, 5);
+    house.writes_down(&["\"event\":\"awaiting_approval\""]).await;
+    // A logout token of the person's own IdP is another way in, and not slowed down by it.
+    house.seconds_pass(1);
+    let token =
+        house.demo.idp.logout_token(&portcullis::demo::idp::LogoutOf::User("ben"), "portcullis").expect("a token");
+    assert_eq!(house.is_told_to_log_out(&token).await.status, 200);
+    ben.fetches("/").await.is_refused("session_revoked");
+    // The next minute is a new one.
+    house.seconds_pass(60);
+    assert_eq!(house.pushes(&house.revoking_set(&house.subject_of("ann"))).await.status, 202);
+    ann.fetches("/").await.is_refused("session_revoked");
 }
