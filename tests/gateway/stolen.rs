@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use portcullis::demo::transmitter::Order;
 use serde_json::{Value, json};
 
 use crate::cut::opens_websocket;
@@ -564,4 +565,25 @@ async fn a_stolen_stream_that_names_everybody_one_by_one_is_stopped_at_its_rate(
     house.seconds_pass(60);
     assert_eq!(house.pushes(&house.revoking_set(&house.subject_of("ann"))).await.status, 202);
     ann.fetches("/").await.is_refused("session_revoked");
+}
+
+#[tokio::test]
+async fn an_idp_whose_clock_is_off_ends_sessions_and_lets_people_back_in() {
+    for ahead in [-60, -1, 1, 59] {
+        let house = House::of(plan().with_neighbour_ahead(ahead)).await;
+        let neighbour = house.neighbour();
+        let mut ann = house.browser_of_neighbours("ann").await;
+        for round in 0..3 {
+            house.seconds_pass(1);
+            let what = format!("{ahead} seconds ahead, round {round}");
+            // The event says when it happened by the clock of the one who says so.
+            let sent = neighbour.transmitter.revoke(&Order { user: "ann".to_owned(), ..Order::default() }).await;
+            let delivery = sent.expect("a known user").delivery.expect("the stream is enabled");
+            assert_eq!(delivery.status, Some(202), "{what}: {}", delivery.answer);
+            let page = ann.fetches("/").await.answer;
+            assert_eq!(page.status, 401, "{what}: ann is still in");
+            house.seconds_pass(1);
+            ann.signs_in("ann").await.is_let_in();
+        }
+    }
 }

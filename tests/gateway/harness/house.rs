@@ -47,7 +47,7 @@ pub(crate) struct Plan {
     keys: Vec<String>,
     files: Vec<(String, String)>,
     system_clock: bool,
-    neighbour: bool,
+    neighbour: Option<i64>,
 }
 
 impl Default for Plan {
@@ -62,7 +62,7 @@ impl Default for Plan {
             keys: vec!["ring-1.key".to_owned()],
             files: Vec::new(),
             system_clock: false,
-            neighbour: false,
+            neighbour: None,
         }
     }
 }
@@ -112,14 +112,19 @@ impl Plan {
     /// A second tenant with an IdP and a transmitter of its own, whose people have the same names. Its issuer is
     /// `@neighbour@`, its client secret and push token are in `neighbour.secret` and `neighbour.push`.
     pub(crate) fn with_neighbour(self) -> Self {
-        Self { neighbour: true, ..self }
+        self.with_neighbour_ahead(0)
+    }
+
+    /// The same, and its IdP's clock is that many seconds ahead; behind, if negative.
+    pub(crate) fn with_neighbour_ahead(self, seconds: i64) -> Self {
+        Self { neighbour: Some(seconds), ..self }
     }
 }
 
 /// The whole arrangement. Dropping it ends everything.
 pub(crate) struct House {
     pub(crate) demo: Demo,
-    neighbour: Option<Demo>,
+    neighbour: Option<(Demo, Clock)>,
     pub(crate) clock: Clock,
     pub(crate) backend: Backend,
     gateway: Option<Running>,
@@ -227,7 +232,8 @@ impl House {
             backchannel_logout_uri: Some(format!("{}/oauth2/backchannel-logout/demo", origins[0])),
         });
         let mut neighbour = None;
-        if plan.neighbour {
+        if let Some(ahead) = plan.neighbour {
+            let clock = Clock::manual(Timestamp::from_secs(BEGIN.secs().saturating_add_signed(ahead)));
             let settings = demo::Settings {
                 gateway: url::Url::parse(&format!("http://127.0.0.1:{}", ports.plain))?,
                 push_path: "/oauth2/ssf/neighbour".to_owned(),
@@ -235,7 +241,7 @@ impl House {
                 audience: NEIGHBOURS_AUDIENCE.to_owned(),
                 ..settings
             };
-            neighbour = Some(demo::start(&settings, &clock).await?);
+            neighbour = Some((demo::start(&settings, &clock).await?, clock));
         }
         let dir = Directory::new();
         for name in ["ring-1.key", "ring-2.key"] {
@@ -244,7 +250,7 @@ impl House {
         dir.write("client.secret", demo.client_secret.expose());
         dir.write("push.token", demo.push_token.expose());
         dir.write("admin.token", ADMIN_TOKEN);
-        if let Some(neighbour) = &neighbour {
+        if let Some((neighbour, _)) = &neighbour {
             dir.write("neighbour.secret", neighbour.client_secret.expose());
             dir.write("neighbour.push", neighbour.push_token.expose());
         }
@@ -310,12 +316,12 @@ idp = "demo"
         .replace("@backend@", &self.backend.address().to_string())
         .replace("@legacy@", &self.demo.app_addr.to_string())
         .replace("@issuer@", self.demo.issuer.as_str())
-        .replace("@neighbour@", self.neighbour.as_ref().map_or("", |neighbour| neighbour.issuer.as_str()))
+        .replace("@neighbour@", self.neighbour.as_ref().map_or("", |(neighbour, _)| neighbour.issuer.as_str()))
     }
 
     /// The second tenant, in a plan that has one.
     pub(crate) fn neighbour(&self) -> &Demo {
-        self.neighbour.as_ref().expect("the plan has a neighbour")
+        &self.neighbour.as_ref().expect("the plan has a neighbour").0
     }
 
     /// A browser in which `user` of the second tenant has signed in to the app of the other host.
@@ -409,7 +415,9 @@ idp = "demo"
 
     /// Lets time pass. The second in which something happened counts as before it.
     pub(crate) fn seconds_pass(&self, seconds: u64) {
-        self.clock.advance(Duration::from_secs(seconds));
+        for clock in self.neighbour.iter().map(|(_, clock)| clock).chain([&self.clock]) {
+            clock.advance(Duration::from_secs(seconds));
+        }
     }
 
     /// From now on the IdP answers every request to `path` with this status and does nothing.
