@@ -302,7 +302,9 @@ fn stream(
             .collect(),
         widest: settings.widest,
         bounds: settings.bounds,
-        session_revoked: settings.session_revoked,
+        rules: settings.rules,
+        allowed_events: settings.allowed_events,
+        scim_external_id: settings.scim_external_id,
         critical_members: vec![],
     };
     Ok(Stream::new(policy, settings.delivery, keys, client.clone()))

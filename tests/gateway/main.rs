@@ -6,6 +6,7 @@ mod bearers;
 mod claims;
 mod crowd;
 mod cut;
+mod events;
 mod front_channel;
 mod global;
 mod harness;
