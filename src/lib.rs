@@ -68,6 +68,7 @@ pub mod metrics;
 pub mod audit;
 pub mod ledger;
 pub mod intake;
+pub mod checks;
 pub mod stream;
 
 // floor 3: surfaces

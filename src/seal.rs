@@ -168,6 +168,11 @@ impl KeyRing {
         &self.first().hasher
     }
 
+    /// The hasher of that key, if it is in the ring.
+    pub fn hasher_of(&self, key: KeyId) -> Option<&TargetHasher> {
+        self.0.iter().find(|known| known.id == key).map(|key| &key.hasher)
+    }
+
     /// The hashers of all keys: a revocation is put in force under each.
     pub fn hashers(&self) -> Vec<&TargetHasher> {
         self.0.iter().map(|key| &key.hasher).collect()
