@@ -14,6 +14,7 @@
 //! (DNS rebinding), whatever it asks for.
 
 mod api;
+mod revalidation;
 mod holds;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use self::api::{
     Unclear,
 };
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
+pub use self::revalidation::RevalidationStatus;
 use crate::identity::is_loopback;
 use crate::secret::Secret;
 

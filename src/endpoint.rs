@@ -19,6 +19,7 @@ mod derived;
 mod forward;
 mod front_channel;
 mod global;
+mod not_signed_in;
 mod revalidate;
 mod sign_in;
 mod sign_out;

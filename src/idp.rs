@@ -12,6 +12,7 @@ mod exchange;
 mod front_channel;
 mod global;
 mod introspection;
+mod part;
 mod replay;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use self::discovery::{Discovery, Metadata};
 pub use self::global::{GlobalRevocation, NotAdmitted, Revoker};
 use self::introspection::Introspector;
 pub use self::introspection::{Introspection, IntrospectionClient, LONGEST_ANSWER};
+pub use self::part::Part;
 use self::replay::Proofs;
 use crate::event::logout::{self, LogoutToken};
 use crate::http::{self, Client};
@@ -131,33 +133,6 @@ impl std::fmt::Debug for Assertion {
     /// Claims are personal: only who says so and when.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Assertion({}, {})", self.identity.issuer, self.identity.asserted_at)
-    }
-}
-
-/// A part of an IdP that is called.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The discovery document.
-    Metadata,
-    /// The key set.
-    Keys,
-    /// The token endpoint.
-    Token,
-    /// The userinfo endpoint.
-    Userinfo,
-    /// The introspection endpoint.
-    Introspection,
-}
-
-impl std::fmt::Display for Part {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Metadata => "metadata",
-            Self::Keys => "keys",
-            Self::Token => "token endpoint",
-            Self::Userinfo => "userinfo endpoint",
-            Self::Introspection => "introspection endpoint",
-        })
     }
 }
 

@@ -13,6 +13,7 @@ mod main_job;
 mod noise;
 mod paths;
 mod poll;
+mod revalidation;
 mod signals;
 mod smuggling;
 mod time;
