@@ -13,6 +13,7 @@ mod idps;
 mod minting;
 mod reader;
 mod realms;
+mod revalidate;
 mod secrets;
 mod server;
 mod streams;

@@ -15,6 +15,7 @@ mod main_job;
 mod noise;
 mod paths;
 mod poll;
+mod revalidation;
 mod signals;
 mod smuggling;
 mod time;
