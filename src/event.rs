@@ -5,6 +5,7 @@
 //! decided here but in [`policy`](crate::policy).
 
 pub mod caep;
+pub mod command;
 pub mod global;
 pub mod logout;
 pub mod poll;
