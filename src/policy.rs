@@ -3,10 +3,12 @@
 //! A transmitter is believed about its own people and no others. Outside its authority a signal is refused; what it
 //! says within its authority but cannot be matched to anybody is reported as unmatched, not called success (law 8).
 
+mod command;
 mod front_channel;
 mod global;
 mod naming;
 
+pub use self::command::{Act, Command, Commanded, State, on_account, on_tenant};
 pub use self::front_channel::front_channel;
 pub use self::global::{NotRevoked, global};
 

@@ -635,6 +635,14 @@ const MISTAKES: &[Mistake] = &[
         "did you mean `widest`",
     ),
     mistake(CLAIMS, "global_revocation = true", "global_revocation", "idps.corp.global_revocation", "a table"),
+    mistake(
+        ALLOW,
+        "logout_paths = [\"logout\"]",
+        "logout_paths",
+        "apps.wiki.logout_paths[0]",
+        "write `/logout`, `POST /logout`",
+    ),
+    mistake(ALLOW, "logout_paths = \"/logout\"", "logout_paths", "apps.wiki.logout_paths", "a list of texts"),
     mistake(ALLOW, "derived = []", "derived", "apps.wiki.derived", "no token would count"),
     mistake(ALLOW, "derived = [{ path = \"/t\" }]", "derived", "apps.wiki.derived[0].response", "it is missing"),
     mistake(

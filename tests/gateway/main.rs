@@ -3,11 +3,13 @@
 
 mod bearers;
 mod claims;
+mod commands;
 mod crowd;
 mod cut;
 mod front_channel;
 mod global;
 mod harness;
+mod leaving;
 mod main_job;
 mod noise;
 mod paths;
