@@ -20,8 +20,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use url::Url;
 
-use self::discovery::{Discovery, Metadata};
 pub use self::command::Commands;
+use self::discovery::{Discovery, Metadata};
 pub use self::global::{GlobalRevocation, NotAdmitted, Revoker};
 use self::introspection::Introspector;
 pub use self::introspection::{Introspection, IntrospectionClient, LONGEST_ANSWER};

@@ -2,13 +2,15 @@
 //! cut-off is over*.
 
 mod fact;
+mod hold;
 mod record;
 mod rule;
 mod set;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::fact::{Fact, Reestablished};
+pub use self::fact::{Fact, Lifted, Reestablished};
+pub use self::hold::OnHold;
 pub use self::record::{Unreadable, decode, encode};
 pub use self::rule::Member;
 pub use self::set::{Credential, RevocationSet, Standing, rules};
@@ -23,14 +25,20 @@ pub enum Mode {
     Reestablish,
     /// Every credential dies; the way back is a login that the IdP proves to be newer.
     Terminate,
+    /// Every credential dies, and there is no way back until it is lifted.
+    Hold,
 }
 
 impl Mode {
+    /// All of them, the mildest first.
+    pub const ALL: [Self; 3] = [Self::Reestablish, Self::Terminate, Self::Hold];
+
     /// The word that people read and type.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Reestablish => "reestablish",
             Self::Terminate => "terminate",
+            Self::Hold => "hold",
         }
     }
 }
@@ -129,10 +137,36 @@ pub enum Origin {
         /// The configured name of the IdP.
         idp: String,
     },
+    /// A command of the OpenID provider.
+    Command {
+        /// The configured name of the IdP.
+        idp: String,
+        /// The command token's `jti`.
+        jti: String,
+        /// Which command.
+        command: String,
+    },
+    /// The IdP, asked whether the session still stands, said no.
+    Revalidation {
+        /// The configured name of the IdP.
+        idp: String,
+        /// How it was asked.
+        by: String,
+    },
+    /// Nobody's signal: a stream went blind, and what it might have said is not known.
+    Blind {
+        /// The configured name of the stream.
+        stream: String,
+    },
     /// A person at the admin interface or the command line.
     Operator,
     /// The person themselves, by signing out.
     SignOut,
+    /// The person themselves, by signing out of an app.
+    AppLogout {
+        /// The configured name of the app.
+        app: String,
+    },
 }
 
 impl Origin {
@@ -143,8 +177,24 @@ impl Origin {
             Self::BackChannel { .. } => "backchannel",
             Self::Global { .. } => "global_revocation",
             Self::FrontChannel { .. } => "frontchannel",
+            Self::Command { .. } => "command",
+            Self::Revalidation { .. } => "revalidation",
+            Self::Blind { .. } => "blind_stream",
             Self::Operator => "operator",
             Self::SignOut => "sign_out",
+            Self::AppLogout { .. } => "app_logout",
+        }
+    }
+
+    /// The configured names of the stream and of the IdP that it came by, and the id that its sender gave it.
+    pub fn parts(&self) -> (Option<&str>, Option<&str>, Option<&str>) {
+        match self {
+            Self::Stream { stream, jti, .. } => (Some(stream), None, Some(jti)),
+            Self::BackChannel { idp, jti } | Self::Command { idp, jti, .. } => (None, Some(idp), Some(jti)),
+            Self::Global { idp, jti } => (None, Some(idp), jti.as_deref()),
+            Self::FrontChannel { idp } | Self::Revalidation { idp, .. } => (None, Some(idp), None),
+            Self::Blind { stream } => (Some(stream), None, None),
+            Self::Operator | Self::SignOut | Self::AppLogout { .. } => (None, None, None),
         }
     }
 }

@@ -11,7 +11,9 @@ use super::values::{
     one_of, origin, prefix, size, upstream,
 };
 use super::{IdpSettings, tokens};
-use crate::apps::{Access, Allow, App, CanonicalPath, HeaderProfile, Host, LogoutPath, Origin, Prefix, Rule, Transport, Upstream};
+use crate::apps::{
+    Access, Allow, App, CanonicalPath, HeaderProfile, Host, LogoutPath, Origin, Prefix, Rule, Transport, Upstream,
+};
 use crate::identity::AppKey;
 
 /// Every app; `None` for one that has a fault.

@@ -619,7 +619,13 @@ const MISTAKES: &[Mistake] = &[
         "expected `true` or `false`",
     ),
     mistake(CLAIMS, "commands = true", "commands", "idps.corp.commands", "a table"),
-    mistake(CLAIMS, "commands = { audience = [] }", "commands", "idps.corp.commands.audience", "no command would count"),
+    mistake(
+        CLAIMS,
+        "commands = { audience = [] }",
+        "commands",
+        "idps.corp.commands.audience",
+        "no command would count",
+    ),
     mistake(
         CLAIMS,
         "commands = { widest = \"everyone\" }",

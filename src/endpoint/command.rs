@@ -110,9 +110,9 @@ impl Endpoints {
             Asked::Metadata => Ok(answer::json(StatusCode::OK, &metadata(&token, settings, &by, &endpoint))),
             Asked::Account { what, sub } => self.command_of_account(*what, sub, &token, &by).await,
             Asked::Tenant { what, .. } => self.command_of_tenant(*what, &token, settings, &by, call).await,
-            Asked::Unsupported => {
-                Err(Unserved::Refused(Refusal::unsupported("this command is not done here; `metadata` lists those that are")))
-            }
+            Asked::Unsupported => Err(Unserved::Refused(Refusal::unsupported(
+                "this command is not done here; `metadata` lists those that are",
+            ))),
         };
         done.map_err(|unserved| match unserved {
             Unserved::Later => {

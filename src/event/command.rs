@@ -362,8 +362,13 @@ mod tests {
         }
         let metadata = json!({ "command": "metadata", "sub": null, "callback_token": "t", "metadata": {} });
         assert_eq!(token(metadata), Ok(Asked::Metadata));
-        for command in ["maintain", "migrate", "invalidate_async", "audit_tenant", "Invalidate", "https://x.example/y"] {
-            assert_eq!(token(json!({ "command": command, "callback_token": "t" })), Ok(Asked::Unsupported), "{command}");
+        for command in ["maintain", "migrate", "invalidate_async", "audit_tenant", "Invalidate", "https://x.example/y"]
+        {
+            assert_eq!(
+                token(json!({ "command": command, "callback_token": "t" })),
+                Ok(Asked::Unsupported),
+                "{command}"
+            );
         }
     }
 

@@ -27,7 +27,9 @@ pub(super) enum Leaving {
 pub(super) async fn heard(endpoints: &Endpoints, response: &ResponseHeader, ctx: &mut Ctx) {
     let taken = response.status.is_success() || response.status.is_redirection();
     let (Some(forward), Some(app)) = (&mut ctx.forward, &ctx.app) else { return };
-    let Some(session) = forward.evidence.session().filter(|_| taken && forward.leaving == Leaving::Asked) else { return };
+    let Some(session) = forward.evidence.session().filter(|_| taken && forward.leaving == Leaving::Asked) else {
+        return;
+    };
     // This exchange runs on that session as well, and still has to say how it went.
     if let Some(guard) = endpoints.without_session(&forward.guard, &current()) {
         forward.guard = guard;

@@ -169,7 +169,8 @@ async fn commands_that_come_late_undo_nothing_that_is_newer() {
 async fn metadata_says_what_is_done_here() {
     for (plan, tenants) in [("commands = {}", false), ("commands = { widest = \"tenant\" }", true)] {
         let house = House::of(Plan::default().idp(plan)).await;
-        let changes = json!({ "command": "metadata", "sub": null, "callback_token": "t", "metadata": { "domains": [] } });
+        let changes =
+            json!({ "command": "metadata", "sub": null, "callback_token": "t", "metadata": { "domains": [] } });
         let answer = house.asks(&posted(&token(&house, TYP, &changes))).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.field("cache-control"), Some("no-store"));
@@ -177,9 +178,18 @@ async fn metadata_says_what_is_done_here() {
         assert_eq!(told["context"], json!({ "iss": house.demo.issuer, "tenant": "t-one" }));
         assert_eq!(told["command_endpoint"], json!(format!("{}{PATH}", house.origin())));
         assert_eq!(told["client_id"], "portcullis");
-        let listed: Vec<&str> = told["commands_supported"].as_array().expect("a list").iter().flat_map(Value::as_str).collect();
+        let listed: Vec<&str> =
+            told["commands_supported"].as_array().expect("a list").iter().flat_map(Value::as_str).collect();
         let mut expected = vec![
-            "metadata", "activate", "suspend", "reactivate", "archive", "restore", "delete", "audit", "invalidate",
+            "metadata",
+            "activate",
+            "suspend",
+            "reactivate",
+            "archive",
+            "restore",
+            "delete",
+            "audit",
+            "invalidate",
         ];
         if tenants {
             expected.extend(["suspend_tenant", "archive_tenant", "delete_tenant", "invalidate_tenant"]);

@@ -96,8 +96,16 @@ async fn each_written_form_signs_out_and_nothing_else_does() {
         ("another parameter", Ask::get("/doku.php?do=show").with("Accept", "text/html"), false),
         ("a longer path", Ask::get("/logout/x").with("Accept", "text/html"), false),
         ("what the app refuses", Ask::get("/logout?refused").with("Accept", "text/html"), false),
-        ("a page of another site", Ask::get("/logout").with("Sec-Fetch-Site", "cross-site").with("Accept", "text/html"), false),
-        ("a page of a sibling", Ask::get("/logout").with("Sec-Fetch-Site", "same-site").with("Accept", "text/html"), true),
+        (
+            "a page of another site",
+            Ask::get("/logout").with("Sec-Fetch-Site", "cross-site").with("Accept", "text/html"),
+            false,
+        ),
+        (
+            "a page of a sibling",
+            Ask::get("/logout").with("Sec-Fetch-Site", "same-site").with("Accept", "text/html"),
+            true,
+        ),
     ] {
         let mut ann = house.browser_of("ann").await;
         let mut copy = ann.clone();

@@ -9,6 +9,7 @@ mod cut;
 mod front_channel;
 mod global;
 mod harness;
+mod holds;
 mod leaving;
 mod main_job;
 mod noise;
