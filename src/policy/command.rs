@@ -168,3 +168,102 @@ impl<'a> Command<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Issuer;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn idp() -> SpokenFor {
+        let issuer = Issuer::parse("https://idp.example.com").expect("issuer");
+        SpokenFor { name: "corp".into(), issuer, client_id: "portcullis".into() }
+    }
+
+    fn token(asked: Asked, issued_at: Timestamp) -> CommandToken {
+        CommandToken { jti: "j1".into(), issued_at, good_until: NOW, tenant: Some("t".into()), asked }
+    }
+
+    fn account(what: OnAccount) -> Asked {
+        Asked::Account { what, sub: "00u1".into() }
+    }
+
+    /// The draft's states and commands: what is done, and how it is answered.
+    #[test]
+    fn each_command_in_each_state_does_what_takes_away_and_answers_by_the_draft() {
+        use State::{Active, Archived, Suspended, Unknown};
+        const STATES: [State; 4] = [Active, Suspended, Archived, Unknown];
+        let (no, kill, hold, lift) = ("", "terminate", "hold", "lift");
+        for (what, row) in [
+            (OnAccount::Audit, [(no, Ok(Active)), (no, Ok(Suspended)), (no, Ok(Archived)), (no, Ok(Unknown))]),
+            (
+                OnAccount::Invalidate,
+                [(kill, Ok(Active)), (kill, Err(Suspended)), (kill, Err(Archived)), (kill, Err(Unknown))],
+            ),
+            (
+                OnAccount::Suspend,
+                [(hold, Ok(Suspended)), (hold, Err(Suspended)), (kill, Err(Archived)), (kill, Err(Unknown))],
+            ),
+            (
+                OnAccount::Archive,
+                [(hold, Ok(Archived)), (hold, Ok(Archived)), (hold, Err(Archived)), (kill, Err(Unknown))],
+            ),
+            (OnAccount::Delete, [(hold, Ok(Unknown)), (hold, Ok(Unknown)), (hold, Ok(Unknown)), (hold, Err(Unknown))]),
+            (OnAccount::Reactivate, [(lift, Err(Active)), (lift, Ok(Active)), (no, Err(Archived)), (no, Err(Unknown))]),
+            (OnAccount::Restore, [(lift, Err(Active)), (no, Err(Suspended)), (lift, Ok(Active)), (no, Err(Unknown))]),
+            (OnAccount::Activate, [(lift, Ok(Active)), (no, Err(Suspended)), (no, Err(Archived)), (lift, Ok(Active))]),
+        ] {
+            for (state, (act, answer)) in STATES.into_iter().zip(row) {
+                let (token, idp) = (token(account(what), NOW), idp());
+                let command = Command::of(&token, &idp, NOW).expect("somebody");
+                let commanded = on_account(what, state, &command);
+                let done = match &commanded.act {
+                    Act::Nothing => no,
+                    Act::Revoke(revocation) => revocation.mode.word(),
+                    Act::Lift(_) => lift,
+                };
+                assert_eq!((done, commanded.state), (act, answer), "{} of who is {}", what.word(), state.word());
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_reaches_one_person_or_one_tenant_of_this_idp_as_of_its_own_time() {
+        let idp = idp();
+        for (what, issued_at, expected) in
+            [("in time", NOW.secs() - 5, NOW.secs() - 5), ("by a clock that is ahead", NOW.secs() + 30, NOW.secs())]
+        {
+            for (asked, kind, value) in [
+                (account(OnAccount::Suspend), TargetKind::User, "00u1"),
+                (Asked::Tenant { what: OnTenant::Suspend, tenant: "t".into() }, TargetKind::Tenant, "t"),
+            ] {
+                let token = token(asked, Timestamp::from_secs(issued_at));
+                let command = Command::of(&token, &idp, NOW).expect("somebody");
+                let act = on_tenant(OnTenant::Suspend, &command);
+                let Act::Revoke(revocation) = act else { panic!("{act:?}") };
+                let target = Target::new(&idp.issuer, kind, value).expect("target");
+                assert_eq!(revocation.whom.targets(), [target], "{what}");
+                assert_eq!(revocation.cut_off.secs(), expected, "{what}");
+                assert_eq!((revocation.reach, revocation.mode), (Reach::All, Mode::Hold), "{what}");
+            }
+        }
+        for asked in [Asked::Metadata, Asked::Unsupported] {
+            assert!(Command::of(&token(asked, NOW), &idp, NOW).is_none());
+        }
+    }
+
+    #[test]
+    fn a_hold_remembers_which_command_it_was() {
+        let by = |command: &str| Origin::Command { idp: "corp".into(), jti: "j".into(), command: command.into() };
+        for (origin, expected) in [
+            (by("suspend"), State::Suspended),
+            (by("archive"), State::Archived),
+            (by("delete"), State::Unknown),
+            (by("archive_tenant"), State::Suspended),
+            (Origin::Operator, State::Suspended),
+        ] {
+            assert_eq!(State::of(&origin), expected, "{origin:?}");
+        }
+    }
+}

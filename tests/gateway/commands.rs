@@ -67,6 +67,11 @@ fn refused(answer: &Answer, status: u16, error: &str, what: &str) {
     assert!(!answer.text().contains("00u-ann"), "{what}: {}", answer.text());
 }
 
+async fn is_on_hold(browser: &mut Browser) {
+    let answer = browser.fetches("/").await.answer;
+    assert_eq!((answer.status, answer.json()["error"].as_str()), (403, Some("on_hold")), "{}", answer.text());
+}
+
 async fn comes_back(house: &House, browser: &mut Browser, user: &str) {
     house.seconds_pass(1);
     browser.signs_in(user).await.is_let_in();
@@ -103,7 +108,7 @@ async fn who_is_suspended_archived_or_deleted_does_not_get_in_until_the_idp_says
         let mut ann = house.browser_of("ann").await;
         stands(&commands(&house, away).await, 200, state);
         stands(&commands(&house, "audit").await, 200, state);
-        ann.fetches("/").await.is_refused("account_on_hold");
+        is_on_hold(&mut ann).await;
         house.stop();
         house.start();
         house.seconds_pass(1);
@@ -155,7 +160,7 @@ async fn commands_that_come_late_undo_nothing_that_is_newer() {
     house.seconds_pass(1);
     stands(&commands(&house, "suspend").await, 200, "suspended");
     stands(&house.asks(&posted(&reactivates)).await, 409, "suspended");
-    ann.fetches("/").await.is_refused("account_on_hold");
+    is_on_hold(&mut ann).await;
     stands(&commands(&house, "reactivate").await, 200, "active");
     comes_back(&house, &mut ann, "ann").await;
     assert_eq!(house.asks(&posted(&invalidates)).await.status, 200);
@@ -217,7 +222,7 @@ async fn a_command_for_a_tenant_reaches_its_people_and_no_others_and_answers_as_
     let answer = house.asks(&streamed).await;
     assert_eq!((answer.status, answer.field("content-type")), (200, Some("text/event-stream")));
     assert_eq!(answer.text(), "id: 1\nevent: command-complete\ndata: {\"total_accounts\":0}\n\n");
-    ann.fetches("/").await.is_refused("account_on_hold");
+    is_on_hold(&mut ann).await;
     ben.get("/").await.is_let_in();
     // The tenant's hold is not hers: the IdP has no command that lifts it, an operator has.
     stands(&commands(&house, "audit").await, 200, "suspended");
@@ -345,7 +350,7 @@ async fn what_cannot_be_written_down_is_in_force_and_the_same_token_may_come_aga
     for _ in 0..2 {
         let answer = house.asks(&posted(&suspends)).await;
         assert_eq!((answer.status, answer.field("retry-after"), answer.body.len()), (503, Some("5"), 0));
-        ann.fetches("/").await.is_refused("account_on_hold");
+        is_on_hold(&mut ann).await;
     }
     held.execute_batch("ALTER TABLE elsewhere RENAME TO revocations").expect("somebody mends it");
     // It was in force all the time, and so the account stands as it was wanted.

@@ -137,8 +137,12 @@ async fn a_script_gets_the_apps_answer_and_loses_its_session() {
     let script = Ask::post("/logout", "application/json", "{}").with("Sec-Fetch-Mode", "cors");
     let told = ann.asks(&script).await.answer;
     assert_eq!((told.status, told.text().as_str()), (200, "{\"bye\":true}"));
-    assert!(ann.cookie_names().is_empty(), "{:?}", ann.cookie_names());
+    assert_eq!(ann.cookie_names(), ["APPSESSION"], "the app forgot to end its own");
     is_over_for(&mut copy).await;
+    house.seconds_pass(1);
+    ann.signs_in("ann").await.is_let_in();
+    let cookie = house.backend.last().field("cookie");
+    assert_eq!(cookie, None, "and what it left behind is dead all the same");
 }
 
 #[tokio::test]
