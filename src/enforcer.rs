@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::exchanges::{Counts, Cut, Exchange, Exchanges, Full, Guard};
 use crate::identity::{Target, TargetKey, TargetKind};
 use crate::revocation::{
-    Credential, Lifted, OnHold, Reach, Reestablished, Revocation, RevocationSet, Standing, Whom, rules,
+    Credential, Lifted, OnHold, Reach, Reestablished, Revocation, RevocationId, RevocationSet, Standing, Whom, rules,
 };
 use crate::seal::KeyRing;
 use crate::time::Timestamp;
@@ -163,6 +163,11 @@ impl Enforcer {
     /// A name for `target` that logs may show: the same for the same target, worth nothing to who reads it.
     pub fn pseudonym(&self, target: &Target) -> String {
         format!("{:?}", self.ring.hasher().key(target)).chars().take(8).collect()
+    }
+
+    /// The name of `revocation`, the same on every gateway with these keys.
+    pub fn id_of(&self, revocation: &Revocation) -> RevocationId {
+        revocation.id(self.ring.hasher())
     }
 
     fn keys(&self, revocation: &Revocation) -> Vec<TargetKey> {
