@@ -175,8 +175,10 @@ impl Gateway {
                 server.add_service(background_service(&format!("poll of {name}"), polling));
             }
         }
+        let clock = endpoints.parts().clock.clone();
         let operator = Arc::new(Operator::new(endpoints, balancers, listeners));
-        server.add_service(background_service("admin", AdminService::new(admin_listener, token, operator)));
+        let admin = AdminService::new(admin_listener, token, operator, clock);
+        server.add_service(background_service("admin", admin));
         server.add_service(background_service("housekeeping", Housekeeping(intake)));
         Ok(Self { server })
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::exchanges::{Counts, Cut, Exchange, Exchanges, Full, Guard};
+use crate::exchanges::{Counts, Cut, Exchange, Exchanges, Full, Guard, Survey};
 use crate::identity::{Target, TargetKey, TargetKind};
 use crate::revocation::{
     Credential, Lifted, OnHold, Reach, Reestablished, Revocation, RevocationId, RevocationSet, Standing, Whom, rules,
@@ -125,9 +125,14 @@ impl Enforcer {
 
     /// What [`Enforcer::apply`] would end, with nothing put in force.
     pub fn would_cut(&self, revocation: &Revocation) -> Counts {
+        self.would_meet(revocation).total().exchanges
+    }
+
+    /// The same, by app, with the sessions and people behind it.
+    pub fn would_meet(&self, revocation: &Revocation) -> Survey {
         let alone = RevocationSet::default();
         alone.insert(revocation, &self.ring.hashers());
-        self.exchanges.count_covered(&self.keys(revocation), &alone)
+        self.exchanges.survey_covered(&self.keys(revocation), &alone)
     }
 
     /// How `credential` stands now.

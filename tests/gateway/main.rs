@@ -13,6 +13,7 @@ mod holds;
 mod leaving;
 mod main_job;
 mod noise;
+mod operators;
 mod paths;
 mod poll;
 mod signals;
