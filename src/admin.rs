@@ -18,7 +18,9 @@
 
 mod api;
 mod holds;
+mod met;
 mod openapi;
+mod problem;
 mod repeat;
 
 use std::sync::Arc;
@@ -36,10 +38,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::api::{
-    AppStatus, IdpStatus, LedgerStatus, Made, Met, MetInApp, Named, Problem, Ready, RevokeAnswer, RevokeRequest,
-    Status, StreamStatus, Unclear,
+    AppStatus, IdpStatus, LedgerStatus, Made, Named, Problem, Ready, RevokeAnswer, RevokeRequest, Status, StreamStatus,
+    Unclear,
 };
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
+pub use self::met::{Met, MetInApp};
 use self::repeat::Repeats;
 use crate::identity::is_loopback;
 use crate::secret::Secret;
@@ -151,7 +154,7 @@ async fn status(State(door): State<Door>) -> Response {
 async fn revoke(State(door): State<Door>, request: Request) -> Response {
     let key = match repeat::key(request.headers()) {
         Ok(key) => key,
-        Err(refusal) => return refusal,
+        Err(problem) => return json(StatusCode::BAD_REQUEST, &problem),
     };
     let request: RevokeRequest = match read(request).await {
         Ok(request) => request,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::met::Met;
 use crate::apps::Apps;
-use crate::exchanges::{Kind, Seen, Survey};
 use crate::identity::{Issuer, Target, TargetKind};
 use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
 use crate::time::Timestamp;
@@ -84,57 +84,6 @@ pub struct RevokeAnswer {
     pub durable: bool,
 }
 
-/// Who had something in flight. Sessions are stored nowhere: who is signed in and had nothing in flight is not in these
-/// counts, and is met all the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Met {
-    /// People, each once.
-    pub people: usize,
-    /// Sessions of this gateway, each once.
-    pub sessions: usize,
-    /// Requests and streams.
-    pub exchanges: usize,
-    /// The same in each app, by name; a session that is used in two counts in both.
-    pub apps: Vec<MetInApp>,
-}
-
-/// Who had something in flight in one app.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MetInApp {
-    /// The app.
-    pub app: String,
-    /// People, each once.
-    pub people: usize,
-    /// Sessions of this gateway, each once.
-    pub sessions: usize,
-    /// Requests and streams, by kind; a kind that there is none of is not there.
-    pub exchanges: BTreeMap<String, usize>,
-}
-
-impl From<&Survey> for Met {
-    fn from(survey: &Survey) -> Self {
-        let in_app = |(app, seen): (&std::sync::Arc<str>, &Seen)| MetInApp {
-            app: app.to_string(),
-            people: seen.people.len(),
-            sessions: seen.sessions.len(),
-            exchanges: Kind::ALL
-                .into_iter()
-                .map(|kind| (kind.word().to_owned(), seen.exchanges.of(kind)))
-                .filter(|(_, number)| *number > 0)
-                .collect(),
-        };
-        let total = survey.total();
-        Self {
-            people: total.people.len(),
-            sessions: total.sessions.len(),
-            exchanges: total.exchanges.total(),
-            apps: survey.apps.iter().map(in_app).collect(),
-        }
-    }
-}
-
 /// One revocation, in words for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -191,47 +140,6 @@ pub enum Unclear {
     /// The moment is not there yet: it would lock out logins to come.
     #[error("`as_of` is in the future")]
     InFuture,
-}
-
-impl Unclear {
-    /// Which part of the request is meant.
-    pub const fn field(&self) -> &'static str {
-        match self {
-            Self::Nobody => "whom",
-            Self::EveryoneAndSomebody => "whom.everyone",
-            Self::NotA(kind, _) => match kind {
-                TargetKind::User => "whom.user",
-                TargetKind::Email => "whom.email",
-                TargetKind::Phone => "whom.phone",
-                TargetKind::Session => "whom.session",
-                TargetKind::Device => "whom.device",
-                TargetKind::Tenant => "whom.tenant",
-                TargetKind::Group => "whom.group",
-                TargetKind::OrgUnit | TargetKind::Everyone | TargetKind::Gateway => "whom",
-            },
-            Self::UnknownIdp(_) | Self::WhichIdp => "idp",
-            Self::UnknownApp(_) => "apps",
-            Self::InFuture => "as_of",
-        }
-    }
-
-    /// What to do about it.
-    pub const fn remedy(&self) -> &'static str {
-        match self {
-            Self::Nobody => {
-                "name somebody by `user`, `email`, `phone`, `session`, `device`, `tenant` or `group`, or write `everyone: true`"
-            }
-            Self::EveryoneAndSomebody => "drop `everyone`, or drop the rest",
-            Self::NotA(TargetKind::Email, _) => "write one address, `name@domain`",
-            Self::NotA(TargetKind::Phone, _) => "write the number with its digits, `+1 206 555 0100`",
-            Self::NotA(_, _) => "write the value as the IdP says it; it must not be empty",
-            Self::UnknownIdp(_) | Self::WhichIdp => {
-                "write the name of one of `[idps.NAME]`; `GET /v1/status` lists them"
-            }
-            Self::UnknownApp(_) => "write names of `[apps.NAME]`; `GET /v1/status` lists them",
-            Self::InFuture => "write seconds since 1970, at most now, or drop it",
-        }
-    }
 }
 
 impl RevokeRequest {
@@ -424,20 +332,6 @@ pub struct Problem {
     /// What was done nevertheless: in force here, but not durable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<RevokeAnswer>,
-}
-
-impl Problem {
-    /// What is wrong, and nothing more to say.
-    pub fn new(error: impl Into<String>) -> Self {
-        Self { error: error.into(), ..Self::default() }
-    }
-}
-
-impl From<&Unclear> for Problem {
-    fn from(unclear: &Unclear) -> Self {
-        let (field, remedy) = (Some(unclear.field().to_owned()), Some(unclear.remedy().to_owned()));
-        Self { error: unclear.to_string(), field, remedy, done: None }
-    }
 }
 
 const fn terminate() -> Mode {

@@ -117,7 +117,7 @@ impl From<&OnHold> for Hold {
 pub(super) async fn lift(State(door): State<Door>, request: Request) -> Response {
     let key = match repeat::key(request.headers()) {
         Ok(key) => key,
-        Err(refusal) => return refusal,
+        Err(problem) => return json(StatusCode::BAD_REQUEST, &problem),
     };
     let request: LiftRequest = match read(request).await {
         Ok(request) => request,

@@ -159,7 +159,7 @@ impl Repeats {
 }
 
 /// The key of a request, if it has one.
-pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Response> {
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Box<Problem>> {
     let mut given = headers.get_all(HEADER).iter();
     let (first, second) = (given.next(), given.next());
     let Some(first) = first else { return Ok(None) };
@@ -168,10 +168,10 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Response> {
     });
     match (plain, second) {
         (Some(key), None) => Ok(Some(key.to_owned())),
-        _ => Err(json(
-            StatusCode::BAD_REQUEST,
-            &problem("it is no key", "send one `Idempotency-Key` of 1 to 255 plain characters, a UUID for example"),
-        )),
+        _ => Err(Box::new(problem(
+            "it is no key",
+            "send one `Idempotency-Key` of 1 to 255 plain characters, a UUID for example",
+        ))),
     }
 }
 
