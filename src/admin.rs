@@ -8,6 +8,8 @@
 //! | `GET /v1/status` | yes | [`Status`] |
 //! | `GET /v1/openapi.json` | no | all of this, for programs (OpenAPI 3.1) |
 //! | `POST /v1/revocations` | yes | [`RevokeAnswer`]; 200 means in force and durable, 503 in force but not durable |
+//! | `GET /v1/approvals` | yes | what is not in force and awaits approval: a list of [`Waiting`] |
+//! | `POST /v1/approvals` | yes | [`ApprovalAnswer`] |
 //! | `GET /v1/holds` | yes | who is on hold: a list of [`Hold`] |
 //! | `POST /v1/lifts` | yes | [`LiftAnswer`]; 200 means lifted and durable |
 //!
@@ -17,6 +19,7 @@
 //! (DNS rebinding), whatever it asks for.
 
 mod api;
+mod approvals;
 mod holds;
 mod met;
 mod openapi;
@@ -41,6 +44,7 @@ pub use self::api::{
     AppStatus, IdpStatus, LedgerStatus, Made, Named, Problem, Ready, RevokeAnswer, RevokeRequest, Status, StreamStatus,
     Unclear,
 };
+pub use self::approvals::{ApprovalAnswer, ApprovalError, ApprovalRequest, Waiting};
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
 pub use self::met::{Met, MetInApp};
 use self::repeat::Repeats;
@@ -55,6 +59,10 @@ pub trait Gateway: Send + Sync {
     async fn revoke(&self, request: RevokeRequest) -> Result<RevokeAnswer, RevokeError>;
     /// Lifts what `request` means and writes that down.
     async fn lift(&self, request: LiftRequest) -> Result<LiftAnswer, LiftError>;
+    /// What awaits approval, the oldest first.
+    async fn approvals(&self) -> Vec<Waiting>;
+    /// Puts in force, or drops, what awaits approval.
+    async fn decide(&self, request: ApprovalRequest) -> Result<ApprovalAnswer, ApprovalError>;
     /// Who is on hold, the newest first.
     async fn holds(&self) -> Vec<Hold>;
     /// How everything is.
@@ -82,6 +90,7 @@ pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>, clock: Clock) ->
     let operators = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/revocations", post(revoke))
+        .route("/v1/approvals", get(approvals::approvals).post(approvals::decide))
         .route("/v1/holds", get(holds::holds))
         .route("/v1/lifts", post(holds::lift))
         .layer(middleware::from_fn_with_state(door.clone(), with_token));
@@ -274,6 +283,15 @@ pub(crate) mod tests {
                 return Err(Unclear::Nobody.into());
             }
             if self.durable { Ok(LiftAnswer { lifted: 1, durable: true }) } else { Err(LiftError::NotDurable) }
+        }
+
+        async fn approvals(&self) -> Vec<Waiting> {
+            Vec::new()
+        }
+
+        async fn decide(&self, request: ApprovalRequest) -> Result<ApprovalAnswer, ApprovalError> {
+            let decided = request.meant(&[]).ok_or(ApprovalError::Which)?.len();
+            Ok(ApprovalAnswer { decided, approved: request.approve, cut: 0 })
         }
 
         async fn holds(&self) -> Vec<Hold> {

@@ -31,7 +31,7 @@ mod tests {
     type Check = fn(&str, &Value);
 
     /// Every type that goes over the wire, by its name in the document. Whoever adds a type adds it here and there.
-    const TYPES: [(&str, Check); 16] = [
+    const TYPES: [(&str, Check); 19] = [
         ("RevokeRequest", is_described::<RevokeRequest>),
         ("Named", is_described::<Named>),
         ("RevokeAnswer", is_described::<RevokeAnswer>),
@@ -41,6 +41,9 @@ mod tests {
         ("LiftRequest", is_described::<LiftRequest>),
         ("LiftAnswer", is_described::<LiftAnswer>),
         ("Hold", is_described::<Hold>),
+        ("Waiting", is_described::<Waiting>),
+        ("ApprovalRequest", is_described::<ApprovalRequest>),
+        ("ApprovalAnswer", is_described::<ApprovalAnswer>),
         ("Status", is_described::<Status>),
         ("Ready", is_described::<Ready>),
         ("LedgerStatus", is_described::<LedgerStatus>),

@@ -64,7 +64,6 @@ fn app() -> App {
         learn: true,
         session_cookies: vec![],
         logout_paths: vec![],
-        logout_paths: vec![],
         realm: "wiki".into(),
     }
 }
