@@ -181,8 +181,10 @@ impl Gateway {
             let checking = Checking { checks: Arc::clone(of_idp) };
             server.add_service(background_service(&format!("checks of {name}"), checking));
         }
+        let clock = endpoints.parts().clock.clone();
         let operator = Arc::new(Operator::new(endpoints, balancers, listeners));
-        server.add_service(background_service("admin", AdminService::new(admin_listener, token, operator)));
+        let admin = AdminService::new(admin_listener, token, operator, clock);
+        server.add_service(background_service("admin", admin));
         server.add_service(background_service("housekeeping", Housekeeping(intake)));
         Ok(Self { server })
     }
