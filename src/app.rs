@@ -23,7 +23,7 @@ use pingora::services::listening::Service;
 use tokio::sync::watch;
 
 use self::operator::{Listeners, Operator};
-use self::services::{AdminService, Deadlines, Housekeeping, Polling};
+use self::services::{AdminService, Deadlines, Housekeeping, Polling, Watching};
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, ServerSettings};
 use crate::endpoint::{self, Endpoints, Parts};
@@ -37,7 +37,7 @@ use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::policy;
 use crate::proxy::{self, Balancer, Cuttable, Lines, Patience, Pool, Proxy};
-use crate::stream::{Delivery, Discovery, Stream};
+use crate::stream::{Delivery, Discovery, Manager, Sight, Stream};
 use crate::time::Clock;
 
 /// Clocks of gateway, IdP and transmitter may differ by this much; revocations are kept that much longer.
@@ -174,6 +174,8 @@ impl Gateway {
                 let polling = Polling { endpoints: Arc::clone(&endpoints), stream: Arc::clone(stream) };
                 server.add_service(background_service(&format!("poll of {name}"), polling));
             }
+            let watching = Watching { endpoints: Arc::clone(&endpoints), stream: Arc::clone(stream) };
+            server.add_service(background_service(&format!("watch over {name}"), watching));
         }
         let operator = Arc::new(Operator::new(endpoints, balancers, listeners));
         server.add_service(background_service("admin", AdminService::new(admin_listener, token, operator)));
@@ -233,7 +235,8 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
     }
     let (apps, session, intake) = (config.apps, config.session, Arc::new(intake));
     let names = crate::lineage::Names::default();
-    Ok(Parts { apps, ring, session, idps, streams, enforcer, intake, audit, metrics, names, clock })
+    let sight = Sight::new(&apps);
+    Ok(Parts { apps, ring, session, idps, streams, sight, enforcer, intake, audit, metrics, names, clock })
 }
 
 fn conf(settings: &ServerSettings) -> ServerConf {
@@ -284,10 +287,16 @@ fn stream(
     client: &Client,
     clock: &Clock,
 ) -> anyhow::Result<Stream> {
+    let discovery = Discovery::new(&settings.issuer, settings.metadata_url, client.clone(), clock.clone())?;
+    let discovery = Arc::new(discovery);
     let source = match settings.jwks_uri {
         Some(url) => Source::Fixed(url),
-        None => Source::Discovered(Arc::new(Discovery::new(&settings.issuer, client.clone(), clock.clone())?)),
+        None => Source::Discovered(Arc::<Discovery>::clone(&discovery)),
     };
+    let manager = settings.manage.map(|manage| {
+        let (issuer, audiences) = (settings.issuer.clone(), settings.audience.clone());
+        Manager::new(manage, issuer, audiences, discovery, client.clone(), clock.clone())
+    });
     let keys = KeyCache::new(client.clone(), source, clock.clone());
     let policy = policy::Settings {
         name: settings.name,
@@ -304,7 +313,7 @@ fn stream(
         session_revoked: settings.session_revoked,
         critical_members: vec![],
     };
-    Ok(Stream::new(policy, settings.delivery, keys, client.clone()))
+    Ok(Stream::new(policy, settings.delivery, keys, client.clone(), manager, settings.watch, clock.now()))
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -9,6 +9,7 @@ mod context;
 mod faults;
 mod files;
 mod idps;
+mod manage;
 mod minting;
 mod reader;
 mod realms;
@@ -31,6 +32,7 @@ pub use self::files::{Disk, File, Files};
 use self::reader::{Context, Reader};
 pub use self::secrets::Certificate;
 use crate::apps::Apps;
+use crate::event::supervise;
 pub use crate::http::Settings as OutboundSettings;
 use crate::identity::Issuer;
 pub use crate::idp::Settings as IdpSettings;
@@ -41,6 +43,7 @@ use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session;
 pub use crate::stream::Delivery;
+use crate::stream::manage as manage_stream;
 
 /// Everything that the file says.
 #[derive(Debug)]
@@ -186,6 +189,12 @@ pub struct StreamSettings {
     pub widest: Widest,
     /// What its `session-revoked` does.
     pub session_revoked: Mode,
+    /// Where the transmitter's metadata are, if not at a well-known place.
+    pub metadata_url: Option<Url>,
+    /// How the gateway manages it; `None` where others do.
+    pub manage: Option<manage_stream::Settings>,
+    /// How it is watched.
+    pub watch: supervise::Settings,
 }
 
 impl Config {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exchanges::{Counts, Cut, Exchange, Exchanges, Full, Guard};
-use crate::identity::{Target, TargetKey, TargetKind};
+use crate::identity::{AppKey, Target, TargetKey, TargetKind};
 use crate::revocation::{
     Credential, Lifted, OnHold, Reach, Reestablished, Revocation, RevocationId, RevocationSet, Standing, Whom, rules,
 };
@@ -108,6 +108,11 @@ impl Enforcer {
     /// Ends what runs on credentials that reached their own end.
     pub fn end_over(&self, now: Timestamp) -> Counts {
         self.exchanges.cut_over(now)
+    }
+
+    /// Ends what people have in flight in `app`, which they must not use at the moment.
+    pub fn end_in(&self, app: AppKey) -> Counts {
+        self.exchanges.cut_in(app)
     }
 
     /// What [`Enforcer::apply`] would end, with nothing put in force.

@@ -111,6 +111,9 @@ const VERIFICATION: [&str; 3] = [
     "https://schemas.openid.net/secevent/risc/event-type/verification",
 ];
 
+/// The types of events that a transmitter is asked for: those that do something here.
+pub const REQUESTED: &[&str] = &[caep::SESSION_REVOKED];
+
 /// SSF §8.1.5.
 const STREAM_UPDATED: &str = "https://schemas.openid.net/secevent/ssf/event-type/stream-updated";
 

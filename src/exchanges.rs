@@ -306,6 +306,13 @@ impl Exchanges {
         cancel(&over.map(|slot| Arc::clone(&slot.entry)).collect::<Vec<_>>())
     }
 
+    /// Ends every exchange of `app` for which somebody had to sign in, and counts those it ended.
+    pub fn cut_in(&self, app: AppKey) -> Counts {
+        let covered = |entry: &Entry| entry.exchange.app == app && !entry.exchange.credentials.is_empty();
+        let all = self.0.entries.iter().filter(|slot| covered(&slot.entry));
+        cancel(&all.map(|slot| Arc::clone(&slot.entry)).collect::<Vec<_>>())
+    }
+
     /// What [`Exchanges::cut_covered`] would count, with nothing ended.
     pub fn count_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Counts {
         let mut counts = Counts::default();

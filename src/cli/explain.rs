@@ -165,7 +165,7 @@ fn cookie(config: &Config, app: &App, asked: &Explain) -> Result<Option<(String,
 fn answers(who: &str, method: &Method, app: &App, path: &CanonicalPath, evidence: &Evidence) -> Vec<[String; 2]> {
     let answer = |mode: &'static str| {
         let headers = HeaderMap::from_iter([("sec-fetch-mode".parse().ok()?, HeaderValue::from_static(mode))]);
-        let request = Request { client: Client::of(method, &headers), path, origin: None };
+        let request = Request { client: Client::of(method, &headers), path, origin: None, blind: false };
         Some(words(&decide(&request, app, evidence, Standing::default()), app))
     };
     let (page, script) = (answer("navigate").unwrap_or_default(), answer("cors").unwrap_or_default());
@@ -193,6 +193,7 @@ fn words(decision: &Decision, app: &App) -> String {
         Decision::Refuse(refusal @ (Refusal::NotAllowed | Refusal::ForeignOrigin | Refusal::OnHold)) => {
             format!("403 `{}`", refusal.word())
         }
+        Decision::Refuse(refusal @ Refusal::Blind) => format!("503 `{}`", refusal.word()),
         Decision::Refuse(refusal @ Refusal::MixedCredentials) => format!("400 `{}`", refusal.word()),
     }
 }

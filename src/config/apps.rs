@@ -11,7 +11,9 @@ use super::values::{
     one_of, origin, prefix, size, upstream,
 };
 use super::{IdpSettings, tokens};
-use crate::apps::{Access, Allow, App, CanonicalPath, HeaderProfile, Host, Origin, Prefix, Rule, Transport, Upstream};
+use crate::apps::{
+    Access, Allow, App, CanonicalPath, HeaderProfile, Host, Origin, Prefix, Rule, Transport, Upstream, WhenBlind,
+};
 use crate::identity::AppKey;
 
 /// Every app; `None` for one that has a fault.
@@ -76,6 +78,8 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
     if let Some(idp) = &idp {
         places.realms.add(name, realm, idp, (!learn).then(|| table.at("learn")));
     }
+    let choices = WhenBlind::ALL.map(|when| (when.word(), when));
+    let when_blind = table.or("when_blind", one_of(&choices, &[]), WhenBlind::default());
     let (origin, prefix) = url?.value;
     Some(App {
         name: name.to_owned(),
@@ -96,6 +100,7 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
         websocket_origins,
         learn,
         session_cookies,
+        when_blind,
     })
 }
 

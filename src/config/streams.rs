@@ -1,6 +1,7 @@
 //! `[streams.NAME]`: who may say that it is over, and for whom.
 
 use super::faults::did_you_mean;
+use super::manage;
 use super::reader::{At, Reader, Why};
 use super::values::{issuer, one_of, secure_url, text};
 use super::{Delivery, StreamSettings};
@@ -24,6 +25,10 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str]) -> Option<StreamSetting
         table.fault("audience", "it names nobody: no event would count");
     }
     let delivery = delivery(table);
+    let polled = matches!(delivery, Some(Delivery::Poll { .. }));
+    let manage = manage::manage(name, table, delivery.as_ref());
+    let watch = manage::watch(table, polled);
+    let metadata_url = table.parse("metadata_url", secure_url).map(|at| at.value);
     let jwks_uri = table.parse("jwks_uri", secure_url).map(|at| at.value);
     let speaks_for: Vec<_> =
         table.list("speaks_for", |idp| known_idp(idp, idps)).into_iter().map(|at| at.value).collect();
@@ -36,6 +41,10 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str]) -> Option<StreamSetting
     let widest = table.or("widest", one_of(&widest, &[]), Widest::User);
     let modes = [Mode::Terminate, Mode::Reestablish].map(|mode| (mode.word(), mode));
     let session_revoked = table.or("session_revoked", one_of(&modes, &["hold"]), Mode::Terminate);
+    // A fault in its management is one of the stream.
+    if table.has("manage") && manage.is_none() {
+        return None;
+    }
     Some(StreamSettings {
         name: name.to_owned(),
         issuer: issuer?.value,
@@ -45,6 +54,9 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str]) -> Option<StreamSetting
         speaks_for,
         widest,
         session_revoked,
+        metadata_url,
+        manage,
+        watch,
     })
 }
 
@@ -61,12 +73,23 @@ fn delivery(table: &Reader<'_>) -> Option<Delivery> {
     if !polled {
         return Some(Delivery::Push { token: table.bearer("push_token", "push_token_file")? });
     }
+    // A stream that is managed is polled where the transmitter says, with what its management presents.
+    let managed = table.has("manage");
+    if managed {
+        if table.has("poll_url") {
+            table.fault("poll_url", "the transmitter says where a stream is that `manage` makes; drop it");
+            return None;
+        }
+        let own = table.has("poll_token") || table.has("poll_token_file");
+        let token = if own { Some(table.presented("poll_token", "poll_token_file")?) } else { None };
+        return Some(Delivery::Poll { url: None, token });
+    }
     if !table.has("poll_url") {
         table.fault("poll_url", "it is missing; it is the `endpoint_url` that the transmitter gave the stream");
     }
     let url = table.parse("poll_url", secure_url);
     let token = table.presented("poll_token", "poll_token_file");
-    Some(Delivery::Poll { url: url?.value, token: token? })
+    Some(Delivery::Poll { url: Some(url?.value), token: Some(token?) })
 }
 
 /// The name of an IdP that the file has.

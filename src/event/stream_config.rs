@@ -65,9 +65,6 @@ pub enum Unusable {
     /// A URL in it is none that our token may be sent to.
     #[error("it names a URL that is neither at the issuer nor at one of `manage.hosts`")]
     Place,
-    /// It lacks an endpoint that is needed.
-    #[error("the transmitter's metadata name no `configuration_endpoint`: it offers no stream management")]
-    NotOffered,
     /// Its status is none of those that SSF knows.
     #[error("its status is none that SSF knows")]
     Status,
@@ -274,7 +271,7 @@ impl Configuration {
     }
 
     /// Reads a list of streams (SSF §8.1.1.2); some transmitters answer with the one that there is. Those that are not of
-    /// our method are passed over: they are another receiver's.
+    /// our method, or not for us, are passed over: they are another receiver's.
     pub fn parse_list(body: &[u8], expected: Expected<'_>) -> Result<Vec<Self>, Unusable> {
         let value: Value = serde_json::from_slice(body).map_err(|_| Unusable::Form)?;
         let list = match value {
@@ -284,8 +281,15 @@ impl Configuration {
             value @ Value::Object(_) => vec![value],
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return Err(Unusable::Form),
         };
-        let ours = list.iter().take(MAX_STREAMS).filter(|each| method(each) == Some(expected.method));
-        ours.map(|each| Self::of(each, expected)).collect()
+        let (mut found, mut for_others) = (Vec::new(), false);
+        for each in list.iter().take(MAX_STREAMS).filter(|each| method(each) == Some(expected.method)) {
+            match Self::of(each, expected) {
+                Ok(stream) => found.push(stream),
+                Err(Unusable::Audience) => for_others = true,
+                Err(unusable) => return Err(unusable),
+            }
+        }
+        if found.is_empty() && for_others { Err(Unusable::Audience) } else { Ok(found) }
     }
 
     fn of(value: &Value, expected: Expected<'_>) -> Result<Self, Unusable> {

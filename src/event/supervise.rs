@@ -272,6 +272,11 @@ impl Supervision {
         self.next_make = now;
     }
 
+    /// There is reason to look after it now.
+    pub const fn suspect(&mut self, now: Timestamp) {
+        self.next_status = now;
+    }
+
     /// It could not be verified now: not before the next turn.
     pub fn not_verified(&mut self, now: Timestamp) {
         self.next_verify = now.plus(self.verify_every());
