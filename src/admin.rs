@@ -9,12 +9,15 @@
 //! | `POST /v1/revocations` | yes | [`RevokeAnswer`]; 200 means in force and durable, 503 in force but not durable |
 //! | `GET /v1/holds` | yes | who is on hold: a list of [`Hold`] |
 //! | `POST /v1/lifts` | yes | [`LiftAnswer`]; 200 means lifted and durable |
+//! | `GET /v1/streams/NAME` | yes | [`StreamAnswer`]: how a stream is, here and at its transmitter |
+//! | `POST /v1/streams/NAME` | yes | the same, after a [`StreamRequest`] was done |
 //!
 //! Web pages must not reach it through a browser on the same machine: a request whose `Host` is not loopback is refused
 //! (DNS rebinding), whatever it asks for.
 
 mod api;
 mod holds;
+mod streams;
 
 use std::sync::Arc;
 
@@ -35,6 +38,7 @@ pub use self::api::{
     Unclear,
 };
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
+pub use self::streams::{StreamAnswer, StreamDeed, StreamError, StreamRequest, StreamThere};
 use crate::identity::is_loopback;
 use crate::secret::Secret;
 
@@ -47,6 +51,8 @@ pub trait Gateway: Send + Sync {
     async fn lift(&self, request: LiftRequest) -> Result<LiftAnswer, LiftError>;
     /// Who is on hold, the newest first.
     async fn holds(&self) -> Vec<Hold>;
+    /// Does `deed` with the stream of that name, or only shows it.
+    async fn stream(&self, name: &str, deed: Option<StreamDeed>) -> Result<StreamAnswer, StreamError>;
     /// How everything is.
     async fn status(&self) -> Status;
     /// Whether requests are taken.
@@ -74,6 +80,7 @@ pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>) -> Router {
         .route("/v1/revocations", post(revoke))
         .route("/v1/holds", get(holds::holds))
         .route("/v1/lifts", post(holds::lift))
+        .route("/v1/streams/{name}", get(streams::show).post(streams::act))
         .layer(middleware::from_fn_with_state(door.clone(), with_token));
     Router::new()
         .route("/ping", get(async || text(StatusCode::OK, "pong\n".to_owned())))
@@ -247,6 +254,18 @@ pub(crate) mod tests {
                 source: "operator".into(),
                 reason: Some("left".into()),
             }]
+        }
+
+        async fn stream(&self, name: &str, deed: Option<StreamDeed>) -> Result<StreamAnswer, StreamError> {
+            match (name, deed) {
+                ("corp", None) => {
+                    Ok(StreamAnswer { name: name.into(), state: "live".into(), ..StreamAnswer::default() })
+                }
+                ("corp", Some(StreamDeed::Verify)) => Err(StreamError::Silent(20)),
+                ("corp", Some(_)) => Ok(StreamAnswer { name: name.into(), anew: true, ..StreamAnswer::default() }),
+                ("by-hand", Some(_)) => Err(StreamError::Unmanaged(name.to_owned())),
+                _ => Err(StreamError::Unknown(name.to_owned())),
+            }
         }
 
         async fn status(&self) -> Status {

@@ -5,6 +5,7 @@
 
 mod operator;
 mod services;
+mod streams;
 mod tls;
 
 use std::collections::{BTreeMap, HashMap};

@@ -218,6 +218,11 @@ impl AdminSettings {
     }
 }
 
+/// Whether something in the config can be called that.
+pub(crate) fn can_be_a_name(name: &str) -> bool {
+    reader::plain_name(name).is_ok()
+}
+
 fn text_of(path: &Path) -> Result<String, Faults> {
     let of_file = |why: String| Faults::of_file(path, why);
     let file = Disk.read(path).map_err(|error| of_file(format!("the config cannot be read: {error}")))?;

@@ -195,9 +195,9 @@ impl Stream {
     }
 
     /// How it is.
-    pub fn supervised(&self) -> Supervised {
+    pub fn supervised(&self, now: Timestamp) -> Supervised {
         let machine = self.watched.machine();
-        let (health, since) = machine.health();
+        let (health, since) = machine.health(now);
         Supervised { health, since, last_sign: machine.last_sign(), lag: machine.lag() }
     }
 

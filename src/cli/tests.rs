@@ -85,7 +85,9 @@ fn what_makes_no_sense_is_refused_as_it_was_typed() {
     }
     assert!(!Cli::try_parse_from(["portcullis", "--help"]).expect_err("help").use_stderr());
     let help = Cli::command().render_long_help().to_string();
-    for code in [Exit::Done, Exit::Failed, Exit::Usage, Exit::Unreachable, Exit::TryAgain, Exit::Config] {
+    for code in
+        [Exit::Done, Exit::Failed, Exit::Usage, Exit::Unreachable, Exit::TryAgain, Exit::Transmitter, Exit::Config]
+    {
         assert!(help.contains(&format!("{:>4}  ", code as u8)), "{code:?} is not in the help");
     }
 }

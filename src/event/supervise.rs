@@ -170,8 +170,9 @@ impl Supervision {
     }
 
     /// How it is, and since when.
-    pub const fn health(&self) -> (Health, Timestamp) {
-        (self.health, self.since)
+    pub fn health(&self, now: Timestamp) -> (Health, Timestamp) {
+        let health = self.health_at(now);
+        (health, if health == self.health { self.since } else { now })
     }
 
     /// The last sign of life.

@@ -93,7 +93,7 @@ impl Stream {
     /// Watches over the stream for as long as the future is driven.
     pub(crate) async fn supervise(&self, watch: Watch<'_>) {
         let mut dark = false;
-        self.tell(None, self.watched.machine().health().0, watch);
+        self.tell(None, self.watched.machine().health(watch.signals.clock.now()).0, watch);
         loop {
             if let Some(manager) = &self.manager {
                 let step = self.watched.machine().due(watch.signals.clock.now(), random_text);

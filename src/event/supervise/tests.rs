@@ -57,7 +57,7 @@ fn goes(name: &str, settings: Settings, proof: Proof, rows: &[Row]) {
             }
         }
         let verdict = stream.judge(now);
-        let found = (stream.health().0, verdict.dark, verdict.reestablish);
+        let found = (stream.health(now).0, verdict.dark, verdict.reestablish);
         assert_eq!(found, (*health, *dark, *reestablish), "{name}: {happens:?} after {second} s");
         assert_eq!(stream.is_dark(), *dark, "{name}");
     }
