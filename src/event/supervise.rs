@@ -116,8 +116,9 @@ pub struct Supervision {
     since: Timestamp,
     /// Silence is counted from here: the start, or when the stream was made or enabled again.
     began: Timestamp,
-    /// The last sign of life.
+    /// The last sign of life, and whether silence is counted from before it.
     sign: Option<Timestamp>,
+    counts: bool,
     /// The transmitter has a stream of ours. Without management it is believed to.
     known: bool,
     gone: bool,
@@ -151,6 +152,7 @@ impl Supervision {
             since: now,
             began: now,
             sign: None,
+            counts: false,
             known: !settings.managed,
             gone: false,
             stopped: None,
@@ -230,7 +232,7 @@ impl Supervision {
         match status {
             StreamStatus::Enabled => {
                 if self.stopped.take().is_some() {
-                    (self.began, self.next_verify, self.on_purpose) = (now, now, false);
+                    (self.began, self.counts, self.next_verify, self.on_purpose) = (now, false, now, false);
                 }
                 if self.proof == Proof::Status {
                     self.lives(now);
@@ -252,7 +254,7 @@ impl Supervision {
     /// The transmitter has the stream; `anew` if it was made just now: what came before that it never told.
     pub fn made(&mut self, limits: Limits, proof: Proof, anew: bool, now: Timestamp) {
         if anew || self.gone {
-            (self.began, self.stopped) = (now, None);
+            (self.began, self.counts, self.stopped) = (now, false, None);
         }
         self.lossy |= anew;
         (self.known, self.gone, self.on_purpose, self.failures) = (true, false, false, 0);
@@ -345,7 +347,7 @@ impl Supervision {
     }
 
     fn lives(&mut self, now: Timestamp) {
-        self.sign = Some(now);
+        (self.sign, self.counts) = (Some(now), true);
         // Where nobody deleted it knowingly, it is there.
         if !self.settings.managed {
             self.gone = false;
@@ -362,7 +364,7 @@ impl Supervision {
         if self.proof == Proof::Nothing {
             return Health::Unsupervised;
         }
-        let sign = self.sign.filter(|sign| *sign >= self.began);
+        let sign = self.sign.filter(|_| self.counts);
         let silent = now.since(sign.unwrap_or(self.began));
         match sign {
             Some(_) if silent < self.late_after() => Health::Live,

@@ -185,9 +185,6 @@ impl Stream {
 
     /// What a verdict comes to: a line where something changed, revocations, apps that refuse.
     async fn act(&self, verdict: Verdict, dark: &mut bool, watch: Watch<'_>) {
-        if let Some((from, to)) = verdict.change {
-            self.tell(Some(from), to, watch);
-        }
         let was_dark = std::mem::replace(dark, verdict.dark);
         if verdict.dark != was_dark {
             for app in self.apps(watch.apps, WhenBlind::Refuse) {
@@ -197,6 +194,10 @@ impl Stream {
         if verdict.reestablish {
             // In force in any case; the intake says so loudly if it could not be written down.
             let _ = watch.signals.enter(self.doubts(watch)).await;
+        }
+        // Said once it is so.
+        if let Some((from, to)) = verdict.change {
+            self.tell(Some(from), to, watch);
         }
     }
 

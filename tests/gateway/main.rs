@@ -15,6 +15,7 @@ mod paths;
 mod poll;
 mod signals;
 mod smuggling;
+mod streams;
 mod time;
 mod tls;
 mod tokens;
