@@ -560,6 +560,9 @@ async fn who_signs_in_is_added_and_removed_when_their_last_session_ends() {
     let added = transmitter.is_asked("POST /subject:add", 1).await;
     assert_eq!(added[0].body, json!({ "stream_id": "stream-1", "subject": house.subject_of("ann") }));
     transmitter.has_whim(|_| None);
+    // What came of it is noted long before two more polls.
+    let polls = transmitter.calls("POST /poll").len();
+    transmitter.is_asked("POST /poll", polls + 2).await;
     house.seconds_pass(3);
     transmitter.is_asked("POST /subject:add", 2).await;
     // A second session, an hour later; the first one ends after twelve.
