@@ -29,7 +29,8 @@ use crate::event::{Event, SecurityEvent, StreamStatus};
 use crate::http::Client;
 use crate::jose::Verified;
 use crate::keys::{Failure, KeyCache};
-use crate::policy;
+use crate::policy::{self, Rate, Rated};
+use crate::revocation::Revocation;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -91,6 +92,8 @@ pub struct Stream {
     client: Client,
     manager: Option<Manager>,
     watched: Watched,
+    /// Whom it revoked within the last minute, where that has a bound.
+    rate: Option<Mutex<Rate>>,
     /// Guards only itself; taken for a copy or an update, never held.
     state: Mutex<State>,
 }
@@ -113,7 +116,8 @@ impl Stream {
             Delivery::Push { .. } => Proof::Nothing,
         };
         let watched = Watched::new(watch, proof, now);
-        Self { settings, delivery, keys, client, manager, watched, state: Mutex::default() }
+        let rate = settings.bounds.users_per_minute.map(|number| Mutex::new(Rate::new(number)));
+        Self { settings, delivery, keys, client, manager, watched, rate, state: Mutex::default() }
     }
 
     /// How its events arrive.
@@ -132,6 +136,14 @@ impl Stream {
         let Delivery::Push { token: ours } = &self.delivery else { return false };
         let bearer = authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         ours.matches(authorization) || bearer.is_some_and(|(_, token)| ours.matches(token.trim()))
+    }
+
+    /// Tells what the stream may put in force by itself from what has to be approved.
+    fn rated(&self, revocations: Vec<Revocation>, now: Timestamp) -> Rated {
+        match &self.rate {
+            Some(rate) => rate.lock().unwrap_or_else(PoisonError::into_inner).rate(revocations, now),
+            None => Rated { within: revocations, beyond: Vec::new() },
+        }
     }
 
     /// Verifies a SET of this stream.

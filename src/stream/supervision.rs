@@ -1,14 +1,14 @@
 //! Watches over a stream: asks what there is to ask, and acts when it can no longer be relied on. What is asked when, and how
 //! the stream is, is decided by [`event::supervise`](crate::event::supervise).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::manage::{Made, Manager, Trouble};
 use super::{Sight, Signals, Stream, random_text};
-use crate::apps::{Apps, WhenBlind};
+use crate::apps::{App, Apps, WhenBlind};
 use crate::audit::Event as Audited;
 use crate::enforcer::Enforcer;
 use crate::event::stream_config::{Configuration, Metadata, Method};
@@ -16,6 +16,7 @@ use crate::event::subjects::{Change, Subjects};
 use crate::event::supervise::{Health, Limits, Proof, Settings, Step, Supervision, Verdict};
 use crate::event::{Event, SecurityEvent, StreamStatus};
 use crate::identity::{AppKey, Issuer, Target};
+use crate::policy;
 use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
 use crate::time::Timestamp;
 
@@ -187,8 +188,8 @@ impl Stream {
     async fn act(&self, verdict: Verdict, dark: &mut bool, watch: Watch<'_>) {
         let was_dark = std::mem::replace(dark, verdict.dark);
         if verdict.dark != was_dark {
-            for app in self.apps(watch.apps, WhenBlind::Refuse) {
-                self.darken(AppKey::of(&app), verdict.dark, watch);
+            for app in self.minding(watch.apps, WhenBlind::Refuse) {
+                Self::darken(app.key, verdict.dark, watch);
             }
         }
         if verdict.reestablish {
@@ -201,7 +202,7 @@ impl Stream {
         }
     }
 
-    fn darken(&self, app: AppKey, dark: bool, watch: Watch<'_>) {
+    fn darken(app: AppKey, dark: bool, watch: Watch<'_>) {
         if !dark {
             return watch.sight.lighten(app);
         }
@@ -216,7 +217,7 @@ impl Stream {
         let stream = &self.settings.name;
         let mut revocations: Vec<Revocation> = Vec::new();
         for idp in &self.settings.speaks_for {
-            let minds = watch.apps.iter().filter(|app| app.idp == idp.name && app.when_blind == WhenBlind::Reestablish);
+            let minds = self.minding(watch.apps, WhenBlind::Reestablish).filter(|app| app.idp == idp.name);
             let apps: Vec<_> = minds.map(|app| app.name.clone()).collect();
             let Some(whom) = Whom::all_of(vec![Target::everyone(&idp.issuer)]).filter(|_| !apps.is_empty()) else {
                 continue;
@@ -234,11 +235,14 @@ impl Stream {
         revocations
     }
 
-    /// Apps of the IdPs that the stream speaks for, which do that when it is dark.
-    fn apps(&self, apps: &Apps, when_blind: WhenBlind) -> Vec<String> {
-        let spoken_for = |idp: &String| self.settings.speaks_for.iter().any(|known| known.name == *idp);
-        let mind = apps.iter().filter(|app| app.when_blind == when_blind && spoken_for(&app.idp));
-        mind.map(|app| app.name.clone()).collect()
+    /// Apps that the stream reaches, and that do that when it is dark.
+    fn minding<'a>(&'a self, apps: &'a Apps, when_blind: WhenBlind) -> impl Iterator<Item = &'a Arc<App>> {
+        let policy::Settings { speaks_for, bounds, .. } = &self.settings;
+        let reached = move |app: &App| {
+            speaks_for.iter().any(|idp| idp.name == app.idp)
+                && (bounds.apps.is_empty() || bounds.apps.contains(&app.name))
+        };
+        apps.iter().filter(move |app| app.when_blind == when_blind && reached(app))
     }
 
     /// Says that the stream is another than before.
