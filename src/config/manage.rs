@@ -54,25 +54,28 @@ pub(super) fn manage(name: &str, table: &Reader<'_>, delivery: Option<&Delivery>
     }
     table.section("manage", |table| {
         let credential = credential(table);
-        let (method, endpoint) = match delivery {
-            Some(Delivery::Poll { .. }) => {
-                if table.has("push_url") {
-                    table.fault("push_url", "the stream is polled: nobody pushes; drop it");
-                }
-                (Method::Poll, None)
-            }
-            Some(Delivery::Push { .. }) | None => (Method::Push, Some(push_url(name, table)?)),
-        };
-        let authorization = match delivery? {
-            Delivery::Push { token } => Some(Secret::new(format!("Bearer {}", token.expose()))),
-            Delivery::Poll { .. } => None,
-        };
+        let polled = matches!(delivery, Some(Delivery::Poll { .. }));
+        if polled && table.has("push_url") {
+            table.fault("push_url", "the stream is polled: nobody pushes; drop it");
+        }
+        // Where the delivery itself has a fault, nobody knows whether this is needed.
+        let pushed = matches!(delivery, Some(Delivery::Push { .. })) || table.has("push_url");
+        let endpoint = if pushed && !polled { push_url(name, table) } else { None };
         let events: Vec<_> = table.list("events", text).into_iter().map(|at| at.value).collect();
         if table.is_empty_list("events") {
             table.fault("events", "the list is empty: no event would come; drop it to ask for all that count here");
         }
+        let stream_id = table.parse("stream_id", text).map(|at| at.value);
+        let hosts = table.list("hosts", host).into_iter().map(|at| at.value).collect();
         let usual = || REQUESTED.iter().map(|event| (*event).to_owned()).collect();
         let description = table.or("description", text, format!("portcullis {name}"));
+        let (method, authorization) = match delivery? {
+            Delivery::Push { token } => (Method::Push, Some(Secret::new(format!("Bearer {}", token.expose())))),
+            Delivery::Poll { .. } => (Method::Poll, None),
+        };
+        if method == Method::Push && endpoint.is_none() {
+            return None;
+        }
         Some(Settings {
             wanted: Wanted {
                 method,
@@ -81,9 +84,9 @@ pub(super) fn manage(name: &str, table: &Reader<'_>, delivery: Option<&Delivery>
                 events: if events.is_empty() { usual() } else { events },
                 description,
             },
-            stream_id: table.parse("stream_id", text).map(|at| at.value),
+            stream_id,
             credential: credential?,
-            hosts: table.list("hosts", host).into_iter().map(|at| at.value).collect(),
+            hosts,
             subjects,
         })
     })
