@@ -20,6 +20,7 @@
 //! | ledger | the durable record of revocations | [`ledger`] |
 //! | intake | the only door by which a revocation enters | [`intake`] |
 //! | exchange | a request or stream in flight | [`exchanges`] |
+//! | dark | said of a stream: what it should have told is not known | [`stream`], [`event`] |
 //!
 //! # The floors
 //!
@@ -32,6 +33,7 @@
 //! - **signal**: [`endpoint`] or the poll of a [`stream`] → [`jose`] → [`event`] → [`policy`] → [`intake`] → [`enforcer`],
 //!   [`ledger`] → answer
 //! - **login**: [`login`] begin → IdP → [`endpoint`] callback → [`idp`] → [`enforcer`] → [`session`]
+//! - **watch**: [`stream`] asks its transmitter for a sign of life → none in time → [`apps`] that mind → [`intake`], or closed
 //! - **cut**: [`enforcer`] → [`exchanges`] → every stream that the revocation covers ends
 
 // floor 0: words

@@ -19,7 +19,8 @@ pub(super) enum Stream {
     Pause(Named),
     /// Let the transmitter send again
     Resume(Named),
-    /// Delete the stream; the gateway does not make it again until `create` or its next start
+    /// Delete the stream; the gateway does not make it again until `create` or its next start, and apps do meanwhile as their
+    /// `when_blind` says
     Delete(Named),
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::manage::{Made, Trouble};
+use super::supervision::Kind;
 use super::{Stream, random_text};
 use crate::event::StreamStatus;
 use crate::event::stream_config::Configuration;
@@ -19,7 +20,7 @@ impl Stream {
     pub(crate) async fn create(&self, now: Timestamp) -> Result<Made, Trouble> {
         let manager = self.manager.as_ref().ok_or(Trouble::NoStream)?;
         let made = self.make(manager, now).await;
-        self.note(made.as_ref().err().cloned());
+        self.note(Kind::Make, made.as_ref().err().cloned());
         made
     }
 

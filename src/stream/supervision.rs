@@ -34,6 +34,21 @@ pub(crate) struct Watch<'a> {
     pub(crate) sight: &'a Sight,
 }
 
+/// Calls whose failures are told apart: one that goes well says nothing about another.
+#[derive(Copy, Clone, Debug)]
+pub(super) enum Kind {
+    /// Finding and making the stream.
+    Make,
+    /// Its status.
+    Status,
+    /// Verification.
+    Verify,
+}
+
+impl Kind {
+    const COUNT: usize = 3;
+}
+
 /// What is known about how a stream is.
 #[derive(Debug)]
 pub(super) struct Watched {
@@ -41,8 +56,8 @@ pub(super) struct Watched {
     supervision: Mutex<Supervision>,
     /// Guards the people; the same.
     subjects: Mutex<Subjects>,
-    /// Why the last call of the transmitter came to nothing.
-    trouble: Mutex<Option<Trouble>>,
+    /// Why the last call of each kind came to nothing.
+    troubles: Mutex<[Option<Trouble>; Kind::COUNT]>,
     /// An event came.
     pub(super) came: Notify,
 }
@@ -52,7 +67,7 @@ impl Watched {
         Self {
             supervision: Mutex::new(Supervision::new(settings, proof, now)),
             subjects: Mutex::default(),
-            trouble: Mutex::default(),
+            troubles: Mutex::default(),
             came: Notify::new(),
         }
     }
@@ -65,8 +80,9 @@ impl Watched {
         lock(&self.subjects)
     }
 
+    /// What is wrong; what stands in the way of all else comes first.
     pub(super) fn trouble(&self) -> Option<Trouble> {
-        lock(&self.trouble).clone()
+        lock(&self.troubles).iter().flatten().next().cloned()
     }
 
     /// Takes note of an authentic event; false for the answer to a question that nobody asked.
@@ -112,6 +128,11 @@ impl Stream {
     /// Does what the machine wants done, and tells it what came of that.
     async fn take_step(&self, manager: &Manager, step: Step, watch: Watch<'_>) {
         let now = || watch.signals.clock.now();
+        let kind = match step {
+            Step::Make => Kind::Make,
+            Step::Status | Step::Resume => Kind::Status,
+            Step::Verify(_) => Kind::Verify,
+        };
         let outcome = match step {
             Step::Make => self.make(manager, watch.signals.clock.now()).await.map(drop),
             Step::Status => match manager.status().await {
@@ -136,7 +157,7 @@ impl Stream {
             manager.forget();
             self.watched.machine().gone(now());
         }
-        self.note(outcome.err());
+        self.note(kind, outcome.err());
     }
 
     /// Finds or makes the stream.
@@ -166,8 +187,10 @@ impl Stream {
             Proof::Verification
         } else if manager.method() == Method::Poll {
             Proof::Polls
-        } else {
+        } else if metadata.status_endpoint.is_some() {
             Proof::Status
+        } else {
+            Proof::Nothing
         };
         self.watched.machine().made(limits, proof, made.anew, now);
         if made.anew {
@@ -267,8 +290,11 @@ impl Stream {
     }
 
     /// Takes note of what is wrong with the management; says it once when it begins, changes or ends.
-    pub(super) fn note(&self, trouble: Option<Trouble>) {
-        let before = std::mem::replace(&mut *lock(&self.watched.trouble), trouble.clone());
+    pub(super) fn note(&self, kind: Kind, trouble: Option<Trouble>) {
+        let before = match lock(&self.watched.troubles).get_mut(kind as usize) {
+            Some(place) => std::mem::replace(place, trouble.clone()),
+            None => return,
+        };
         if before == trouble {
             return;
         }
@@ -305,7 +331,8 @@ impl Stream {
                 self.watched.subjects().done(&change, watch.signals.clock.now());
                 continue;
             };
-            let again = !matches!(trouble, Trouble::Status(400) | Trouble::Gone | Trouble::NotAllowed(_));
+            // 404 may mean the stream, which comes back.
+            let again = !matches!(trouble, Trouble::Status(400) | Trouble::NotAllowed(_) | Trouble::NotOffered(_));
             let kept = self.watched.subjects().failed(&change, again, watch.signals.clock.now());
             let (stream, what) = (&self.settings.name, matches!(change, Change::Add(_)));
             if kept {
