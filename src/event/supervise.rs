@@ -291,7 +291,11 @@ impl Supervision {
             return None;
         }
         if !self.known {
-            return (!self.on_purpose && now >= self.next_make).then_some(Step::Make);
+            let due = !self.on_purpose && now >= self.next_make;
+            if due {
+                self.next_make = now.plus(FIRST_DELAY);
+            }
+            return due.then_some(Step::Make);
         }
         if self.stopped.is_some() && !self.on_purpose && now >= self.next_resume {
             self.next_resume = now.plus(self.verify_every());

@@ -89,6 +89,9 @@ pub enum Trouble {
     /// An answer that is none.
     #[error("the transmitter's answer cannot be used: {0}")]
     Unusable(#[from] Unusable),
+    /// What it can send ends nobody's session (SSF §8.1.1, `events_delivered`).
+    #[error("the transmitter will not send `session-revoked` on this stream: it cannot end a session")]
+    CannotRevoke,
     /// Nobody has found the stream yet.
     #[error("the stream is not found or made yet")]
     NoStream,
@@ -103,6 +106,7 @@ impl Trouble {
             | Self::Conflict
             | Self::NotOffered(_)
             | Self::NotAllowed(_)
+            | Self::CannotRevoke
             | Self::Unusable(_)
             | Self::Token(NoToken::Refused(_) | NoToken::Unpresentable)
             | Self::Metadata(NotFound::Unusable(_)) => true,

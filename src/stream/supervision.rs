@@ -43,10 +43,12 @@ pub(super) enum Kind {
     Status,
     /// Verification.
     Verify,
+    /// What it can send.
+    Events,
 }
 
 impl Kind {
-    const COUNT: usize = 3;
+    const COUNT: usize = 4;
 }
 
 /// What is known about how a stream is.
@@ -198,13 +200,7 @@ impl Stream {
         }
         let stream = &self.settings.name;
         tracing::info!(stream, stream_id, anew = made.anew, "the stream is there");
-        if !made.stream.can_revoke() {
-            tracing::error!(
-                stream,
-                events = made.stream.events_delivered.join(" "),
-                "the transmitter will not send `session-revoked` on this stream: it cannot end a session"
-            );
-        }
+        self.note(Kind::Events, (!made.stream.can_revoke()).then_some(Trouble::CannotRevoke));
     }
 
     /// What a verdict comes to: a line where something changed, revocations, apps that refuse.

@@ -595,3 +595,38 @@ async fn where_the_transmitter_tells_of_all_nobody_is_added_unless_the_config_kn
         assert_eq!(!transmitter.calls("POST /subject:add").is_empty(), adds, "`{subjects}`");
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_cannot_end_a_session_is_shown_to_be_one() {
+    let transmitter = Transmitter::start().await;
+    transmitter.state().makes = json!({ "events_delivered": ["urn:other"] });
+    let house = transmitter.house(By::Poll).await;
+    let live = lives(&house).await;
+    assert!(live["trouble"].as_str().is_some_and(|why| why.contains("cannot end a session")), "{live}");
+    assert_eq!(shown(&house).await.1["transmitter"]["events"], json!(["urn:other"]));
+}
+
+#[tokio::test]
+async fn what_a_transmitter_puts_off_is_asked_for_again() {
+    let transmitter = Transmitter::start().await;
+    let mut house = transmitter.house(By::Push).await;
+    transmitter.is_asked("POST /verify", 1).await;
+    if let Some(stream) = &mut transmitter.state().stream {
+        stream["events_requested"] = json!(["urn:other"]);
+    }
+    transmitter.backend.forget();
+    // 202: it will do it, some time (SSF §8.1.1.3).
+    transmitter.says_to("PATCH /stream", answer("202 Accepted", "", ""));
+    house.start();
+    transmitter.is_asked("PATCH /stream", 1).await;
+    soon("it is said", async {
+        while status(&house).await["trouble"].as_str().is_none_or(|why| !why.contains("(202)")) {}
+    })
+    .await;
+    transmitter.has_whim(|_| None);
+    house.seconds_pass(3);
+    transmitter.is_asked("PATCH /stream", 2).await;
+    transmitter.is_asked("POST /verify", 1).await;
+    transmitter.pushes_what_was_asked(&house).await;
+    becomes(&house, "live").await;
+}

@@ -1,6 +1,7 @@
 //! What is asked for is exactly ours to ask for; what is answered is believed only as far as it is about our stream.
 
 use super::*;
+use crate::jose::tests::Xorshift;
 
 fn issuer() -> Issuer {
     Issuer::parse("https://tr.example.com/a").expect("issuer")
@@ -166,4 +167,37 @@ fn a_status_is_of_the_stream_that_was_asked_about() {
         let expected = expected.map(|(status, reason)| (status, reason.map(str::to_owned)));
         assert_eq!(parse_status(body.as_bytes(), "s1"), expected, "{body}");
     }
+}
+
+#[test]
+fn no_answer_makes_a_parser_panic_and_none_brings_a_foreign_place() {
+    let seed = 0x0dd5_eed5_1234_5678;
+    println!("seed {seed:#x}");
+    let mut random = Xorshift(seed);
+    let (places, audiences) = (Places::new(&issuer(), vec![]), ["https://gw.example.com".to_owned()]);
+    let expected = Expected { issuer: &issuer(), audiences: &audiences, method: Method::Poll, places: &places };
+    let stream = json!({
+        "stream_id": "s1", "iss": issuer(), "aud": ["https://gw.example.com"], "description": "x",
+        "delivery": { "method": "urn:ietf:rfc:8936", "endpoint_url": "https://tr.example.com/poll?stream_id=s1" },
+        "events_delivered": ["urn:a"], "min_verification_interval": 60, "inactivity_timeout": 86_400, "status": "enabled",
+        "issuer": issuer(), "jwks_uri": "https://tr.example.com/jwks", "scopes_supported": ["a"],
+        "resource": "https://tr.example.com",
+    });
+    let mut whole = 0;
+    for _ in 0..20_000 {
+        let mut body = stream.to_string().into_bytes();
+        for _ in 0..=random.below(3) {
+            random.damage(&mut body);
+        }
+        let found = Configuration::parse(&body, None, expected);
+        if let Ok(Configuration { endpoint: Some(endpoint), .. }) = &found {
+            assert_eq!(endpoint.host_str(), Some("tr.example.com"), "{endpoint}");
+            whole += 1;
+        }
+        let _ = Configuration::parse_list(&body, expected);
+        let _ = Metadata::parse(&body, &issuer());
+        let _ = parse_status(&body, "s1");
+        let _ = scopes(&body, &url("https://tr.example.com"));
+    }
+    assert!(whole > 300, "only {whole} were whole");
 }

@@ -1,6 +1,7 @@
 //! A stream's life, step by step: each row is a moment, what happens then, and how the stream is afterwards.
 
 use super::*;
+use crate::jose::tests::Xorshift;
 
 use Health::{Blind, Gone, Late, Live, Paused, Unsupervised};
 
@@ -349,4 +350,74 @@ fn what_the_transmitter_stopped_is_asked_back_and_what_we_stopped_is_not() {
     assert_eq!(step(&mut stream, 100_001), Some(Step::Status));
     let mut alone = Supervision::new(ALONE, Proof::Nothing, at(0));
     assert_eq!(step(&mut alone, 100_000), None, "nothing to be done without management");
+}
+
+#[test]
+fn whatever_happens_a_stream_is_dark_for_a_reason_and_heals_by_a_sign_of_life() {
+    let seed = 0x5eed_0f11_7e57_0001;
+    println!("seed {seed:#x}");
+    let mut random = Xorshift(seed);
+    let proofs = [Proof::Verification, Proof::Polls, Proof::Status, Proof::Nothing];
+    for round in 0..400 {
+        let settings = Settings { polled: random.below(2) == 0, managed: random.below(4) > 0, ..PUSHED };
+        let least = Duration::from_secs(random.below(600) as u64);
+        let limits = Limits { min_verification_interval: Some(least), inactivity_timeout: None };
+        let proof = proofs[random.below(proofs.len())];
+        let mut stream = Supervision::new(settings, proof, at(0));
+        let (mut second, mut last_question, mut last_doubt) = (0, None, None);
+        for step in 0..200 {
+            second += random.below(200) as u64;
+            let now = at(second);
+            let name = format!("round {round}, step {step}, {settings:?}, {proof:?}");
+            match random.below(12) {
+                0 => stream.gone(now),
+                1 => stream.told(StreamStatus::Paused, now),
+                2 => stream.told(StreamStatus::Disabled, now),
+                3 | 4 => stream.told(StreamStatus::Enabled, now),
+                5 => stream.polled(now),
+                6 => stream.made(limits, proof, random.below(2) == 0, now),
+                7 => stream.heard(now, now),
+                _ => {}
+            }
+            let steps: Vec<_> = std::iter::from_fn(|| stream.due(now, || Some(format!("s{second}")))).take(9).collect();
+            assert!(steps.len() < 9, "{name}: without end: {steps:?}");
+            for step in &steps {
+                match step {
+                    Step::Make => stream.not_made(now),
+                    Step::Verify(state) => {
+                        let since = last_question.map_or(Duration::MAX, |last| now.since(last));
+                        assert!(since >= least || stream.stopped.is_some() || !settings.managed, "{name}: too often");
+                        last_question = Some(now);
+                        if random.below(2) == 0 {
+                            assert!(stream.answered(Some(state), now), "{name}");
+                        }
+                    }
+                    Step::Status | Step::Resume => {}
+                }
+            }
+            let was_dark = stream.is_dark();
+            let verdict = stream.judge(now);
+            let (health, since) = stream.health(now);
+            assert!(since <= now, "{name}");
+            let reason = matches!(health, Blind | Gone | Paused);
+            assert!(reason || !verdict.dark, "{name}: dark although {health:?}");
+            assert!(!matches!(health, Blind | Gone) || verdict.dark, "{name}: {health:?} and not dark");
+            if verdict.reestablish && verdict.dark && was_dark {
+                let apart = last_doubt.map_or(Duration::MAX, |last| now.since(last));
+                assert!(apart >= settings.recheck_every, "{name}: again after {apart:?}");
+            }
+            if verdict.reestablish {
+                last_doubt = Some(now);
+            }
+            assert!(!verdict.dark || was_dark || verdict.reestablish, "{name}: dark, and nobody is asked");
+            assert_eq!(stream.judge(now).reestablish, false, "{name}: twice for one reason");
+        }
+        // Whatever it was: once it is there and enabled, one event is enough.
+        stream.made(limits, proof, false, at(second));
+        stream.told(StreamStatus::Enabled, at(second));
+        stream.heard(at(second), at(second));
+        stream.judge(at(second));
+        let expected = if proof == Proof::Nothing { Unsupervised } else { Live };
+        assert_eq!((stream.health(at(second)).0, stream.is_dark()), (expected, false), "round {round}");
+    }
 }
