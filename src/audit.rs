@@ -88,6 +88,20 @@ pub enum Event {
         #[serde(serialize_with = "bounded")]
         why: String,
     },
+    /// The IdP, asked whether a session still stands, did not say yes.
+    SessionRefused {
+        /// The IdP.
+        idp: String,
+        /// The word for how it was asked.
+        by: &'static str,
+        /// The person's `sub`; empty if nobody knows any more.
+        user: String,
+        /// The session.
+        #[serde(serialize_with = "first_eight")]
+        session: String,
+        /// What it said, or did not say.
+        why: &'static str,
+    },
     /// Somebody signed out.
     SignedOut {
         /// In which app.
@@ -225,6 +239,18 @@ pub enum Event {
         /// The word of the reason.
         #[serde(serialize_with = "bounded")]
         why: String,
+    },
+    /// A stream is another than before: whether it can be relied on.
+    StreamChanged {
+        /// Which.
+        stream: String,
+        /// The word of what it was.
+        from: &'static str,
+        /// The word of what it is.
+        to: &'static str,
+        /// What is wrong with its management, if that is known.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+        why: Option<String>,
     },
     /// Revocations are in force but not on disk.
     LedgerFailed {

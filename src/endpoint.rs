@@ -12,13 +12,18 @@
 //! | `/oauth2/backchannel-logout/{idp}` | logout tokens (OIDC Back-Channel Logout §2.5) |
 //! | `/oauth2/frontchannel-logout/{idp}` | a frame of the IdP's sign-out page (OIDC Front-Channel Logout §2) |
 //! | `/oauth2/global-token-revocation/{idp}` | global token revocations (Okta's Universal Logout) |
+//! | `/oauth2/commands/{idp}` | commands of an IdP about its people (OpenID Provider Commands) |
 
 mod admission;
 mod answer;
+mod command;
 mod derived;
 mod forward;
 mod front_channel;
 mod global;
+mod not_signed_in;
+mod revalidate;
+mod leaving;
 mod sign_in;
 mod sign_out;
 mod signal;
@@ -38,6 +43,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use crate::apps::{App, Apps, CanonicalPath, Host};
 use crate::audit::Audit;
+use crate::checks::Checks;
 use crate::decision::Client;
 use crate::enforcer::Enforcer;
 use crate::evidence::{self, Evidence, Shown};
@@ -48,7 +54,7 @@ use crate::page::Page;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session::{self, Session};
-use crate::stream::{Signals, Stream};
+use crate::stream::{Sight, Signals, Stream, Watch};
 use crate::time::Clock;
 
 /// Below this every path is ours, on every host.
@@ -76,6 +82,9 @@ pub(crate) struct Parts {
     pub(crate) session: session::Settings,
     pub(crate) idps: HashMap<String, Arc<Idp>>,
     pub(crate) streams: HashMap<String, Arc<Stream>>,
+    /// The checks of sessions whose IdP sends no signal, by its name.
+    pub(crate) checks: HashMap<String, Arc<Checks>>,
+    pub(crate) sight: Sight,
     pub(crate) enforcer: Enforcer,
     pub(crate) intake: Arc<Intake>,
     pub(crate) audit: Audit,
@@ -88,6 +97,11 @@ impl Parts {
     /// What signals go through.
     pub(crate) fn signals(&self) -> Signals<'_> {
         Signals { intake: &self.intake, audit: &self.audit, metrics: &self.metrics, clock: &self.clock }
+    }
+
+    /// What the watch over streams acts on.
+    pub(crate) fn watch(&self) -> Watch<'_> {
+        Watch { signals: self.signals(), apps: &self.apps, enforcer: &self.enforcer, sight: &self.sight }
     }
 }
 
@@ -159,7 +173,8 @@ impl Endpoints {
             ("/backchannel-logout", m) if m == post => return self.logout(name, &call).await,
             ("/frontchannel-logout", m) if m == get => return self.front_channel(name, &call).await,
             ("/global-token-revocation", m) if m == post => return self.global_revocation(name, &call).await,
-            ("/ssf" | "/backchannel-logout" | "/frontchannel-logout" | "/global-token-revocation", _) => {
+            ("/commands", m) if m == post => return self.command(name, &call).await,
+            ("/ssf" | "/backchannel-logout" | "/frontchannel-logout" | "/global-token-revocation" | "/commands", _) => {
                 return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
             }
             _ => {}
@@ -188,7 +203,9 @@ impl Endpoints {
 
     /// What the cookies of a request show on `app`.
     fn evidence_in(&self, cookies: Option<&[(&str, &str)]>, app: &App) -> Evidence {
-        evidence::collect(cookies, app, &self.0.ring, &self.0.session, self.0.clock.now()).into()
+        let shown = evidence::collect(cookies, app, &self.0.ring, &self.0.session, self.0.clock.now());
+        let evidence = Evidence::from(shown);
+        Evidence { freshness: self.freshness(evidence.session()), ..evidence }
     }
 
     /// The session of a call, if it is one and no revocation covers it.

@@ -20,6 +20,9 @@
 //! | ledger | the durable record of revocations | [`ledger`] |
 //! | intake | the only door by which a revocation enters | [`intake`] |
 //! | exchange | a request or stream in flight | [`exchanges`] |
+//! | check | a question to an IdP that sends no signal: does this session still stand? | [`revalidation`], [`checks`] |
+//! | grant | what it is asked with: the refresh token of the sign-in, kept sealed | [`revalidation`], [`ledger`] |
+//! | dark | said of a stream: what it should have told is not known | [`stream`], [`event`] |
 //!
 //! # The floors
 //!
@@ -32,6 +35,7 @@
 //! - **signal**: [`endpoint`] or the poll of a [`stream`] → [`jose`] → [`event`] → [`policy`] → [`intake`] → [`enforcer`],
 //!   [`ledger`] → answer
 //! - **login**: [`login`] begin → IdP → [`endpoint`] callback → [`idp`] → [`enforcer`] → [`session`]
+//! - **watch**: [`stream`] asks its transmitter for a sign of life → none in time → [`apps`] that mind → [`intake`], or closed
 //! - **cut**: [`enforcer`] → [`exchanges`] → every stream that the revocation covers ends
 
 // floor 0: words
@@ -50,6 +54,7 @@ pub mod policy;
 pub mod session;
 pub mod apps;
 pub mod lineage;
+pub mod revalidation;
 pub mod evidence;
 pub mod login;
 pub mod decision;
@@ -65,6 +70,7 @@ pub mod metrics;
 pub mod audit;
 pub mod ledger;
 pub mod intake;
+pub mod checks;
 pub mod stream;
 
 // floor 3: surfaces

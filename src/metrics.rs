@@ -10,6 +10,7 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 
+use crate::event::supervise::Health;
 use crate::exchanges::{Counts, Kind};
 use crate::revocation::{Mode, Origin};
 
@@ -51,6 +52,7 @@ pub struct Metrics {
     cut: IntCounterVec,
     blocked: IntCounterVec,
     rejected: IntCounterVec,
+    streams: IntGaugeVec,
     unmatched: IntCounter,
     logins: IntCounterVec,
     seal_failures: IntCounterVec,
@@ -58,6 +60,9 @@ pub struct Metrics {
     tokens_refused: IntCounterVec,
     appends: Histogram,
     audit_dropped: IntCounter,
+    revalidations: IntCounterVec,
+    revalidating: IntGaugeVec,
+    grants_not_kept: IntCounterVec,
 }
 
 impl Default for Metrics {
@@ -103,6 +108,13 @@ impl Metrics {
             )?,
             blocked: counters(to, "requests_blocked_total", "Requests that were not let through", &["reason"])?,
             rejected: counters(to, "set_rejected_total", "Signals that were refused", &["why"])?,
+            streams: registered(
+                to,
+                IntGaugeVec::new(
+                    named("stream_state", "How each stream is: 1 for the state that it is in"),
+                    &["stream", "state"],
+                )?,
+            )?,
             unmatched: counter(to, "unmatched_subject_total", "Signals whose subject no IdP here can match")?,
             logins: counters(to, "logins_total", "Logins that came back from the IdP", &["idp", "result"])?,
             seal_failures: counters(
@@ -125,6 +137,25 @@ impl Metrics {
             )?,
             appends: histogram(to, "ledger_append_seconds", "From an append to its record on disk", &APPEND)?,
             audit_dropped: counter(to, "audit_dropped_total", "Audit lines that were not written")?,
+            revalidations: counters(
+                to,
+                "revalidations_total",
+                "Times an IdP was asked whether a session still stands",
+                &["idp", "by", "result"],
+            )?,
+            revalidating: registered(
+                to,
+                IntGaugeVec::new(
+                    named("revalidation_sessions", "Sessions that are checked in the background, and those overdue"),
+                    &["idp", "state"],
+                )?,
+            )?,
+            grants_not_kept: counters(
+                to,
+                "revalidation_grants_not_kept_total",
+                "Sessions that are checked with the browser for want of a refresh token or of room for it",
+                &["idp", "why"],
+            )?,
             registry,
         })
     }
@@ -196,6 +227,13 @@ impl Metrics {
         self.rejected.with_label_values(&[why]).inc();
     }
 
+    /// A stream is so now.
+    pub fn stream_is(&self, stream: &str, health: Health) {
+        for each in Health::ALL {
+            self.streams.with_label_values(&[stream, each.word()]).set(i64::from(each == health));
+        }
+    }
+
     /// A signal named nobody that this gateway could match.
     pub fn subject_unmatched(&self) {
         self.unmatched.inc();
@@ -229,6 +267,24 @@ impl Metrics {
     /// Audit lines were not written.
     pub fn audit_dropped(&self, lines: u64) {
         self.audit_dropped.inc_by(lines);
+    }
+
+    /// `idp` was asked whether a session still stands; `result` is the word of its answer.
+    pub fn revalidated(&self, idp: &str, by: &'static str, result: &'static str) {
+        self.revalidations.with_label_values(&[idp, by, result]).inc();
+    }
+
+    /// So many sessions of `idp` are checked in the background, so many of them are overdue.
+    pub fn revalidating(&self, idp: &str, live: usize, overdue: usize) {
+        for (state, count) in [("live", live), ("overdue", overdue)] {
+            let gauge = self.revalidating.with_label_values(&[idp, state]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// A session of `idp` cannot be checked in the background; `why` is the word of the reason.
+    pub fn grant_not_kept(&self, idp: &str, why: &'static str) {
+        self.grants_not_kept.with_label_values(&[idp, why]).inc();
     }
 
     /// Everything, in the Prometheus text format (version 0.0.4).
@@ -304,6 +360,8 @@ mod tests {
         metrics.cut(Counts::default());
         metrics.request_blocked("terminated");
         metrics.signal_rejected("signature");
+        metrics.stream_is("corp", Health::Late);
+        metrics.stream_is("corp", Health::Live);
         metrics.subject_unmatched();
         metrics.login("corp", "ok");
         metrics.appended(Duration::from_millis(4));
@@ -320,6 +378,8 @@ mod tests {
             "portcullis_exchanges_cut_total{kind=\"websocket\"} 0",
             "portcullis_requests_blocked_total{reason=\"terminated\"} 1",
             "portcullis_set_rejected_total{why=\"signature\"} 1",
+            "portcullis_stream_state{state=\"live\",stream=\"corp\"} 1",
+            "portcullis_stream_state{state=\"late\",stream=\"corp\"} 0",
             "portcullis_unmatched_subject_total 1",
             "portcullis_logins_total{idp=\"corp\",result=\"ok\"} 1",
             "portcullis_ledger_append_seconds_bucket{le=\"0.005\"} 1",

@@ -2,6 +2,9 @@
 //! there. Everything goes through the library's public face, in the order in which an endpoint uses it.
 #![cfg(test)]
 
+#[path = "vectors/stream_answers.rs"]
+mod stream_answers;
+
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +13,7 @@ use portcullis::event::{logout, token};
 use portcullis::identity::Issuer;
 use portcullis::jose::{self, Alg, Keys, Signer};
 use portcullis::policy::{self, Settings, SpokenFor, Widest};
-use portcullis::revocation::{Mode, Revocation};
+use portcullis::revocation::Revocation;
 use portcullis::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -144,7 +147,9 @@ fn judge_set(file: &Value, compact: &str, keys: &Keys, now: Timestamp) -> Outcom
         }],
         widest: Widest::parse(file["widest"].as_str().expect("text")).expect("width"),
         bounds: policy::Bounds::default(),
-        session_revoked: Mode::Terminate,
+        rules: policy::Rules::default(),
+        allowed_events: None,
+        scim_external_id: portcullis::identity::TargetKind::User,
         critical_members: texts(&file["critical_members"]),
     };
     let event = match jose::verify(compact, keys, &settings.expectation(), now).and_then(token::parse) {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
-use super::{Derived, Endpoints, Tokens, answer};
+use super::{Derived, Endpoints, Tokens, answer, revalidate};
 use crate::apps::{Access, App, CanonicalPath};
 use crate::audit::Event;
 use crate::decision::{self, Client, Decision, Permit, Refusal};
@@ -13,6 +13,7 @@ use crate::evidence::{self, Bearer, Evidence};
 use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
 use crate::lineage::Lineage;
 use crate::page::Page;
+use crate::revalidation::Freshness;
 use crate::revocation::{Mode, Standing};
 use crate::session::Session;
 
@@ -53,6 +54,9 @@ impl Endpoints {
         let given = evidence::cookies(ask.headers);
         let given = given.as_deref();
         let mut evidence = self.evidence_in(given, app);
+        if evidence.freshness == Freshness::Due && revalidate::can_wait(ask) {
+            evidence.freshness = Freshness::Fresh;
+        }
         let by = app.asks(ask.path).by();
         let Ok(tokens) = self.bear(ask, app, by, &mut evidence).await else {
             return Admission::Answer(self.cannot_ask(ask.client));
@@ -74,6 +78,7 @@ impl Endpoints {
         let bearers = evidence.bearers.as_slice();
         let cookies = derived.held(behind);
         let ends = session.map(|session| session.end(&self.0.session)).into_iter();
+        let ends = ends.chain(session.and_then(|session| self.overdue_at(session)));
         let exchange = Exchange {
             credentials: own.into_iter().chain(borne).map(Held::from).chain(cookies).collect(),
             app: app.key,
@@ -84,12 +89,15 @@ impl Endpoints {
         let Ok((standing, guard)) = self.0.enforcer.admit(exchange, cut) else {
             return Admission::Answer(self.overloaded(ask.client));
         };
-        let origin = ask.headers.get(http::header::ORIGIN).map(|o| o.to_str().unwrap_or("unreadable"));
-        let request = decision::Request { client: ask.client, path: ask.path, origin };
+        let origin = ask.headers.get(header::ORIGIN).map(|o| o.to_str().unwrap_or("unreadable"));
+        // After the exchange was entered: whoever makes it blind finds it in flight (law 3).
+        let blind = self.0.sight.is_blind(app.key);
+        let request = decision::Request { client: ask.client, path: ask.path, origin, blind };
         let decision = decision::decide(&request, app, &evidence, standing);
         tracing::debug!(app = app.name, method = %ask.method, path = %ask.path, decision = decision.word(), "decided");
         match decision {
             Decision::Forward(permit) => {
+                self.used(&app.idp, evidence.session(), &evidence.bearers);
                 let cookies = self.renewed(&evidence, app);
                 let (derived, tokens, evidence) = (Box::new(derived), Box::new(tokens), Box::new(evidence));
                 Admission::Forward { permit, guard, cookies, derived, tokens, evidence }
@@ -145,8 +153,10 @@ fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> 
         let page = Page::bad_request("The request carries credentials of several people.");
         return answer::either(client, StatusCode::BAD_REQUEST, refusal.word(), &page);
     }
-    if refusal == Refusal::OnHold {
-        return on_hold(app, client);
+    match refusal {
+        Refusal::OnHold => return on_hold(app, client),
+        Refusal::Blind => return blind(app, client, StatusCode::SERVICE_UNAVAILABLE),
+        Refusal::NotAllowed | Refusal::ForeignOrigin | Refusal::MixedCredentials => {}
     }
     let person = evidence.person().map(|p| p.email.as_deref().unwrap_or(&p.subject));
     let page = Page::forbidden(&app.name, person, "/oauth2/sign_out");
@@ -154,6 +164,13 @@ fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> 
     if refusal == Refusal::NotAllowed && !evidence.bearers.is_empty() && response.status() == StatusCode::FORBIDDEN {
         answer::insufficient_scope(app, &mut response);
     }
+    response
+}
+
+/// Nobody gets in until signals arrive again; it heals by itself.
+pub(super) fn blind(app: &App, client: Client, status: StatusCode) -> Response<Bytes> {
+    let mut response = answer::either(client, status, Refusal::Blind.word(), &Page::blind(&app.name));
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
     response
 }
 

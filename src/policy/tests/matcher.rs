@@ -21,17 +21,21 @@ enum Is {
     Unread,
 }
 
-/// §3.4. Every member that is known must be theirs; one that only narrows may be unknown beside a person or tenant who
-/// is; and one that says something of the person has to be theirs at all.
+/// §3.4 and law 8. Every member that is known must be theirs. A session or device may be unknown beside the person whose
+/// it is, a group or unit beside a person or tenant; and a member that says something of somebody has to be theirs at all.
 fn names(subject: &Value, who: &Identity, idps: &[SpokenFor]) -> bool {
     let is = |role: &str, id: &Value| alternatives(id).iter().map(|id| lookup(role, id, who, idps)).min();
     let found: Vec<_> = members(subject).iter().map(|(role, id)| (role.clone(), is(role, id))).collect();
-    let narrows = |role: &str| !matches!(role, "user" | "tenant");
-    let anchored = found.iter().any(|(role, is)| !narrows(role) && *is == Some(Is::Theirs));
+    let theirs = |roles: &[&str]| found.iter().any(|(r, is)| roles.contains(&r.as_str()) && *is == Some(Is::Theirs));
+    let passed_over = |role: &str| match role {
+        "session" | "device" => theirs(&["user"]),
+        "group" | "org_unit" | "application" => theirs(&["user", "tenant"]),
+        _ => false,
+    };
     let unknown = |is: Option<Is>| matches!(is, Some(Is::Unlearned | Is::Unread));
     idps.iter().any(|idp| idp.issuer == who.issuer)
-        && found.iter().any(|(role, is)| *role != "application" && *is == Some(Is::Theirs))
-        && found.iter().all(|(role, is)| *is == Some(Is::Theirs) || (unknown(*is) && anchored && narrows(role)))
+        && theirs(&["user", "tenant", "session", "device", "group"])
+        && found.iter().all(|(role, is)| *is == Some(Is::Theirs) || (unknown(*is) && passed_over(role)))
 }
 
 /// `S.lookup(m, id.format)` of §3.4.

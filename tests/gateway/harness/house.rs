@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(crate) const AUDIENCE: &str = "https://gateway.example";
 pub(crate) const NEIGHBOURS_AUDIENCE: &str = "https://gateway.example/neighbour";
 /// The event of an ended session (CAEP §3.1).
 pub(crate) const SESSION_REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+/// The event that shows that a stream lives (SSF §8.1.4).
+pub(crate) const VERIFICATION: &str = "https://schemas.openid.net/secevent/ssf/event-type/verification";
 /// What operators present.
 const ADMIN_TOKEN: &str = "operators-only-0123456789";
 /// When the story begins.
@@ -48,6 +51,17 @@ pub(crate) struct Plan {
     files: Vec<(String, String)>,
     system_clock: bool,
     neighbour: Option<i64>,
+    meeting: Option<Meeting>,
+}
+
+/// What somebody does with the IdP before the gateway starts.
+#[derive(Clone)]
+struct Meeting(Arc<dyn Fn(&Demo) + Send + Sync>);
+
+impl std::fmt::Debug for Meeting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meeting")
+    }
 }
 
 impl Default for Plan {
@@ -63,6 +77,7 @@ impl Default for Plan {
             files: Vec::new(),
             system_clock: false,
             neighbour: None,
+            meeting: None,
         }
     }
 }
@@ -102,6 +117,11 @@ impl Plan {
     pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
         self.files.push((name.to_owned(), text.to_owned()));
         self
+    }
+
+    /// Before the gateway starts somebody meets the IdP.
+    pub(crate) fn meets(self, with: impl Fn(&Demo) + Send + Sync + 'static) -> Self {
+        Self { meeting: Some(Meeting(Arc::new(with))), ..self }
     }
 
     /// The machine's own clock instead of one that stands still.
@@ -256,6 +276,9 @@ impl House {
         }
         for (name, text) in &plan.files {
             dir.write(name, text);
+        }
+        if let Some(Meeting(meets)) = &plan.meeting {
+            meets(&demo);
         }
         let mut house = Self { demo, neighbour, clock, backend, gateway: None, plan, ports, dir };
         house.try_start()?;
