@@ -25,6 +25,7 @@ mod met;
 mod openapi;
 mod problem;
 mod repeat;
+mod revalidation;
 
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ pub use self::approvals::{ApprovalAnswer, ApprovalError, ApprovalRequest, Waitin
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
 pub use self::met::{Met, MetInApp};
 use self::repeat::Repeats;
+pub use self::revalidation::RevalidationStatus;
 use crate::identity::is_loopback;
 use crate::secret::Secret;
 use crate::time::Clock;

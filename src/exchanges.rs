@@ -322,6 +322,13 @@ impl Exchanges {
         survey
     }
 
+    /// Whether any exchange has that key.
+    pub fn runs_on(&self, key: TargetKey) -> bool {
+        let sought = Trace::of_key(key);
+        let mut slots = self.0.entries.iter();
+        slots.any(|slot| slot.trace.contains(&sought) && slot.entry.exchange.shares(&[key]))
+    }
+
     /// Those who have one of `keys` and are `wanted`.
     fn those(&self, keys: &[TargetKey], wanted: impl Fn(&Exchange) -> bool) -> Vec<Arc<Entry>> {
         let sought: Vec<_> = keys.iter().map(|key| Trace::of_key(*key)).collect();

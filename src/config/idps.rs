@@ -38,6 +38,7 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
     let global_revocation = global_revocation(table);
     let commands = commands(table);
     let frontchannel_logout = table.flag("frontchannel_logout", false);
+    let revalidate = super::revalidate::revalidate(table);
     Some(IdpSettings {
         name: name.to_owned(),
         issuer: issuer?.value,
@@ -54,6 +55,7 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
         global_revocation,
         commands,
         frontchannel_logout,
+        revalidate,
     })
 }
 

@@ -197,6 +197,7 @@ impl Op {
             global_revocation: None,
             commands: None,
             frontchannel_logout: false,
+            revalidate: None,
         }
     }
 }

@@ -34,6 +34,7 @@ fn settings() -> Settings {
         global_revocation: None,
         commands: None,
         frontchannel_logout: false,
+        revalidate: None,
     }
 }
 
