@@ -181,8 +181,10 @@ impl Gateway {
             let checking = Checking { checks: Arc::clone(of_idp) };
             server.add_service(background_service(&format!("checks of {name}"), checking));
         }
+        let clock = endpoints.parts().clock.clone();
         let operator = Arc::new(Operator::new(endpoints, balancers, listeners));
-        server.add_service(background_service("admin", AdminService::new(admin_listener, token, operator)));
+        let admin = AdminService::new(admin_listener, token, operator, clock);
+        server.add_service(background_service("admin", admin));
         server.add_service(background_service("housekeeping", Housekeeping(intake)));
         Ok(Self { server })
     }
@@ -320,7 +322,9 @@ fn stream(
             .collect(),
         widest: settings.widest,
         bounds: settings.bounds,
-        session_revoked: settings.session_revoked,
+        rules: settings.rules,
+        allowed_events: settings.allowed_events,
+        scim_external_id: settings.scim_external_id,
         critical_members: vec![],
     };
     Ok(Stream::new(policy, settings.delivery, keys, client.clone()))
