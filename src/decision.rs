@@ -515,7 +515,7 @@ mod tests {
         ] {
             let evidence = Evidence { freshness, ..session(&["staff"]) };
             let path = CanonicalPath::parse(path).expect("path");
-            let request = Request { client, path: &path, origin: None };
+            let request = Request { client, path: &path, origin: None, blind: false };
             let found = decide(&request, &app(), &evidence, standing);
             assert_eq!(found.word(), expected, "{freshness:?} {client:?} {}", path.as_str());
         }
