@@ -31,6 +31,7 @@ pub use self::files::{Disk, File, Files};
 use self::reader::{Context, Reader};
 pub use self::secrets::Certificate;
 use crate::apps::Apps;
+use crate::event::Preset;
 pub use crate::http::Settings as OutboundSettings;
 use crate::identity::Issuer;
 pub use crate::idp::Settings as IdpSettings;
@@ -188,6 +189,10 @@ pub struct StreamSettings {
     pub bounds: Bounds,
     /// What its `session-revoked` does.
     pub session_revoked: Mode,
+    /// Which product it is, where that sends other than the final specifications.
+    pub preset: Preset,
+    /// Issuers as its subjects name them, each with the names of the IdPs that are meant.
+    pub subject_issuers: Vec<(String, Vec<String>)>,
 }
 
 impl Config {

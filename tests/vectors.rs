@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::event::reject::{self, Answer};
-use portcullis::event::{logout, token};
+use portcullis::event::{Quirks, logout, token};
 use portcullis::identity::Issuer;
 use portcullis::jose::{self, Alg, Keys, Signer};
 use portcullis::policy::{self, Settings, SpokenFor, Widest};
@@ -146,8 +146,12 @@ fn judge_set(file: &Value, compact: &str, keys: &Keys, now: Timestamp) -> Outcom
         bounds: policy::Bounds::default(),
         session_revoked: Mode::Terminate,
         critical_members: texts(&file["critical_members"]),
+        quirks: Quirks::NONE,
+        subject_issuers: Vec::new(),
     };
-    let event = match jose::verify(compact, keys, &settings.expectation(), now).and_then(token::parse) {
+    let event = match jose::verify(compact, keys, &settings.expectation(), now)
+        .and_then(|verified| token::parse(verified, &settings.quirks))
+    {
         Ok(event) => event,
         Err(why) => return Outcome::refused(&why.into()),
     };

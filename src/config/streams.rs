@@ -4,6 +4,7 @@ use super::faults::did_you_mean;
 use super::reader::{At, Reader, Why};
 use super::values::{email_domain, issuer, one_of, secure_url, text};
 use super::{Delivery, StreamSettings};
+use crate::event::Preset;
 use crate::policy::{Bounds, Widest};
 use crate::revocation::Mode;
 
@@ -44,6 +45,8 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     let widest = table.or("widest", one_of(&widest, &[]), Widest::User);
     let modes = [Mode::Terminate, Mode::Reestablish].map(|mode| (mode.word(), mode));
     let session_revoked = table.or("session_revoked", one_of(&modes, &["hold"]), Mode::Terminate);
+    let preset = table.or("preset", one_of(&Preset::ALL.map(|preset| (preset.word(), preset)), &[]), Preset::Strict);
+    let subject_issuers = subject_issuers(table, &speaks_for);
     Some(StreamSettings {
         name: name.to_owned(),
         issuer: issuer?.value,
@@ -54,7 +57,24 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
         widest,
         bounds: bounds(table, apps),
         session_revoked,
+        preset,
+        subject_issuers,
     })
+}
+
+/// Issuers as subjects name them, each with the IdPs whose people are meant.
+fn subject_issuers(table: &Reader<'_>, speaks_for: &[String]) -> Vec<(String, Vec<String>)> {
+    let named = table.texts_by_name("subject_issuers");
+    for (name, idps) in &named {
+        let key = format!("subject_issuers.{name}");
+        if let Err(Why(why)) = issuer(name) {
+            table.fault(&key, &why);
+        }
+        for idp in idps.iter().filter(|idp| !speaks_for.contains(idp)) {
+            table.fault(&key, &format!("\"{idp}\" is not in `speaks_for`; only people of an IdP there can be meant"));
+        }
+    }
+    named
 }
 
 fn bounds(table: &Reader<'_>, apps: Option<&[&str]>) -> Bounds {

@@ -16,6 +16,16 @@ pub(super) struct Named {
     pub(super) ignored: Vec<Ignored>,
 }
 
+impl Settings {
+    /// True where a subject that names the issuer `named` means the people of `issuer`: byte for byte, or by a name that
+    /// the config or the preset knows. Nothing is folded.
+    fn means(&self, named: &str, issuer: &Issuer) -> bool {
+        named == issuer.as_str()
+            || self.subject_issuers.iter().any(|alias| alias.named == named && alias.issuer == *issuer)
+            || self.quirks.is_another_name(named, issuer)
+    }
+}
+
 /// Names the people of `subject` among those that the stream speaks for.
 pub(super) fn name(subject: &Subject, settings: &Settings) -> Result<Named, Refused> {
     let members = members(subject);
@@ -35,7 +45,7 @@ pub(super) fn name(subject: &Subject, settings: &Settings) -> Result<Named, Refu
         let facts: Vec<Fact<'_>> = members
             .iter()
             .filter(|(role, _)| !matches!(role, Role::Other(_)))
-            .map(|(role, names)| Fact::find(role, names, issuer, &settings.speaks_for))
+            .map(|(role, names)| Fact::find(role, names, issuer, settings))
             .collect();
         foreign |= facts.iter().any(|fact| fact.found.is_foreign());
         let unknown = facts.iter().filter(|fact| fact.found.is_unknown());
@@ -95,6 +105,7 @@ fn discarded(member: &str) -> Named {
 /// §8.1.3.1 leaves this open): a session where it is opaque, because that is how CAEP §3.1 names one, else a person.
 fn members(subject: &Subject) -> Vec<(Role, Vec<(Role, &Simple)>)> {
     match subject {
+        Subject::Stream => Vec::new(),
         Subject::Simple(simple) => {
             let names: Vec<_> = alternatives(simple).iter().map(|name| (role_alone(name), name)).collect();
             vec![(role_alone(simple), names)]
@@ -196,11 +207,11 @@ impl Found {
 }
 
 impl<'a> Fact<'a> {
-    fn find(role: &'a Role, names: &'a [(Role, &'a Simple)], issuer: &Issuer, speaks_for: &[SpokenFor]) -> Self {
+    fn find(role: &'a Role, names: &'a [(Role, &'a Simple)], issuer: &Issuer, settings: &Settings) -> Self {
         let mut targets = Vec::new();
         let mut others = Vec::new();
         for (role, name) in names {
-            match find(role, name, issuer, speaks_for) {
+            match find(role, name, issuer, settings) {
                 Found::Targets(found) => targets.extend(found),
                 other => others.push(other),
             }
@@ -237,15 +248,15 @@ impl<'a> Fact<'a> {
 }
 
 /// What `name` in `role` is to the people of `issuer`.
-fn find(role: &Role, name: &Simple, issuer: &Issuer, speaks_for: &[SpokenFor]) -> Found {
+fn find(role: &Role, name: &Simple, issuer: &Issuer, settings: &Settings) -> Found {
     let target = |kind: TargetKind, value: &str| {
         Target::new(issuer, kind, value).map_or(Found::Unknown, |target| Found::Targets(vec![target]))
     };
     let value = match name {
         Simple::Opaque(id) => id,
-        Simple::IssSub { iss, sub } if iss == issuer.as_str() => sub,
+        Simple::IssSub { iss, sub } if settings.means(iss, issuer) => sub,
         Simple::IssSub { iss, .. } => {
-            let ours = speaks_for.iter().any(|idp| idp.issuer.as_str() == iss);
+            let ours = settings.speaks_for.iter().any(|idp| settings.means(iss, &idp.issuer));
             return match role {
                 _ if ours => Found::Elsewhere,
                 Role::Application => Found::OtherApplication,
@@ -272,7 +283,7 @@ fn find(role: &Role, name: &Simple, issuer: &Issuer, speaks_for: &[SpokenFor]) -
         Role::Tenant => target(TargetKind::Tenant, value),
         Role::Group => target(TargetKind::Group, value),
         Role::Application => {
-            let ours = speaks_for.iter().any(|idp| idp.issuer == *issuer && idp.client_id == *value);
+            let ours = settings.speaks_for.iter().any(|idp| idp.issuer == *issuer && idp.client_id == *value);
             if ours { Found::ThisApplication } else { Found::OtherApplication }
         }
         // No assertion that is read here says an organisational unit.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::event::Subject;
+use crate::event::{Quirks, Subject};
 use crate::jose::tests::Xorshift;
 
 const IDP: &str = "https://idp.example.com";
@@ -25,6 +25,8 @@ fn settings(idps: &[SpokenFor], widest: Widest) -> Settings {
         bounds: Bounds::default(),
         session_revoked: Mode::Terminate,
         critical_members: Vec::new(),
+        quirks: Quirks::NONE,
+        subject_issuers: Vec::new(),
     }
 }
 
@@ -34,7 +36,7 @@ fn event(subject: &Value) -> SecurityEvent {
         txn: Some("t1".into()),
         issued_at: NOW,
         occurred_at: None,
-        subject: Subject::parse(subject).unwrap_or_else(|why| panic!("{subject}: {why}")),
+        subject: Subject::parse(subject, &Quirks::NONE).unwrap_or_else(|why| panic!("{subject}: {why}")),
         events: vec![Event::SessionRevoked(SessionRevoked::default())],
     }
 }
@@ -504,7 +506,7 @@ fn no_subject_reaches_beyond_the_authority_of_its_stream_or_vanishes_silently() 
     let (mut enforced, mut refused, mut malformed) = (0, 0, 0);
     for round in 0..50_000 {
         let subject = random_subject(&mut random, 0);
-        let Ok(parsed) = Subject::parse(&subject) else {
+        let Ok(parsed) = Subject::parse(&subject, &Quirks::NONE) else {
             malformed += 1;
             continue;
         };
