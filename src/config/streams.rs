@@ -64,17 +64,11 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
 
 /// Issuers as subjects name them, each with the IdPs whose people are meant.
 fn subject_issuers(table: &Reader<'_>, speaks_for: &[String]) -> Vec<(String, Vec<String>)> {
-    let named = table.texts_by_name("subject_issuers");
-    for (name, idps) in &named {
-        let key = format!("subject_issuers.{name}");
-        if let Err(Why(why)) = issuer(name) {
-            table.fault(&key, &why);
-        }
-        for idp in idps.iter().filter(|idp| !speaks_for.contains(idp)) {
-            table.fault(&key, &format!("\"{idp}\" is not in `speaks_for`; only people of an IdP there can be meant"));
-        }
-    }
-    named
+    let meant = |idp: &str| {
+        let known = speaks_for.iter().any(|name| name == idp).then(|| idp.to_owned());
+        known.ok_or_else(|| Why(format!("\"{idp}\" is not in `speaks_for`; an IdP there is what can be meant")))
+    };
+    table.by_name("subject_issuers", |named| issuer(named).map(drop), meant)
 }
 
 fn bounds(table: &Reader<'_>, apps: Option<&[&str]>) -> Bounds {
