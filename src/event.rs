@@ -241,7 +241,7 @@ mod tests {
                 "session": { "format": "opaque", "id": "ALL" }, "device": { "format": "phone", "phone_number": "+1" } } } },
         });
         let every = Quirks {
-            typ_may_be_absent: true,
+            typ_of_any_jwt: true,
             subject_in_event: true,
             subject_type: true,
             complex_without_format: true,

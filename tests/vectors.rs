@@ -14,6 +14,9 @@ use portcullis::revocation::{Mode, Revocation};
 use portcullis::time::Timestamp;
 use serde_json::{Value, json};
 
+#[path = "vectors/presets.rs"]
+mod presets;
+
 /// What became of a token, in the words of the files.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {

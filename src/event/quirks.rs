@@ -15,7 +15,7 @@ pub enum Preset {
     Okta,
     /// Keycloak's, which calls every session of a person `ALL`.
     Keycloak,
-    /// authentik's, whose older releases leave out `typ` and the format of complex subjects.
+    /// authentik's, whose older releases leave out the `typ` of SETs and the format of complex subjects.
     Authentik,
     /// Google's Cross-Account Protection, which speaks RISC as it was before SSF.
     GoogleRisc,
@@ -26,8 +26,8 @@ pub enum Preset {
 /// What is understood of a transmitter besides the final specifications. The usual is nothing.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quirks {
-    /// A SET may lack the header's `typ` (against SSF §4.1.1). Another `typ` is still refused.
-    pub typ_may_be_absent: bool,
+    /// A SET may have the `typ` of any token, `JWT`, or none (against SSF §4.1.1). That of another use is still refused.
+    pub typ_of_any_jwt: bool,
     /// Where there is no `sub_id`, the event's own `subject` counts (against SSF §3.1), and an event about the stream
     /// itself needs none.
     pub subject_in_event: bool,
@@ -83,7 +83,7 @@ impl Preset {
             Self::Okta => Quirks { subject_in_event: true, issuers: Issuers::OktaOrganisation, ..Quirks::NONE },
             Self::Keycloak => Quirks { session_all: true, ..Quirks::NONE },
             Self::Authentik => {
-                Quirks { typ_may_be_absent: true, subject_in_event: true, complex_without_format: true, ..Quirks::NONE }
+                Quirks { typ_of_any_jwt: true, subject_in_event: true, complex_without_format: true, ..Quirks::NONE }
             }
             Self::GoogleRisc => Quirks {
                 subject_in_event: true,
@@ -100,7 +100,7 @@ impl Preset {
 impl Quirks {
     /// The final specifications and nothing else.
     pub const NONE: Self = Self {
-        typ_may_be_absent: false,
+        typ_of_any_jwt: false,
         subject_in_event: false,
         subject_type: false,
         complex_without_format: false,

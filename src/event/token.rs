@@ -26,8 +26,8 @@ impl std::fmt::Debug for SetClaims {
 }
 
 /// What a SET of this issuer for one of `audiences` must be: `typ` is `secevent+jwt` (SSF §4.1.1) and there is no
-/// `exp` (SSF §4.1.7), so that neither an ID token nor a logout token passes for one. Where `quirks` let `typ` be
-/// absent, `exp` and the events themselves still tell them apart.
+/// `exp` (SSF §4.1.7), so that neither an ID token nor a logout token passes for one. Where `quirks` let `typ`
+/// say nothing, `exp` and the events themselves still tell them apart.
 pub const fn expectation<'a>(
     issuer: &'a Issuer,
     audiences: &'a [String],
@@ -35,8 +35,8 @@ pub const fn expectation<'a>(
     quirks: &Quirks,
 ) -> Expectation<'a> {
     Expectation {
-        types: &["secevent+jwt"],
-        type_required: !quirks.typ_may_be_absent,
+        types: if quirks.typ_of_any_jwt { &["secevent+jwt", "jwt"] } else { &["secevent+jwt"] },
+        type_required: !quirks.typ_of_any_jwt,
         algs,
         issuer,
         audience: Audience::Any(audiences),
