@@ -248,6 +248,7 @@ mod tests {
             session_all: true,
             phone_format: true,
             verification_of_risc: true,
+            pushes_without_token: true,
             issuers: quirks::Issuers::OktaOrganisation,
         };
         let mut good = 0;

@@ -32,7 +32,8 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     } else if table.is_empty_list("audience") {
         table.fault("audience", "it names nobody: no event would count");
     }
-    let delivery = delivery(table);
+    let preset = table.or("preset", one_of(&Preset::ALL.map(|preset| (preset.word(), preset)), &[]), Preset::Strict);
+    let delivery = delivery(table, preset);
     let jwks_uri = table.parse("jwks_uri", secure_url).map(|at| at.value);
     let speaks_for: Vec<_> =
         table.list("speaks_for", |idp| known_idp(idp, idps)).into_iter().map(|at| at.value).collect();
@@ -45,7 +46,6 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     let widest = table.or("widest", one_of(&widest, &[]), Widest::User);
     let modes = [Mode::Terminate, Mode::Reestablish].map(|mode| (mode.word(), mode));
     let session_revoked = table.or("session_revoked", one_of(&modes, &["hold"]), Mode::Terminate);
-    let preset = table.or("preset", one_of(&Preset::ALL.map(|preset| (preset.word(), preset)), &[]), Preset::Strict);
     let subject_issuers = subject_issuers(table, &speaks_for);
     Some(StreamSettings {
         name: name.to_owned(),
@@ -93,7 +93,7 @@ fn bounds(table: &Reader<'_>, apps: Option<&[&str]>) -> Bounds {
     }
 }
 
-fn delivery(table: &Reader<'_>) -> Option<Delivery> {
+fn delivery(table: &Reader<'_>, preset: Preset) -> Option<Delivery> {
     let polled = table.or("delivery", one_of(&[("push", false), ("poll", true)], &[]), false);
     let (ours, other): (_, &[&str]) = if polled {
         ("poll", &["push_token", "push_token_file"])
@@ -104,7 +104,11 @@ fn delivery(table: &Reader<'_>) -> Option<Delivery> {
         table.fault(key, &format!("it is of no use where `delivery` is \"{ours}\"; remove it or change `delivery`"));
     }
     if !polled {
-        return Some(Delivery::Push { token: table.bearer("push_token", "push_token_file")? });
+        let given = table.has("push_token") || table.has("push_token_file");
+        if preset.quirks().pushes_without_token && !given {
+            return Some(Delivery::Push { token: None });
+        }
+        return Some(Delivery::Push { token: Some(table.bearer("push_token", "push_token_file")?) });
     }
     if !table.has("poll_url") {
         table.fault("poll_url", "it is missing; it is the `endpoint_url` that the transmitter gave the stream");

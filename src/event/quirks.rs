@@ -41,6 +41,9 @@ pub struct Quirks {
     pub phone_format: bool,
     /// The verification event may have the name that it had in RISC.
     pub verification_of_risc: bool,
+    /// It presents no bearer token when it pushes, because it has no place to be given one: the signature alone says who
+    /// it is.
+    pub pushes_without_token: bool,
     /// Which other issuer subjects may name instead of an IdP's.
     pub issuers: Issuers,
 }
@@ -89,6 +92,7 @@ impl Preset {
                 subject_in_event: true,
                 subject_type: true,
                 verification_of_risc: true,
+                pushes_without_token: true,
                 issuers: Issuers::GoogleWithSlash,
                 ..Quirks::NONE
             },
@@ -107,6 +111,7 @@ impl Quirks {
         session_all: false,
         phone_format: false,
         verification_of_risc: false,
+        pushes_without_token: false,
         issuers: Issuers::Exact,
     };
 
