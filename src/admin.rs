@@ -18,6 +18,7 @@
 mod api;
 mod approvals;
 mod holds;
+mod revalidation;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ pub use self::api::{
 };
 pub use self::approvals::{ApprovalAnswer, ApprovalError, ApprovalRequest, Waiting};
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
+pub use self::revalidation::RevalidationStatus;
 use crate::identity::is_loopback;
 use crate::secret::Secret;
 

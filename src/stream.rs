@@ -140,7 +140,7 @@ impl Stream {
                         ),
                     }
                 }
-                Event::SessionRevoked(_) | Event::Unknown { .. } => {}
+                Event::Happened(_) => {}
             }
         }
     }

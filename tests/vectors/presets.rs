@@ -48,11 +48,11 @@ fn outcome(file: &Value, preset: Preset, compact: &str, keys: &Keys, now: Timest
     };
     let kills: BTreeMap<_, _> =
         people(file).into_iter().filter_map(|(name, person)| Some((name, stands(&person)?))).collect();
-    let says = |notes: Vec<String>| json!(notes);
     json!({
         "kills": kills,
-        "unmatched": says(judged.unmatched.iter().map(ToString::to_string).collect()),
-        "ignored": says(judged.ignored.iter().map(ToString::to_string).collect()),
+        "lifts": judged.lifts.iter().map(|lifted| lifted.whom.to_string()).collect::<Vec<_>>(),
+        "unmatched": judged.unmatched.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "ignored": judged.ignored.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "verifies": event.events.iter().any(|each| matches!(each, portcullis::event::Event::Verification { .. })),
     })
 }
@@ -69,6 +69,7 @@ fn expected(reading: &Value) -> Value {
     let or = |name: &str, default: Value| reading.get(name).cloned().unwrap_or(default);
     json!({
         "kills": or("kills", json!({})),
+        "lifts": or("lifts", json!([])),
         "unmatched": or("unmatched", json!([])),
         "ignored": or("ignored", json!([])),
         "verifies": or("verifies", json!(false)),
@@ -88,7 +89,9 @@ fn settings(file: &Value, preset: Preset) -> Settings {
             .collect(),
         widest: Widest::User,
         bounds: policy::Bounds::default(),
-        session_revoked: portcullis::revocation::Mode::Terminate,
+        rules: policy::Rules::default(),
+        allowed_events: None,
+        scim_external_id: portcullis::identity::TargetKind::User,
         critical_members: Vec::new(),
         quirks: preset.quirks(),
         subject_issuers: Vec::new(),

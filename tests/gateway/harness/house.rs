@@ -45,6 +45,7 @@ pub(crate) struct Plan {
     keys: Vec<String>,
     files: Vec<(String, String)>,
     system_clock: bool,
+    push_token: bool,
 }
 
 impl Default for Plan {
@@ -59,6 +60,7 @@ impl Default for Plan {
             keys: vec!["ring-1.key".to_owned()],
             files: Vec::new(),
             system_clock: false,
+            push_token: true,
         }
     }
 }
@@ -98,6 +100,11 @@ impl Plan {
     pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
         self.files.push((name.to_owned(), text.to_owned()));
         self
+    }
+
+    /// No token to push with.
+    pub(crate) fn without_push_token(self) -> Self {
+        Self { push_token: false, ..self }
     }
 
     /// The machine's own clock instead of one that stands still.
@@ -265,7 +272,7 @@ client_secret_file = "client.secret"
 [streams.demo]
 issuer = "@issuer@"
 audience = "{AUDIENCE}"
-push_token_file = "push.token"
+{push_token}
 speaks_for = ["demo"]
 {stream}
 [apps.payroll]
@@ -276,6 +283,7 @@ idp = "demo"
 {more}
 "#,
             admin = self.ports.admin,
+            push_token = if self.plan.push_token { "push_token_file = \"push.token\"" } else { "" },
             keys = keys.join(", "),
         )
         .replace("@port@", &self.ports.plain.to_string())
