@@ -1,5 +1,6 @@
 //! The applications behind the gateway: which one a request is for, and who may do what there.
 
+mod leaving;
 mod path;
 mod place;
 
@@ -7,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::leaving::LogoutPath;
 pub use self::path::{BadPath, CanonicalPath, Prefix};
 pub use self::place::{Field, Minting, Pattern, Place};
 use crate::identity::AppKey;
@@ -230,6 +232,32 @@ impl HeaderProfile {
     }
 }
 
+/// What an app does while a stream that speaks for its people is dark: what it should have told is not known (law 9).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum WhenBlind {
+    /// It goes on as if nothing were.
+    Serve,
+    /// Everybody goes through the IdP again, and again from time to time.
+    #[default]
+    Reestablish,
+    /// Nobody gets in.
+    Refuse,
+}
+
+impl WhenBlind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Serve, Self::Reestablish, Self::Refuse];
+
+    /// The word that people write.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Reestablish => "reestablish",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
 /// An unmodified application behind the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
@@ -269,6 +297,10 @@ pub struct App {
     pub learn: bool,
     /// Cookies that are sealed besides every `HttpOnly` one.
     pub session_cookies: Vec<String>,
+    /// By which requests people sign out of it.
+    pub logout_paths: Vec<LogoutPath>,
+    /// What it does while a stream of its IdP is dark.
+    pub when_blind: WhenBlind,
 }
 
 /// What a path asks for.
@@ -408,6 +440,8 @@ pub(crate) mod tests {
             websocket_origins: vec![],
             learn: true,
             session_cookies: vec![],
+            logout_paths: vec![],
+            when_blind: WhenBlind::Reestablish,
         }
     }
 

@@ -12,15 +12,18 @@
 //! | `/oauth2/backchannel-logout/{idp}` | logout tokens (OIDC Back-Channel Logout §2.5) |
 //! | `/oauth2/frontchannel-logout/{idp}` | a frame of the IdP's sign-out page (OIDC Front-Channel Logout §2) |
 //! | `/oauth2/global-token-revocation/{idp}` | global token revocations (Okta's Universal Logout) |
+//! | `/oauth2/commands/{idp}` | commands of an IdP about its people (OpenID Provider Commands) |
 
 mod admission;
 mod answer;
+mod command;
 mod derived;
 mod forward;
 mod front_channel;
 mod global;
 mod not_signed_in;
 mod revalidate;
+mod leaving;
 mod sign_in;
 mod sign_out;
 mod signal;
@@ -51,7 +54,7 @@ use crate::page::Page;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session::{self, Session};
-use crate::stream::{Signals, Stream};
+use crate::stream::{Sight, Signals, Stream, Watch};
 use crate::time::Clock;
 
 /// Below this every path is ours, on every host.
@@ -81,6 +84,7 @@ pub(crate) struct Parts {
     pub(crate) streams: HashMap<String, Arc<Stream>>,
     /// The checks of sessions whose IdP sends no signal, by its name.
     pub(crate) checks: HashMap<String, Arc<Checks>>,
+    pub(crate) sight: Sight,
     pub(crate) enforcer: Enforcer,
     pub(crate) intake: Arc<Intake>,
     pub(crate) audit: Audit,
@@ -93,6 +97,11 @@ impl Parts {
     /// What signals go through.
     pub(crate) fn signals(&self) -> Signals<'_> {
         Signals { intake: &self.intake, audit: &self.audit, metrics: &self.metrics, clock: &self.clock }
+    }
+
+    /// What the watch over streams acts on.
+    pub(crate) fn watch(&self) -> Watch<'_> {
+        Watch { signals: self.signals(), apps: &self.apps, enforcer: &self.enforcer, sight: &self.sight }
     }
 }
 
@@ -164,7 +173,8 @@ impl Endpoints {
             ("/backchannel-logout", m) if m == post => return self.logout(name, &call).await,
             ("/frontchannel-logout", m) if m == get => return self.front_channel(name, &call).await,
             ("/global-token-revocation", m) if m == post => return self.global_revocation(name, &call).await,
-            ("/ssf" | "/backchannel-logout" | "/frontchannel-logout" | "/global-token-revocation", _) => {
+            ("/commands", m) if m == post => return self.command(name, &call).await,
+            ("/ssf" | "/backchannel-logout" | "/frontchannel-logout" | "/global-token-revocation" | "/commands", _) => {
                 return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
             }
             _ => {}

@@ -6,12 +6,16 @@
 
 pub mod caep;
 mod kind;
+pub mod command;
 pub mod global;
 pub mod logout;
 pub mod poll;
 pub mod quirks;
 pub mod reject;
+pub mod stream_config;
 pub mod subject;
+pub mod subjects;
+pub mod supervise;
 pub mod token;
 
 use serde_json::{Map, Value};

@@ -4,12 +4,15 @@
 //! would pay that back: each exchange would have to enter itself under every target of the person and leave again, on
 //! the hot path.
 
+mod survey;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
+pub use self::survey::{Seen, Survey};
 use crate::identity::{AppKey, TargetKey, TargetKind};
 use crate::lineage::Lineage;
 use crate::revocation::{Credential, RevocationSet, Standing};
@@ -297,7 +300,7 @@ impl Exchanges {
     /// `keys` are those of the revocation just inserted ([`crate::revocation::rules`]); everybody else was judged by
     /// the same set already, when they entered.
     pub fn cut_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Counts {
-        cancel(&self.covered(keys, set))
+        cancel(&self.those(keys, |exchange| !exchange.judge(set).is_clear()))
     }
 
     /// Ends every exchange whose credentials reached their end by `now`, and counts those it ended.
@@ -306,13 +309,16 @@ impl Exchanges {
         cancel(&over.map(|slot| Arc::clone(&slot.entry)).collect::<Vec<_>>())
     }
 
-    /// What [`Exchanges::cut_covered`] would count, with nothing ended.
-    pub fn count_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Counts {
-        let mut counts = Counts::default();
-        for entry in self.covered(keys, set).iter().filter(|entry| !entry.cut.is_cancelled()) {
-            counts.add(entry.kind());
-        }
-        counts
+    /// What [`Exchanges::cut_covered`] would end, with nothing ended.
+    pub fn survey_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Survey {
+        self.survey(keys, |exchange| !exchange.judge(set).is_clear())
+    }
+
+    /// Ends every exchange of `app` for which somebody had to sign in, and counts those it ended.
+    pub fn cut_in(&self, app: AppKey) -> Counts {
+        let covered = |entry: &Entry| entry.exchange.app == app && !entry.exchange.credentials.is_empty();
+        let all = self.0.entries.iter().filter(|slot| covered(&slot.entry));
+        cancel(&all.map(|slot| Arc::clone(&slot.entry)).collect::<Vec<_>>())
     }
 
     /// Whether any exchange has that key.
@@ -322,14 +328,23 @@ impl Exchanges {
         slots.any(|slot| slot.trace.contains(&sought) && slot.entry.exchange.shares(&[key]))
     }
 
-    fn covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Vec<Arc<Entry>> {
+    fn survey(&self, keys: &[TargetKey], wanted: impl Fn(&Exchange) -> bool) -> Survey {
+        let mut survey = Survey::default();
+        for entry in self.those(keys, wanted).iter().filter(|entry| !entry.cut.is_cancelled()) {
+            survey.add(entry);
+        }
+        survey
+    }
+
+    /// Those who have one of `keys` and are `wanted`.
+    fn those(&self, keys: &[TargetKey], wanted: impl Fn(&Exchange) -> bool) -> Vec<Arc<Entry>> {
         let sought: Vec<_> = keys.iter().map(|key| Trace::of_key(*key)).collect();
         // The walk locks every shard, empty ones too. That is what orders it after each `enter` that it does not see.
         self.0
             .entries
             .iter()
             .filter(|slot| sought.iter().any(|trace| slot.trace.contains(trace)))
-            .filter(|slot| slot.entry.exchange.shares(keys) && !slot.entry.exchange.judge(set).is_clear())
+            .filter(|slot| slot.entry.exchange.shares(keys) && wanted(&slot.entry.exchange))
             .map(|slot| Arc::clone(&slot.entry))
             .collect()
     }

@@ -70,6 +70,7 @@ impl Endpoints {
         let whole = evidence.bad_token.is_none() && evidence.is_of_one_person() && standing.is_clear();
         let enough = app.access != Access::Bearer || !evidence.bearers.is_empty();
         let person = evidence.person().filter(|_| whole && enough);
+        let person = person.filter(|_| !self.0.sight.is_blind(app.key));
         let admitted = person.filter(|person| app.allow.admits(person) && narrowed.admits(person));
         let response = admitted.and_then(|person| {
             let mut response = answer::empty(StatusCode::ACCEPTED);
@@ -91,7 +92,8 @@ impl Endpoints {
             return self.cannot_ask(Client::Fetch);
         };
         let origin = head.headers.get(header::ORIGIN).map(|o| o.to_str().unwrap_or("unreadable"));
-        let decision = decision::decide(&decision::Request { client, path, origin }, app, &evidence, standing);
+        let request = decision::Request { client, path, origin, blind: self.0.sight.is_blind(app.key) };
+        let decision = decision::decide(&request, app, &evidence, standing);
         tracing::debug!(app = app.name, method = %ask.method, path = %path, decision = decision.word(), "decided for a proxy");
         match decision {
             Decision::Forward(permit) => {
@@ -99,7 +101,12 @@ impl Endpoints {
                 if person.is_some_and(|person| !narrowed.admits(person)) {
                     return self.refuse(family, decision::Refusal::NotAllowed.word(), app, person, client);
                 }
-                self.allowed(family, app, person, &evidence)
+                if let Some(session) = self.leaves(&ask, app, &evidence) {
+                    // What the app will say is not heard here; the request goes to it all the same.
+                    self.leave(session, app).await;
+                    return self.allowed(family, app, person, None);
+                }
+                self.allowed(family, app, person, Some(&evidence))
             }
             Decision::Login(login) => {
                 if login.cause.is_revocation() {
@@ -129,7 +136,14 @@ impl Endpoints {
     }
 
     /// 200, with who it is under our names and under those that the app knows.
-    fn allowed(&self, family: Family, app: &App, person: Option<&Person>, evidence: &Evidence) -> Response<Bytes> {
+    /// `evidence`: of a session that goes on.
+    fn allowed(
+        &self,
+        family: Family,
+        app: &App,
+        person: Option<&Person>,
+        evidence: Option<&Evidence>,
+    ) -> Response<Bytes> {
         let mut response = answer::empty(StatusCode::OK);
         let profile = app.headers.names();
         let told = introduce(&mut response, person, &INTRODUCTION)
@@ -137,7 +151,9 @@ impl Endpoints {
         if told.is_none() {
             return self.doubted(Doubt::Original);
         }
-        answer::set_cookies(&mut response, &self.renewed_cookies(evidence, app, Some(family)));
+        if let Some(evidence) = evidence {
+            answer::set_cookies(&mut response, &self.renewed_cookies(evidence, app, Some(family)));
+        }
         response
     }
 
@@ -175,6 +191,11 @@ impl Endpoints {
         };
         if word == decision::Refusal::OnHold.word() {
             return super::admission::on_hold(app, reader);
+        }
+        if word == decision::Refusal::Blind.word() {
+            // nginx makes an error of its own of anything but 401 and 403.
+            let status = if family == Family::Nginx { StatusCode::FORBIDDEN } else { StatusCode::SERVICE_UNAVAILABLE };
+            return super::admission::blind(app, reader, status);
         }
         let name = person.map(|person| person.email.as_deref().unwrap_or(&person.subject));
         answer::either(reader, StatusCode::FORBIDDEN, word, &Page::forbidden(&app.name, name, "/oauth2/sign_out"))
