@@ -19,6 +19,7 @@ mod noise;
 mod operators;
 mod paths;
 mod poll;
+mod presets;
 mod revalidation;
 mod signals;
 mod smuggling;
