@@ -314,6 +314,13 @@ impl Exchanges {
         self.survey(keys, |exchange| !exchange.judge(set).is_clear())
     }
 
+    /// Ends every exchange of `app` for which somebody had to sign in, and counts those it ended.
+    pub fn cut_in(&self, app: AppKey) -> Counts {
+        let covered = |entry: &Entry| entry.exchange.app == app && !entry.exchange.credentials.is_empty();
+        let all = self.0.entries.iter().filter(|slot| covered(&slot.entry));
+        cancel(&all.map(|slot| Arc::clone(&slot.entry)).collect::<Vec<_>>())
+    }
+
     /// Whether any exchange has that key.
     pub fn runs_on(&self, key: TargetKey) -> bool {
         let sought = Trace::of_key(key);
