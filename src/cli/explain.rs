@@ -42,7 +42,8 @@ pub(super) fn explain(config: &Config, asked: &Explain) -> Outcome {
         rows.push(row("answer", "the gateway's own endpoint; the app never sees it"));
         return Outcome::done(columns(&rows));
     }
-    rows.extend(reasons(app, &path));
+    let query = asked.url.split('#').next().and_then(|url| url.split_once('?')).map(|(_, query)| query);
+    rows.extend(reasons(app, &method, &path, query));
     for (who, evidence) in [("nobody", Evidence::default())].into_iter().chain(person(config, app, &path, asked)) {
         rows.extend(answers(who, &method, app, &path, &evidence));
     }
@@ -70,7 +71,7 @@ fn split(url: &str) -> Option<(Host, &str)> {
 }
 
 /// Which rules hold for the path.
-fn reasons(app: &App, path: &CanonicalPath) -> Vec<[String; 2]> {
+fn reasons(app: &App, method: &Method, path: &CanonicalPath, query: Option<&str>) -> Vec<[String; 2]> {
     let mut rows = Vec::new();
     for rule in &app.rules {
         if path.may_be_below(&rule.path) {
@@ -99,6 +100,9 @@ fn reasons(app: &App, path: &CanonicalPath) -> Vec<[String; 2]> {
                 rows.push(row("tokens", &format!("{what}: {}", fields.join(", "))));
             }
         }
+    }
+    if app.logout_paths.iter().any(|logout| logout.is(method, path, query)) {
+        rows.push(row("leaves", "if the app takes it, the session here ends, too"));
     }
     rows
 }
