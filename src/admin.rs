@@ -12,6 +12,8 @@
 //! | `POST /v1/approvals` | yes | [`ApprovalAnswer`] |
 //! | `GET /v1/holds` | yes | who is on hold: a list of [`Hold`] |
 //! | `POST /v1/lifts` | yes | [`LiftAnswer`]; 200 means lifted and durable |
+//! | `GET /v1/streams/NAME` | yes | [`StreamAnswer`]: how a stream is, here and at its transmitter |
+//! | `POST /v1/streams/NAME` | yes | the same, after a [`StreamRequest`] was done |
 //!
 //! What changes something takes an `Idempotency-Key`: sent again with the same key it is done once.
 //!
@@ -21,11 +23,12 @@
 mod api;
 mod approvals;
 mod holds;
+mod revalidation;
 mod met;
 mod openapi;
 mod problem;
 mod repeat;
-mod revalidation;
+mod streams;
 
 use std::sync::Arc;
 
@@ -50,6 +53,7 @@ pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
 pub use self::met::{Met, MetInApp};
 use self::repeat::Repeats;
 pub use self::revalidation::RevalidationStatus;
+pub use self::streams::{StreamAnswer, StreamDeed, StreamError, StreamRequest, StreamThere};
 use crate::identity::is_loopback;
 use crate::secret::Secret;
 use crate::time::Clock;
@@ -67,6 +71,8 @@ pub trait Gateway: Send + Sync {
     async fn decide(&self, request: ApprovalRequest) -> Result<ApprovalAnswer, ApprovalError>;
     /// Who is on hold, the newest first.
     async fn holds(&self) -> Vec<Hold>;
+    /// Does `deed` with the stream of that name, or only shows it.
+    async fn stream(&self, name: &str, deed: Option<StreamDeed>) -> Result<StreamAnswer, StreamError>;
     /// How everything is.
     async fn status(&self) -> Status;
     /// Whether requests are taken.
@@ -95,6 +101,7 @@ pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>, clock: Clock) ->
         .route("/v1/approvals", get(approvals::approvals).post(approvals::decide))
         .route("/v1/holds", get(holds::holds))
         .route("/v1/lifts", post(holds::lift))
+        .route("/v1/streams/{name}", get(streams::show).post(streams::act))
         .layer(middleware::from_fn_with_state(door.clone(), with_token));
     Router::new()
         .route("/ping", get(async || text(StatusCode::OK, "pong\n".to_owned())))
@@ -305,6 +312,18 @@ pub(crate) mod tests {
                 source: "operator".into(),
                 reason: Some("left".into()),
             }]
+        }
+
+        async fn stream(&self, name: &str, deed: Option<StreamDeed>) -> Result<StreamAnswer, StreamError> {
+            match (name, deed) {
+                ("corp", None) => {
+                    Ok(StreamAnswer { name: name.into(), state: "live".into(), ..StreamAnswer::default() })
+                }
+                ("corp", Some(StreamDeed::Verify)) => Err(StreamError::Silent(20)),
+                ("corp", Some(_)) => Ok(StreamAnswer { name: name.into(), anew: true, ..StreamAnswer::default() }),
+                ("by-hand", Some(_)) => Err(StreamError::Unmanaged(name.to_owned())),
+                _ => Err(StreamError::Unknown(name.to_owned())),
+            }
         }
 
         async fn status(&self) -> Status {

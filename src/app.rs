@@ -6,6 +6,7 @@
 mod checks;
 mod operator;
 mod services;
+mod streams;
 mod tls;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +26,7 @@ use tokio::sync::watch;
 
 use self::checks::Checking;
 use self::operator::{Listeners, Operator};
-use self::services::{AdminService, Deadlines, Housekeeping, Polling};
+use self::services::{AdminService, Deadlines, Housekeeping, Polling, Watching};
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, ServerSettings};
 use crate::endpoint::{self, Endpoints, Parts};
@@ -39,7 +40,7 @@ use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::policy;
 use crate::proxy::{self, Balancer, Cuttable, Lines, Patience, Pool, Proxy};
-use crate::stream::{Delivery, Discovery, Stream};
+use crate::stream::{Delivery, Discovery, Manager, Sight, Stream};
 use crate::time::Clock;
 
 /// Clocks of gateway, IdP and transmitter may differ by this much; revocations are kept that much longer.
@@ -176,12 +177,14 @@ impl Gateway {
                 let polling = Polling { endpoints: Arc::clone(&endpoints), stream: Arc::clone(stream) };
                 server.add_service(background_service(&format!("poll of {name}"), polling));
             }
+            let watching = Watching { endpoints: Arc::clone(&endpoints), stream: Arc::clone(stream) };
+            server.add_service(background_service(&format!("watch over {name}"), watching));
         }
-        let clock = endpoints.parts().clock.clone();
         for (name, of_idp) in &endpoints.parts().checks {
             let checking = Checking { checks: Arc::clone(of_idp) };
             server.add_service(background_service(&format!("checks of {name}"), checking));
         }
+        let clock = endpoints.parts().clock.clone();
         let operator = Arc::new(Operator::new(endpoints, balancers, listeners));
         let admin = AdminService::new(admin_listener, token, operator, clock);
         server.add_service(background_service("admin", admin));
@@ -253,7 +256,8 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         grants,
     })?;
     let names = crate::lineage::Names::default();
-    Ok(Parts { apps, ring, session, idps, streams, checks, enforcer, intake, audit, metrics, names, clock })
+    let sight = Sight::new(&apps);
+    Ok(Parts { apps, ring, session, idps, streams, checks, sight, enforcer, intake, audit, metrics, names, clock })
 }
 
 fn conf(settings: &ServerSettings) -> ServerConf {
@@ -304,10 +308,16 @@ fn stream(
     client: &Client,
     clock: &Clock,
 ) -> anyhow::Result<Stream> {
+    let discovery = Discovery::new(&settings.issuer, settings.metadata_url, client.clone(), clock.clone())?;
+    let discovery = Arc::new(discovery);
     let source = match settings.jwks_uri {
         Some(url) => Source::Fixed(url),
-        None => Source::Discovered(Arc::new(Discovery::new(&settings.issuer, client.clone(), clock.clone())?)),
+        None => Source::Discovered(Arc::<Discovery>::clone(&discovery)),
     };
+    let manager = settings.manage.map(|manage| {
+        let (issuer, audiences) = (settings.issuer.clone(), settings.audience.clone());
+        Manager::new(manage, issuer, audiences, discovery, client.clone(), clock.clone())
+    });
     let keys = KeyCache::new(client.clone(), source, clock.clone());
     let policy = policy::Settings {
         name: settings.name,
@@ -327,7 +337,7 @@ fn stream(
         scim_external_id: settings.scim_external_id,
         critical_members: vec![],
     };
-    Ok(Stream::new(policy, settings.delivery, keys, client.clone()))
+    Ok(Stream::new(policy, settings.delivery, keys, client.clone(), manager, settings.watch, clock.now()))
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

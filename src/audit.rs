@@ -240,6 +240,18 @@ pub enum Event {
         #[serde(serialize_with = "bounded")]
         why: String,
     },
+    /// A stream is another than before: whether it can be relied on.
+    StreamChanged {
+        /// Which.
+        stream: String,
+        /// The word of what it was.
+        from: &'static str,
+        /// The word of what it is.
+        to: &'static str,
+        /// What is wrong with its management, if that is known.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+        why: Option<String>,
+    },
     /// Revocations are in force but not on disk.
     LedgerFailed {
         /// How many.

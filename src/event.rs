@@ -5,13 +5,16 @@
 //! decided here but in [`policy`](crate::policy).
 
 pub mod caep;
-pub mod command;
 mod kind;
+pub mod command;
 pub mod global;
 pub mod logout;
 pub mod poll;
 pub mod reject;
+pub mod stream_config;
 pub mod subject;
+pub mod subjects;
+pub mod supervise;
 pub mod token;
 
 use serde_json::{Map, Value};

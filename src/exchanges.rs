@@ -314,12 +314,11 @@ impl Exchanges {
         self.survey(keys, |exchange| !exchange.judge(set).is_clear())
     }
 
-    fn survey(&self, keys: &[TargetKey], wanted: impl Fn(&Exchange) -> bool) -> Survey {
-        let mut survey = Survey::default();
-        for entry in self.those(keys, wanted).iter().filter(|entry| !entry.cut.is_cancelled()) {
-            survey.add(entry);
-        }
-        survey
+    /// Ends every exchange of `app` for which somebody had to sign in, and counts those it ended.
+    pub fn cut_in(&self, app: AppKey) -> Counts {
+        let covered = |entry: &Entry| entry.exchange.app == app && !entry.exchange.credentials.is_empty();
+        let all = self.0.entries.iter().filter(|slot| covered(&slot.entry));
+        cancel(&all.map(|slot| Arc::clone(&slot.entry)).collect::<Vec<_>>())
     }
 
     /// Whether any exchange has that key.
@@ -327,6 +326,14 @@ impl Exchanges {
         let sought = Trace::of_key(key);
         let mut slots = self.0.entries.iter();
         slots.any(|slot| slot.trace.contains(&sought) && slot.entry.exchange.shares(&[key]))
+    }
+
+    fn survey(&self, keys: &[TargetKey], wanted: impl Fn(&Exchange) -> bool) -> Survey {
+        let mut survey = Survey::default();
+        for entry in self.those(keys, wanted).iter().filter(|entry| !entry.cut.is_cancelled()) {
+            survey.add(entry);
+        }
+        survey
     }
 
     /// Those who have one of `keys` and are `wanted`.

@@ -8,6 +8,8 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -48,6 +50,24 @@ impl Signer {
             Alg::Ps256 => rsa(&RSA_PSS_SHA256)?,
             Alg::Es256 => PrivateKey::P256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok()?),
             Alg::EdDsa => PrivateKey::Ed25519(Ed25519KeyPair::generate().ok()?),
+        };
+        Some(Self { kid: kid.to_owned(), alg, key })
+    }
+
+    /// The key in a PEM file (PKCS #8), published as `kid`: RSA signs RS256, P-256 ES256, Ed25519 EdDSA. `None` if it is
+    /// none of these.
+    pub fn from_pem(kid: &str, pem: &[u8]) -> Option<Self> {
+        let der = PrivateKeyDer::from_pem_slice(pem).ok()?;
+        let der = der.secret_der();
+        let (alg, key) = if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der) {
+            (Alg::Es256, PrivateKey::P256(pair))
+        } else if let Ok(pair) = Ed25519KeyPair::from_pkcs8(der) {
+            (Alg::EdDsa, PrivateKey::Ed25519(pair))
+        } else {
+            let pair = RsaKeyPair::from_pkcs8(der).ok()?;
+            // 2048 bits: what verifiers take at the least (RFC 7518 §3.3).
+            (pair.public_modulus_len() >= 256).then_some(())?;
+            (Alg::Rs256, PrivateKey::Rsa(pair, &RSA_PKCS1_SHA256))
         };
         Some(Self { kid: kid.to_owned(), alg, key })
     }
