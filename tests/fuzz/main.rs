@@ -29,6 +29,17 @@ impl Xorshift {
     }
 }
 
+/// What a parser is shown, said only if it panics at that.
+struct Shown<'a>(&'a str, &'a [u8]);
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{} was shown {:?}", self.0, self.1.escape_ascii().to_string());
+        }
+    }
+}
+
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
     let entries = fs::read_dir(&directory).unwrap_or_else(|why| panic!("{}: {why}", directory.display()));
@@ -75,9 +86,9 @@ fn no_parser_panics_at_what_it_was_shown_before() {
     for (name, target) in TARGETS {
         let corpus = corpus(name);
         assert!(!corpus.is_empty(), "the corpus of `{name}` is empty");
-        for (path, bytes) in corpus {
-            println!("{}", path.display());
-            target(&bytes);
+        for (_, bytes) in &corpus {
+            let shown = Shown(name, bytes);
+            target(shown.1);
         }
     }
 }
@@ -89,10 +100,10 @@ fn no_parser_panics_at_random_bytes() {
     let mut random = Xorshift(seed);
     for (name, target) in TARGETS {
         let corpus = corpus(name);
-        for round in 0..ROUNDS {
+        for _ in 0..ROUNDS {
             let bytes = mutation(&corpus, &mut random);
-            println!("{name}, round {round}: {:?}", String::from_utf8_lossy(&bytes));
-            target(&bytes);
+            let shown = Shown(name, &bytes);
+            target(shown.1);
         }
     }
 }

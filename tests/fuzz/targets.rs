@@ -37,13 +37,15 @@ use zeroize::Zeroizing;
 pub(crate) type Target = fn(&[u8]);
 
 /// All of them, by the name of their corpus.
-pub(crate) const TARGETS: [(&str, Target); 19] = [
+pub(crate) const TARGETS: [(&str, Target); 21] = [
     ("admin", admin),
     ("bearer", bearer),
     ("body", body),
     ("command", command),
     ("cookies", cookies),
     ("dpop", dpop),
+    ("forward", forward),
+    ("frames", frames),
     ("global", global),
     ("grant", grant),
     ("host_path", host_path),
@@ -354,6 +356,25 @@ fn host_path(bytes: &[u8]) {
     }
     let _ = Prefix::parse(&given);
     let _ = Pattern::parse(&given);
+}
+
+/// What another proxy asks about: the path behind `/oauth2/auth`, then its headers, one `name: value` a line.
+fn forward(bytes: &[u8]) {
+    let given = text(bytes);
+    let mut lines = given.split('\n');
+    let rest = lines.next().unwrap_or_default();
+    let mut request = http::Request::get("/").header("host", HOST);
+    for (name, value) in lines.take(50).filter_map(|line| line.split_once(": ")) {
+        request = request.header(name, value);
+    }
+    if let Ok(request) = request.body(()) {
+        let _ = portcullis::endpoint::reads_original(rest, &request.into_parts().0);
+    }
+}
+
+/// What an app sends on a WebSocket.
+fn frames(bytes: &[u8]) {
+    assert!(portcullis::proxy::passes_alike(bytes));
 }
 
 /// Where a person is sent after a login: never anywhere else.
