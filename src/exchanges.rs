@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
+use crate::evidence::{Imprint, Sort};
 use crate::identity::{AppKey, TargetKey, TargetKind};
 use crate::lineage::Lineage;
 use crate::revocation::{Credential, RevocationSet, Standing};
@@ -113,11 +114,14 @@ pub struct Held {
     pub asserted_at: Timestamp,
     /// When the person last proved who they are; `None` proves nothing.
     pub auth_time: Option<Timestamp>,
+    /// What tells it from others.
+    pub imprint: Imprint,
 }
 
 impl From<Lineage> for Held {
     fn from(lineage: Lineage) -> Self {
-        Self { targets: lineage.targets, asserted_at: lineage.asserted_at, auth_time: lineage.auth_time }
+        let imprint = Imprint::of_session(Sort::Session, lineage.session.0);
+        Self { targets: lineage.targets, asserted_at: lineage.asserted_at, auth_time: lineage.auth_time, imprint }
     }
 }
 
@@ -297,13 +301,18 @@ impl Exchanges {
     /// `keys` are those of the revocation just inserted ([`crate::revocation::rules`]); everybody else was judged by
     /// the same set already, when they entered.
     pub fn cut_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Counts {
-        cancel(&self.covered(keys, set))
+        self.end_covered(keys, set).counts
+    }
+
+    /// The same, and says which they were.
+    pub fn end_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Ended {
+        cancel(self.covered(keys, set))
     }
 
     /// Ends every exchange whose credentials reached their end by `now`, and counts those it ended.
     pub fn cut_over(&self, now: Timestamp) -> Counts {
         let over = self.0.entries.iter().filter(|slot| slot.ends_at.is_some_and(|end| end <= now));
-        cancel(&over.map(|slot| Arc::clone(&slot.entry)).collect::<Vec<_>>())
+        cancel(over.map(|slot| Arc::clone(&slot.entry)).collect()).counts
     }
 
     /// What [`Exchanges::cut_covered`] would count, with nothing ended.
@@ -339,12 +348,35 @@ impl Exchanges {
 }
 
 /// Ends `entries`, which were collected before: whatever a waker does, it does it while no shard is locked.
-fn cancel(entries: &[Arc<Entry>]) -> Counts {
+fn cancel(mut entries: Vec<Arc<Entry>>) -> Ended {
     let mut counts = Counts::default();
-    for entry in entries.iter().filter(|entry| entry.cut.cancel()) {
-        counts.add(entry.kind());
+    entries.retain(|entry| {
+        let first = entry.cut.cancel();
+        if first {
+            counts.add(entry.kind());
+        }
+        first
+    });
+    Ended { counts, entries }
+}
+
+/// Exchanges that were ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    counts: Counts,
+    entries: Vec<Arc<Entry>>,
+}
+
+impl Ended {
+    /// How many of each kind.
+    pub const fn counts(&self) -> Counts {
+        self.counts
     }
-    counts
+
+    /// What had entered.
+    pub fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
+        self.entries.iter().map(|entry| &entry.exchange)
+    }
 }
 
 /// One exchange is in flight for as long as this exists.
@@ -399,6 +431,7 @@ mod tests {
             targets: Arc::new([(TargetKind::User, TargetKey(user))]),
             asserted_at: Timestamp::from_secs(1),
             auth_time: None,
+            imprint: Imprint::default(),
         };
         Exchange {
             credentials: vec![held],

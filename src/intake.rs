@@ -335,7 +335,7 @@ mod tests {
         fn signed_in(&self, kind: TargetKind, value: &str, at: Timestamp) -> Exchange {
             let targets = Arc::new([(kind, self.ring.hasher().key(&target(kind, value)))]);
             Exchange {
-                credentials: vec![Held { targets, asserted_at: at, auth_time: Some(at) }],
+                credentials: vec![Held { targets, asserted_at: at, auth_time: Some(at), imprint: Default::default() }],
                 app: AppKey::of("wiki"),
                 app_name: "wiki".into(),
                 kind: Kind::EventStream,

@@ -1,14 +1,18 @@
 //! The one fact that every signal becomes: *whatever matches this subject and was asserted at or before the
 //! cut-off is over*.
 
+mod cover;
 mod fact;
+mod id;
 mod record;
 mod rule;
 mod set;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::cover::Cover;
 pub use self::fact::{Fact, Reestablished};
+pub use self::id::{InvalidId, RevocationId};
 pub use self::record::{Unreadable, decode, encode};
 pub use self::rule::Member;
 pub use self::set::{Credential, RevocationSet, Standing, rules};
