@@ -42,6 +42,12 @@ impl Imprint {
         Self { sort, bits: id.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)) }
     }
 
+    /// Of a cookie of that name that an app set in the session of that id.
+    pub fn of_cookie(name: &str, id: [u8; 16]) -> Self {
+        let Self { sort, bits } = Self::of_session(Sort::AppCookie, id);
+        Self { sort, bits: name.bytes().fold(bits, |bits, byte| bits.rotate_left(7) ^ u64::from(byte)) }
+    }
+
     /// Of a token: its end, which no two that matter share.
     pub fn of_token(sort: Sort, token: &str) -> Self {
         let bits = token.bytes().rev().take(LAST).fold(0u64, |bits, byte| bits.rotate_left(6) ^ u64::from(byte));
