@@ -7,11 +7,14 @@
 //! | `GET /metrics` | no | Prometheus text; it holds counts and configured names, never people |
 //! | `GET /v1/status` | yes | [`Status`] |
 //! | `POST /v1/revocations` | yes | [`RevokeAnswer`]; 200 means in force and durable, 503 in force but not durable |
+//! | `GET /v1/holds` | yes | who is on hold: a list of [`Hold`] |
+//! | `POST /v1/lifts` | yes | [`LiftAnswer`]; 200 means lifted and durable |
 //!
 //! Web pages must not reach it through a browser on the same machine: a request whose `Host` is not loopback is refused
 //! (DNS rebinding), whatever it asks for.
 
 mod api;
+mod holds;
 
 use std::sync::Arc;
 
@@ -25,11 +28,13 @@ use axum::routing::{get, post};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 pub use self::api::{
     AppStatus, IdpStatus, LedgerStatus, Made, Named, Problem, Ready, RevokeAnswer, RevokeRequest, Status, StreamStatus,
     Unclear,
 };
+pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
 use crate::identity::is_loopback;
 use crate::secret::Secret;
 
@@ -38,6 +43,10 @@ use crate::secret::Secret;
 pub trait Gateway: Send + Sync {
     /// Puts in force what `request` means and writes it down, or only says what it would do (`dry_run`).
     async fn revoke(&self, request: RevokeRequest) -> Result<RevokeAnswer, RevokeError>;
+    /// Lifts what `request` means and writes that down.
+    async fn lift(&self, request: LiftRequest) -> Result<LiftAnswer, LiftError>;
+    /// Who is on hold, the newest first.
+    async fn holds(&self) -> Vec<Hold>;
     /// How everything is.
     async fn status(&self) -> Status;
     /// Whether requests are taken.
@@ -63,6 +72,8 @@ pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>) -> Router {
     let operators = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/revocations", post(revoke))
+        .route("/v1/holds", get(holds::holds))
+        .route("/v1/lifts", post(holds::lift))
         .layer(middleware::from_fn_with_state(door.clone(), with_token));
     Router::new()
         .route("/ping", get(async || text(StatusCode::OK, "pong\n".to_owned())))
@@ -129,16 +140,9 @@ async fn status(State(door): State<Door>) -> Response {
 }
 
 async fn revoke(State(door): State<Door>, request: Request) -> Response {
-    let form = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if form.split(';').next().map(str::trim) != Some("application/json") {
-        return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be `application/json`");
-    }
-    let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_BODY).await else {
-        return problem(StatusCode::PAYLOAD_TOO_LARGE, "the body did not arrive, or is larger than 64 KiB");
-    };
-    let request: RevokeRequest = match serde_json::from_slice(&body) {
+    let request = match read(request).await {
         Ok(request) => request,
-        Err(error) => return problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(refusal) => return refusal,
     };
     match door.gateway.revoke(request).await {
         Ok(answer) => json(StatusCode::OK, &answer),
@@ -152,6 +156,18 @@ async fn revoke(State(door): State<Door>, request: Request) -> Response {
             }
         }
     }
+}
+
+/// The JSON of a request's body, or what is wrong with it.
+async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Response> {
+    let form = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if form.split(';').next().map(str::trim) != Some("application/json") {
+        return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be `application/json`"));
+    }
+    let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_BODY).await else {
+        return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "the body did not arrive, or is larger than 64 KiB"));
+    };
+    serde_json::from_slice(&body).map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))
 }
 
 fn problem(status: StatusCode, error: &str) -> Response {
@@ -213,6 +229,24 @@ pub(crate) mod tests {
             self.asked.lock().expect("lock").push(request);
             let answer = RevokeAnswer { revocations: vec![made], cut: 3, dry_run, durable: self.durable && !dry_run };
             if self.durable { Ok(answer) } else { Err(RevokeError::NotDurable(answer)) }
+        }
+
+        async fn lift(&self, request: LiftRequest) -> Result<LiftAnswer, LiftError> {
+            if request.whom == Named::default() {
+                return Err(Unclear::Nobody.into());
+            }
+            if self.durable { Ok(LiftAnswer { lifted: 1, durable: true }) } else { Err(LiftError::NotDurable) }
+        }
+
+        async fn holds(&self) -> Vec<Hold> {
+            vec![Hold {
+                issuer: "https://idp.example.com".into(),
+                whom: "user ann".into(),
+                apps: Vec::new(),
+                since: Timestamp::from_secs(1000),
+                source: "operator".into(),
+                reason: Some("left".into()),
+            }]
         }
 
         async fn status(&self) -> Status {

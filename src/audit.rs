@@ -120,6 +120,34 @@ pub enum Event {
         #[serde(serialize_with = "without_query")]
         request: String,
     },
+    /// A hold was lifted.
+    Lifted {
+        /// Whom it names, with pseudonyms for addresses and sessions.
+        #[serde(serialize_with = "bounded")]
+        target: String,
+        /// Holds from before this moment are lifted.
+        #[serde(serialize_with = "readable")]
+        at: Timestamp,
+        /// False if nobody was on hold by that name.
+        was_held: bool,
+        /// The word of its origin.
+        source: &'static str,
+        /// The stream that it came on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stream: Option<String>,
+        /// The IdP that it came from.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        idp: Option<String>,
+        /// The signal's `jti`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        jti: Option<String>,
+        /// The apps that it is limited to.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        app: Option<String>,
+        /// The reason in the sender's words.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
     /// A revocation was put in force.
     Revoked {
         /// Whom it names, with pseudonyms for addresses and sessions.

@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod holds;
 mod operator;
 mod table;
 
@@ -36,6 +37,10 @@ enum Command {
                             whom all of them hold."
     )]
     Revoke(Revoke),
+    /// Let somebody sign in again who is on hold; name them as the hold does
+    Lift(Lift),
+    /// Show who is on hold
+    Holds(Status),
     /// Show how the running gateway is
     Status(Status),
     /// Say what would happen to a request, and why
@@ -104,6 +109,26 @@ struct Revoke {
 }
 
 #[derive(Debug, Args)]
+struct Lift {
+    #[command(flatten)]
+    running: Running,
+    /// Whose people; may be left out for an e-mail address or everyone, which then means all IdPs
+    #[arg(long, value_name = "NAME")]
+    idp: Option<String>,
+    #[command(flatten)]
+    whom: Whom,
+    /// The hold for this app only; may be repeated
+    #[arg(long = "app", value_name = "NAME")]
+    apps: Vec<String>,
+    /// Why, for the audit trail
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 struct Whom {
     /// The person, by the IdP's `sub`
@@ -135,6 +160,8 @@ enum ModeWord {
     Terminate,
     /// Nothing goes on until the IdP vouches again
     Reestablish,
+    /// Every credential dies, and nobody gets in until `portcullis lift`
+    Hold,
 }
 
 impl From<ModeWord> for Mode {
@@ -142,6 +169,7 @@ impl From<ModeWord> for Mode {
         match word {
             ModeWord::Terminate => Self::Terminate,
             ModeWord::Reestablish => Self::Reestablish,
+            ModeWord::Hold => Self::Hold,
         }
     }
 }
@@ -232,6 +260,8 @@ fn execute(command: Command) -> Outcome {
         Command::Run(file) => with_config(&file.config, |config| ended(crate::app::run(config))),
         Command::Check(file) => with_config(&file.config, |config| Outcome::done(check::summary(&config))),
         Command::Revoke(revoke) => operator::revoke(revoke),
+        Command::Lift(lift) => holds::lift(lift),
+        Command::Holds(holds) => holds::holds(&holds),
         Command::Status(status) => operator::status(&status),
         Command::Explain(explain) => with_config(&explain.config.config, |config| explain::explain(&config, &explain)),
         Command::Keygen { file } => keygen(file.as_deref()),

@@ -168,6 +168,8 @@ pub enum Refusal {
     ForeignOrigin,
     /// The request shows credentials of several people.
     MixedCredentials,
+    /// The person is on hold: no login helps.
+    OnHold,
 }
 
 impl Refusal {
@@ -177,7 +179,13 @@ impl Refusal {
             Self::NotAllowed => "not_allowed",
             Self::ForeignOrigin => "foreign_origin",
             Self::MixedCredentials => "mixed_credentials",
+            Self::OnHold => "on_hold",
         }
+    }
+
+    /// True if a revocation is the cause: worth a line in the audit log.
+    pub const fn is_revocation(self) -> bool {
+        matches!(self, Self::OnHold)
     }
 }
 
@@ -228,7 +236,11 @@ pub fn decide(request: &Request<'_>, app: &App, evidence: &Evidence, standing: S
     };
     let token = token_need(by, request.client, evidence, standing);
     let login = |cause, proof| Decision::Login(Login { cause, proof, client: request.client, token });
-    // Revocations first: who was thrown out learns that, whatever else is wrong.
+    // Revocations first: who was thrown out learns that, whatever else is wrong. To send who is on hold to the IdP would
+    // be a loop.
+    if standing.held.is_some() {
+        return Decision::Refuse(Refusal::OnHold);
+    }
     match (standing.terminated, standing.reestablish) {
         (Some(cut_off), _) => return login(Cause::Terminated, Proof::NewerThan(cut_off)),
         (None, Some(cut_off)) => return login(Cause::Reestablish, Proof::Reassert(cut_off)),
@@ -336,9 +348,9 @@ mod tests {
     #[test]
     fn the_table_of_decisions() {
         let (clear, cut) = (Standing::default(), Some(Timestamp::from_secs(200)));
-        let terminated = Standing { terminated: cut, reestablish: None };
-        let both = Standing { terminated: cut, reestablish: Some(Timestamp::from_secs(300)) };
-        let reestablish = Standing { terminated: None, reestablish: cut };
+        let terminated = Standing { terminated: cut, reestablish: None, held: None };
+        let both = Standing { terminated: cut, reestablish: Some(Timestamp::from_secs(300)), held: None };
+        let reestablish = Standing { terminated: None, reestablish: cut, held: None };
         let newer = Proof::NewerThan(Timestamp::from_secs(200));
         let login = |cause, proof| Decision::Login(Login { cause, proof, client: Client::Navigation, token: None });
         let forward =
@@ -391,8 +403,8 @@ mod tests {
         use TokenNeed::{FreshLogin, Other};
         let clear = Standing::default();
         let cut = Some(Timestamp::from_secs(200));
-        let terminated = Standing { terminated: cut, reestablish: None };
-        let reestablish = Standing { terminated: None, reestablish: cut };
+        let terminated = Standing { terminated: cut, reestablish: None, held: None };
+        let reestablish = Standing { terminated: None, reestablish: cut, held: None };
         let bears = |shown: &Evidence, bearers: &[Bearer], bad: bool| Evidence {
             shown: shown.shown.clone(),
             bearers: bearers.to_vec(),

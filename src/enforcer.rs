@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use crate::exchanges::{Counts, Cut, Ended, Exchange, Exchanges, Full, Guard};
 use crate::identity::{Target, TargetKey, TargetKind};
-use crate::revocation::{Credential, Reestablished, Revocation, RevocationSet, Standing, rules};
+use crate::revocation::{
+    Credential, Lifted, OnHold, Reach, Reestablished, Revocation, RevocationId, RevocationSet, Standing, Whom, rules,
+};
 use crate::seal::KeyRing;
 use crate::time::Timestamp;
 
@@ -65,6 +67,29 @@ impl Enforcer {
         self.set.insert(revocation, &self.ring.hashers());
         let ended = self.exchanges.end_covered(&self.keys(revocation), &self.set);
         Applied { cut: ended.counts(), ended }
+    }
+
+    /// Lifts a hold; true if there was one, and is no longer.
+    pub fn lift(&self, lifted: &Lifted) -> bool {
+        let on_hold = || self.set.hold_of(&lifted.whom, &lifted.reach).0.is_some();
+        let was = on_hold();
+        self.set.lift(lifted, &self.ring.hashers());
+        was && !on_hold()
+    }
+
+    /// Every hold in force, the newest first.
+    pub fn on_hold(&self) -> Vec<OnHold> {
+        self.set.on_hold()
+    }
+
+    /// How many subjects are on hold.
+    pub fn subjects_on_hold(&self) -> usize {
+        self.set.subjects_on_hold()
+    }
+
+    /// Since when exactly that subject is on hold, and when its hold was last lifted.
+    pub fn hold_of(&self, whom: &Whom, reach: &Reach) -> (Option<Timestamp>, Option<Timestamp>) {
+        self.set.hold_of(whom, reach)
     }
 
     /// True once anything had to be re-established: from then on it matters who signs in.
@@ -128,6 +153,11 @@ impl Enforcer {
     /// A name for `target` that logs may show: the same for the same target, worth nothing to who reads it.
     pub fn pseudonym(&self, target: &Target) -> String {
         format!("{:?}", self.ring.hasher().key(target)).chars().take(8).collect()
+    }
+
+    /// The name of `revocation`, the same on every gateway with these keys.
+    pub fn id_of(&self, revocation: &Revocation) -> RevocationId {
+        revocation.id(self.ring.hasher())
     }
 
     fn keys(&self, revocation: &Revocation) -> Vec<TargetKey> {

@@ -272,6 +272,15 @@ impl TargetHasher {
         context.update(target.value.as_bytes());
         TargetKey(first_128_bits(context.sign().as_ref()))
     }
+
+    /// A number for `text` that nobody without the key can connect with it, and that is no target's key.
+    pub fn number(&self, text: &str) -> u128 {
+        let mut context = hmac::Context::with_key(&self.0);
+        // No kind of target.
+        context.update(&[u8::MAX]);
+        context.update(text.as_bytes());
+        first_128_bits(context.sign().as_ref())
+    }
 }
 
 impl fmt::Debug for TargetHasher {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::audit::{Audit, Event};
 use crate::enforcer::Enforcer;
@@ -12,8 +13,10 @@ use crate::exchanges::Counts;
 use crate::identity::{Target, TargetKind};
 use crate::ledger::{AppendError, Ledger, OpenError, Replay};
 use crate::metrics::{Metrics, Recorded};
-use crate::revocation::{Fact, Origin, Reach, Reestablished, Revocation};
-use crate::time::{Clock, Stopwatch};
+use crate::revocation::{Fact, Lifted, Mode, Origin, Reach, Reestablished, Revocation, Whom};
+use crate::time::{Clock, Stopwatch, Timestamp};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// How much may come in.
 #[derive(Copy, Clone, Debug)]
@@ -39,6 +42,13 @@ pub struct Receipt {
     pub cut: Counts,
     /// Revocations on disk.
     pub persisted: usize,
+}
+
+/// What was lifted, durably.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lifting {
+    /// Holds that were in force and are no longer.
+    pub lifted: usize,
 }
 
 /// The revocations are in force here, but would be forgotten at a restart: the sender must send them again.
@@ -129,6 +139,36 @@ impl Intake {
         }
     }
 
+    /// Lifts holds. What nobody is on hold by is noted all the same: the hold may come late.
+    ///
+    /// All are lifted before this waits for the first time. If the disk fails they are lifted here, the sender is told to
+    /// send it again, and a restart holds them again.
+    pub async fn lift(&self, liftings: Vec<Lifted>) -> Result<Lifting, NotDurable> {
+        let now = self.clock.now();
+        let mut done = Lifting::default();
+        let mut facts = Vec::with_capacity(liftings.len());
+        for mut lifted in liftings {
+            lifted.at = lifted.at.min(now);
+            if lifted.origin == Origin::Operator {
+                // Whoever types it means the hold that they see, also one of this second.
+                let (held, _) = self.enforcer.hold_of(&lifted.whom, &lifted.reach);
+                lifted.at = held.map_or(lifted.at, |held| lifted.at.max(held.plus(SECOND)));
+            }
+            let was_held = self.enforcer.lift(&lifted);
+            done.lifted += usize::from(was_held);
+            tracing::info!(source = lifted.origin.word(), at = %lifted.at, was_held, "a hold is lifted");
+            self.metrics.lifted(&lifted.origin);
+            self.audit.record(self.lifted(&lifted, was_held));
+            facts.push(Fact::Lifted(lifted));
+        }
+        self.measure();
+        self.append(&facts).await.map(|()| done).map_err(|why| {
+            tracing::error!(error = %why, "holds are lifted but that is not on disk");
+            self.audit.record(Event::LedgerFailed { revocations: facts.len(), why: why.to_string() });
+            NotDurable { applied: facts.len(), cut: Counts::default(), why }
+        })
+    }
+
     /// Takes note that somebody signed in while something has to be re-established. In force here whatever the disk says:
     /// what is forgotten at a restart costs them another sign-in, and lets nobody in.
     pub async fn reestablished(&self, mut back: Reestablished) {
@@ -157,10 +197,14 @@ impl Intake {
         let mut in_force = 0;
         for fact in replay {
             match fact? {
-                fact if fact.cut_off() < horizon => {}
+                fact if fact.cut_off() < horizon && fact.lasting_subject().is_none() => {}
+                Fact::Lifted(mut lifted) => {
+                    lifted.at = lifted.at.min(now.plus(SECOND));
+                    self.enforcer.lift(&lifted);
+                }
                 Fact::Revoked(mut revocation) => {
                     // Written by a clock that was ahead: everything asserted until now is still covered.
-                    revocation.cut_off = revocation.cut_off.min(now);
+                    self.date(&mut revocation, now);
                     self.enforcer.apply(&revocation);
                     self.metrics.revoked(&revocation.origin, revocation.mode, Recorded::Replayed);
                     in_force += 1;
@@ -196,7 +240,7 @@ impl Intake {
 
     fn enforce(&self, revocation: &mut Revocation) -> Counts {
         let now = self.clock.now();
-        revocation.cut_off = revocation.cut_off.min(now);
+        self.date(revocation, now);
         let cut = self.enforcer.apply(revocation).cut;
         self.metrics.enforced_after(now.since(revocation.cut_off));
         self.metrics.cut(cut);
@@ -211,9 +255,20 @@ impl Intake {
         cut
     }
 
+    /// No cut-off is in the future (law 1), but for an operator's hold in the very second in which one was lifted: whoever
+    /// types it means that it holds.
+    fn date(&self, revocation: &mut Revocation, now: Timestamp) {
+        revocation.cut_off = revocation.cut_off.min(now);
+        if revocation.mode == Mode::Hold && revocation.origin == Origin::Operator {
+            let (_, lifted) = self.enforcer.hold_of(&revocation.whom, &revocation.reach);
+            revocation.cut_off = lifted.map_or(revocation.cut_off, |lifted| revocation.cut_off.max(lifted));
+        }
+    }
+
     fn measure(&self) {
         let (size, limit) = (self.enforcer.size(), self.settings.max_subjects);
         self.metrics.set_size(size, limit);
+        self.metrics.on_hold(self.enforcer.subjects_on_hold());
         let crowded = size > limit;
         if crowded && !self.crowded.swap(crowded, Ordering::Relaxed) {
             tracing::error!(
@@ -226,30 +281,39 @@ impl Intake {
     }
 
     fn event(&self, revocation: &Revocation, cut: Counts) -> Event {
-        let (stream, idp, jti) = match &revocation.origin {
-            Origin::Stream { stream, jti, .. } => (Some(stream.clone()), None, Some(jti.clone())),
-            Origin::BackChannel { idp, jti } => (None, Some(idp.clone()), Some(jti.clone())),
-            Origin::Global { idp, jti } => (None, Some(idp.clone()), jti.clone()),
-            Origin::FrontChannel { idp } => (None, Some(idp.clone()), None),
-            Origin::Operator | Origin::SignOut => (None, None, None),
-        };
-        let app = match &revocation.reach {
-            Reach::All => None,
-            Reach::Apps(apps) => Some(apps.join(",")),
-        };
-        let targets: Vec<_> = revocation.whom.targets().iter().map(|target| self.shown(target)).collect();
+        let (stream, idp, jti) = revocation.origin.parts();
         Event::Revoked {
-            target: targets.join(" and "),
+            target: self.named(&revocation.whom),
             mode: revocation.mode,
             cut_off: revocation.cut_off,
             source: revocation.origin.word(),
-            stream,
-            idp,
-            jti,
-            app,
+            stream: stream.map(str::to_owned),
+            idp: idp.map(str::to_owned),
+            jti: jti.map(str::to_owned),
+            app: apps(&revocation.reach),
             cut: cut.total(),
             why: revocation.reason.clone(),
         }
+    }
+
+    fn lifted(&self, lifted: &Lifted, was_held: bool) -> Event {
+        let (stream, idp, jti) = lifted.origin.parts();
+        Event::Lifted {
+            target: self.named(&lifted.whom),
+            at: lifted.at,
+            was_held,
+            source: lifted.origin.word(),
+            stream: stream.map(str::to_owned),
+            idp: idp.map(str::to_owned),
+            jti: jti.map(str::to_owned),
+            app: apps(&lifted.reach),
+            why: lifted.reason.clone(),
+        }
+    }
+
+    fn named(&self, whom: &Whom) -> String {
+        let targets: Vec<_> = whom.targets().iter().map(|target| self.shown(target)).collect();
+        targets.join(" and ")
     }
 
     /// A target as the audit log may show it: addresses and the IdP's session ids under a pseudonym, our own session
@@ -272,18 +336,21 @@ impl Intake {
     }
 }
 
+fn apps(reach: &Reach) -> Option<String> {
+    match reach {
+        Reach::All => None,
+        Reach::Apps(apps) => Some(apps.join(",")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::audit::Sink;
     use crate::exchanges::{Cut, Exchange, Held, Kind};
     use crate::identity::{AppKey, Issuer};
     use crate::ledger::scratch::Scratch;
-    use crate::revocation::{Mode, Whom};
     use crate::seal::{KeyRing, generate_key};
-    use crate::time::Timestamp;
 
     const NOW: Timestamp = Timestamp::from_secs(1_795_463_999);
 
@@ -420,6 +487,52 @@ mod tests {
         }
         assert!(!house.is_clear("ann", NOW), "in force before the first wait");
         assert_eq!(house.restarted().replayed, 1, "and written down all the same");
+    }
+
+    fn lift(user: &str, at: Timestamp, origin: Origin) -> Lifted {
+        let whom = Whom::all_of(vec![target(TargetKind::User, user)]).expect("whom");
+        Lifted { whom, reach: Reach::All, at, origin, reason: None, received_at: NOW }
+    }
+
+    #[tokio::test]
+    async fn a_hold_outlives_restarts_and_sweeps_until_it_is_lifted_and_then_a_newer_login_is_enough() {
+        let mut house = House::new();
+        let hold = Revocation { mode: Mode::Hold, ..revocation(TargetKind::User, "ann") };
+        house.intake.accept(vec![hold.clone()]).await.expect("durable");
+        assert!(!house.is_clear("ann", after(600)), "however new the login");
+        for _ in 0..2 {
+            house.clock.advance(Duration::from_secs(500_000));
+            house.intake.sweep().await.expect("swept");
+            house = house.restarted();
+            assert!(!house.is_clear("ann", house.clock.now()), "no age makes it void");
+        }
+        // The hold that is lifted is the one that came later, though it is the older.
+        let event = Origin::Stream { stream: "corp".into(), jti: "j2".into(), txn: None, event: "enabled".into() };
+        let done = house.intake.lift(vec![lift("ann", after(1), event.clone())]).await.expect("durable");
+        assert_eq!(
+            (done.lifted, house.intake.lift(vec![lift("bob", NOW, event)]).await.expect("durable").lifted),
+            (1, 0)
+        );
+        house.intake.accept(vec![hold]).await.expect("durable");
+        assert!(!house.is_clear("ann", NOW) && house.is_clear("ann", after(2)), "delivered again, it holds nobody");
+        house.clock.advance(Duration::from_secs(500_000));
+        house.intake.sweep().await.expect("swept");
+        let house = house.restarted();
+        let again = Revocation { mode: Mode::Hold, ..revocation(TargetKind::User, "ann") };
+        house.intake.accept(vec![again]).await.expect("durable");
+        assert!(house.is_clear("ann", after(2)), "and not after a sweep and a restart either");
+    }
+
+    #[tokio::test]
+    async fn an_operator_holds_and_lifts_within_one_second_as_often_as_they_like() {
+        let house = House::new();
+        let hold = Revocation { mode: Mode::Hold, origin: Origin::Operator, ..revocation(TargetKind::User, "ann") };
+        for round in 0..3 {
+            house.intake.accept(vec![hold.clone()]).await.expect("durable");
+            assert!(!house.is_clear("ann", after(600)), "round {round}");
+            let done = house.intake.lift(vec![lift("ann", NOW, Origin::Operator)]).await.expect("durable");
+            assert!(done.lifted == 1 && house.is_clear("ann", after(600)), "round {round}");
+        }
     }
 
     #[tokio::test]

@@ -42,6 +42,8 @@ pub struct Metrics {
     in_flight: IntGauge,
     durations: HistogramVec,
     revocations: IntCounterVec,
+    lifted: IntCounterVec,
+    on_hold: IntGauge,
     set_size: IntGauge,
     set_limit: IntGauge,
     latency: Histogram,
@@ -86,6 +88,8 @@ impl Metrics {
                 )?,
             )?,
             revocations: counters(to, "revocations_total", "Revocations put in force", &["source", "mode", "result"])?,
+            lifted: counters(to, "holds_lifted_total", "Holds that were told to be lifted", &["source"])?,
+            on_hold: gauge(to, "subjects_on_hold", "Subjects that nobody gets in by until they are lifted")?,
             set_size: gauge(to, "revocation_set_size", "Subjects in force")?,
             set_limit: gauge(to, "revocation_set_limit", "Subjects above which the gateway says that it is crowded")?,
             latency: histogram(to, "revocation_latency_seconds", "From the event at the sender to in force", &LATENCY)?,
@@ -145,6 +149,16 @@ impl Metrics {
     /// A revocation was put in force.
     pub fn revoked(&self, origin: &Origin, mode: Mode, recorded: Recorded) {
         self.revocations.with_label_values(&[origin.word(), mode.word(), recorded.word()]).inc();
+    }
+
+    /// A hold was told to be lifted.
+    pub fn lifted(&self, origin: &Origin) {
+        self.lifted.with_label_values(&[origin.word()]).inc();
+    }
+
+    /// So many subjects are on hold.
+    pub fn on_hold(&self, subjects: usize) {
+        self.on_hold.set(i64::try_from(subjects).unwrap_or(i64::MAX));
     }
 
     /// A revocation came into force that long after what it tells of.

@@ -87,6 +87,17 @@ impl Page {
         .action("Try again", retry)
     }
 
+    /// The person is on hold.
+    pub fn on_hold(app: &str) -> Self {
+        Self::new(
+            "Your access is on hold",
+            &format!(
+                "Your organisation has put your access on hold. Nothing of yours goes on in {app} until that is lifted."
+            ),
+        )
+        .advise("Signing in again does not help. Ask your administrator or help desk.")
+    }
+
     /// The IdP does not answer, so nobody can be signed in.
     pub fn idp_unreachable(idp: &str, retry: &str) -> Self {
         Self::new("Sign-in is not possible right now", &format!("{idp} does not answer."))

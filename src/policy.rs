@@ -15,7 +15,7 @@ use crate::event::reject::{Answer, Code};
 use crate::event::{Event, SecurityEvent, SessionRevoked, caep, token};
 use crate::identity::{Issuer, Target, TargetKind};
 use crate::jose::{Alg, Expectation};
-use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
+use crate::revocation::{Lifted, Mode, Origin, Reach, Revocation, Whom};
 use crate::time::Timestamp;
 
 /// What one stream may do.
@@ -125,6 +125,8 @@ impl Widest {
 pub struct Judged {
     /// The revocations to put in force.
     pub revocations: Vec<Revocation>,
+    /// The holds to lift.
+    pub lifts: Vec<Lifted>,
     /// What was meant for us but matches nobody by any fact that is known here: to be counted and shown, because
     /// somebody's session may go on that should not.
     pub unmatched: Vec<Unmatched>,

@@ -3,6 +3,7 @@
 
 mod cover;
 mod fact;
+mod hold;
 mod id;
 mod record;
 mod rule;
@@ -11,12 +12,13 @@ mod set;
 use serde::{Deserialize, Serialize};
 
 pub use self::cover::Cover;
-pub use self::fact::{Fact, Reestablished};
+pub use self::fact::{Fact, Lifted, Reestablished};
+pub use self::hold::OnHold;
 pub use self::id::{InvalidId, RevocationId};
 pub use self::record::{Unreadable, decode, encode};
 pub use self::rule::Member;
 pub use self::set::{Credential, RevocationSet, Standing, rules};
-use crate::identity::{Target, TargetKind};
+use crate::identity::{Target, TargetHasher, TargetKind};
 use crate::time::Timestamp;
 
 /// What a revocation does to the credentials that it covers (IPSIE SL2 names both).
@@ -27,14 +29,20 @@ pub enum Mode {
     Reestablish,
     /// Every credential dies; the way back is a login that the IdP proves to be newer.
     Terminate,
+    /// Every credential dies, and there is no way back until it is lifted.
+    Hold,
 }
 
 impl Mode {
+    /// All of them, the mildest first.
+    pub const ALL: [Self; 3] = [Self::Reestablish, Self::Terminate, Self::Hold];
+
     /// The word that people read and type.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Reestablish => "reestablish",
             Self::Terminate => "terminate",
+            Self::Hold => "hold",
         }
     }
 }
@@ -133,10 +141,36 @@ pub enum Origin {
         /// The configured name of the IdP.
         idp: String,
     },
+    /// A command of the OpenID provider.
+    Command {
+        /// The configured name of the IdP.
+        idp: String,
+        /// The command token's `jti`.
+        jti: String,
+        /// Which command.
+        command: String,
+    },
+    /// The IdP, asked whether the session still stands, said no.
+    Revalidation {
+        /// The configured name of the IdP.
+        idp: String,
+        /// How it was asked.
+        by: String,
+    },
+    /// Nobody's signal: a stream went blind, and what it might have said is not known.
+    Blind {
+        /// The configured name of the stream.
+        stream: String,
+    },
     /// A person at the admin interface or the command line.
     Operator,
     /// The person themselves, by signing out.
     SignOut,
+    /// The person themselves, by signing out of an app.
+    AppLogout {
+        /// The configured name of the app.
+        app: String,
+    },
 }
 
 impl Origin {
@@ -147,8 +181,24 @@ impl Origin {
             Self::BackChannel { .. } => "backchannel",
             Self::Global { .. } => "global_revocation",
             Self::FrontChannel { .. } => "frontchannel",
+            Self::Command { .. } => "command",
+            Self::Revalidation { .. } => "revalidation",
+            Self::Blind { .. } => "blind_stream",
             Self::Operator => "operator",
             Self::SignOut => "sign_out",
+            Self::AppLogout { .. } => "app_logout",
+        }
+    }
+
+    /// The configured names of the stream and of the IdP that it came by, and the id that its sender gave it.
+    pub fn parts(&self) -> (Option<&str>, Option<&str>, Option<&str>) {
+        match self {
+            Self::Stream { stream, jti, .. } => (Some(stream), None, Some(jti)),
+            Self::BackChannel { idp, jti } | Self::Command { idp, jti, .. } => (None, Some(idp), Some(jti)),
+            Self::Global { idp, jti } => (None, Some(idp), jti.as_deref()),
+            Self::FrontChannel { idp } | Self::Revalidation { idp, .. } => (None, Some(idp), None),
+            Self::Blind { stream } => (Some(stream), None, None),
+            Self::Operator | Self::SignOut | Self::AppLogout { .. } => (None, None, None),
         }
     }
 }
@@ -170,4 +220,62 @@ pub struct Revocation {
     pub reason: Option<String>,
     /// When it was received here.
     pub received_at: Timestamp,
+}
+
+impl Revocation {
+    /// Its name under the key of `hasher`: the same when the same signal is delivered again.
+    pub fn id(&self, hasher: &TargetHasher) -> RevocationId {
+        // A signal with an id of its own is itself whenever it comes, even where the cut-off was clamped to now.
+        let at = self.origin.parts().2.is_none().then_some(self.cut_off);
+        let whole = (&self.origin, &self.whom, &self.reach, self.mode, at);
+        // Serialising plain structs with string keys into memory has no failing case.
+        RevocationId(hasher.number(&serde_json::to_string(&whole).unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Issuer;
+
+    #[test]
+    fn a_revocation_has_one_id_however_often_it_comes_and_shares_it_with_no_other() {
+        let issuer = Issuer::parse("https://idp.example.com").expect("issuer");
+        let whom =
+            |user| Whom::all_of(vec![Target::new(&issuer, TargetKind::User, user).expect("target")]).expect("whom");
+        let by = |jti: &str| Origin::BackChannel { idp: "corp".into(), jti: jti.into() };
+        let one = Revocation {
+            whom: whom("ann"),
+            reach: Reach::All,
+            mode: Mode::Terminate,
+            cut_off: Timestamp::from_secs(7),
+            origin: by("j1"),
+            reason: None,
+            received_at: Timestamp::from_secs(7),
+        };
+        let (hasher, id) = (TargetHasher::new(&[1; 32]), |one: &Revocation| one.id(&TargetHasher::new(&[1; 32])));
+        let again = Revocation {
+            cut_off: Timestamp::from_secs(8),
+            received_at: Timestamp::from_secs(8),
+            reason: Some("again".into()),
+            ..one.clone()
+        };
+        assert_eq!(one.id(&hasher), again.id(&hasher), "the same signal");
+        assert_ne!(one.id(&hasher), one.id(&TargetHasher::new(&[2; 32])), "nobody without the key makes it");
+        let typed = Revocation { origin: Origin::Operator, ..one.clone() };
+        for (name, other) in [
+            ("another signal", Revocation { origin: by("j2"), ..one.clone() }),
+            ("of somebody else", Revocation { whom: whom("bob"), ..one.clone() }),
+            ("in one app", Revocation { reach: Reach::Apps(vec!["wiki".into()]), ..one.clone() }),
+            ("another mode", Revocation { mode: Mode::Hold, ..one.clone() }),
+            ("an operator's", typed.clone()),
+        ] {
+            assert_ne!(id(&one), id(&other), "{name}");
+        }
+        assert_ne!(
+            id(&typed),
+            id(&Revocation { cut_off: Timestamp::from_secs(8), ..typed.clone() }),
+            "typed again later"
+        );
+    }
 }

@@ -362,7 +362,7 @@ mod tests {
         for json in [
             r#"{"whom":{"usr":"ann"}}"#,
             r#"{"whom":{"user":"ann"},"app":["wiki"]}"#,
-            r#"{"whom":{"user":"ann"},"mode":"hold"}"#,
+            r#"{"whom":{"user":"ann"},"mode":"held"}"#,
             r#"{"user":"ann"}"#,
             r#"{"whom":{"user":7}}"#,
             "[]",

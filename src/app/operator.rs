@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 
 use crate::admin::{
-    AppStatus, Gateway, IdpStatus, LedgerStatus, Made, Ready, RevokeAnswer, RevokeError, RevokeRequest, Status,
-    StreamStatus,
+    AppStatus, Gateway, Hold, IdpStatus, LedgerStatus, LiftAnswer, LiftError, LiftRequest, Made, Ready, RevokeAnswer,
+    RevokeError, RevokeRequest, Status, StreamStatus,
 };
 use crate::endpoint::Endpoints;
+use crate::identity::Issuer;
 use crate::proxy::Balancer;
 use crate::revocation::Revocation;
 use crate::stream::Delivery;
@@ -34,6 +35,12 @@ impl Operator {
     ) -> Self {
         let started_at = endpoints.parts().clock.now();
         Self { endpoints, balancers, listeners, started_at }
+    }
+
+    /// The issuer of each IdP, by its name.
+    fn issuers(&self) -> BTreeMap<String, Issuer> {
+        let idps = self.endpoints.parts().idps.iter();
+        idps.map(|(name, idp)| (name.clone(), idp.issuer().clone())).collect()
     }
 }
 
@@ -72,8 +79,7 @@ fn answer(revocations: &[Revocation], cut: usize, dry_run: bool, durable: bool) 
 impl Gateway for Operator {
     async fn revoke(&self, request: RevokeRequest) -> Result<RevokeAnswer, RevokeError> {
         let parts = self.endpoints.parts();
-        let issuers = parts.idps.iter().map(|(name, idp)| (name.clone(), idp.issuer().clone())).collect();
-        let revocations = request.revocations(&issuers, &parts.apps, parts.clock.now())?;
+        let revocations = request.revocations(&self.issuers(), &parts.apps, parts.clock.now())?;
         if request.dry_run {
             let cut = revocations.iter().map(|revocation| parts.enforcer.would_cut(revocation).total()).sum();
             return Ok(answer(&revocations, cut, true, false));
@@ -82,6 +88,17 @@ impl Gateway for Operator {
             Ok(receipt) => Ok(answer(&revocations, receipt.cut.total(), false, true)),
             Err(not) => Err(RevokeError::NotDurable(answer(&revocations, not.cut.total(), false, false))),
         }
+    }
+
+    async fn lift(&self, request: LiftRequest) -> Result<LiftAnswer, LiftError> {
+        let parts = self.endpoints.parts();
+        let liftings = request.liftings(&self.issuers(), &parts.apps, parts.clock.now())?;
+        let lifting = parts.intake.lift(liftings).await.map_err(|_| LiftError::NotDurable)?;
+        Ok(LiftAnswer { lifted: lifting.lifted, durable: true })
+    }
+
+    async fn holds(&self) -> Vec<Hold> {
+        self.endpoints.parts().enforcer.on_hold().iter().map(Hold::from).collect()
     }
 
     async fn status(&self) -> Status {

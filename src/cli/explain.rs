@@ -191,7 +191,7 @@ fn words(decision: &Decision, app: &App) -> String {
             format!("to the sign-in at {}{proof} (`{}`)", app.idp, login.cause.word())
         }
         Decision::Login(login) => format!("401 `{}`", login.cause.word()),
-        Decision::Refuse(refusal @ (Refusal::NotAllowed | Refusal::ForeignOrigin)) => {
+        Decision::Refuse(refusal @ (Refusal::NotAllowed | Refusal::ForeignOrigin | Refusal::OnHold)) => {
             format!("403 `{}`", refusal.word())
         }
         Decision::Refuse(refusal @ Refusal::MixedCredentials) => format!("400 `{}`", refusal.word()),

@@ -7,10 +7,11 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::table::{columns, count, or, table};
-use super::{Exit, Outcome, Revoke, Running, Status};
+use super::{Exit, Outcome, Revoke, Running, Status, Whom};
 use crate::admin::{Made, Named, Problem, RevokeAnswer, RevokeRequest};
 use crate::config::{AdminSettings, Disk, Files as _};
 use crate::identity::is_loopback;
+use crate::revocation::Mode;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -23,15 +24,7 @@ pub(super) fn revoke(typed: Revoke) -> Outcome {
     };
     let request = RevokeRequest {
         idp: typed.idp,
-        whom: Named {
-            user: typed.whom.user,
-            email: typed.whom.email,
-            session: typed.whom.session,
-            device: typed.whom.device,
-            tenant: typed.whom.tenant,
-            group: typed.whom.group,
-            everyone: typed.whom.everyone,
-        },
+        whom: typed.whom.into(),
         apps: typed.apps,
         mode: typed.mode.into(),
         reason: typed.reason,
@@ -42,6 +35,13 @@ pub(super) fn revoke(typed: Revoke) -> Outcome {
     match door.call("/v1/revocations", Some(body)) {
         Ok(reply) => revoked(&reply, json),
         Err(outcome) => outcome,
+    }
+}
+
+impl From<Whom> for Named {
+    fn from(whom: Whom) -> Self {
+        let Whom { user, email, session, device, tenant, group, everyone } = whom;
+        Self { user, email, session, device, tenant, group, everyone }
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn status(typed: &Status) -> Outcome {
 }
 
 /// The admin listener of the gateway that is meant.
-struct Door {
+pub(super) struct Door {
     base: String,
     token: Secret<String>,
 }
@@ -69,17 +69,17 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    fn read<T: DeserializeOwned>(&self) -> Option<T> {
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
     }
 }
 
 impl Door {
-    fn of(running: &Running) -> Result<Self, Outcome> {
+    pub(super) fn of(running: &Running) -> Result<Self, Outcome> {
         let (Some(url), Some(token_file)) = (&running.admin, &running.token_file) else {
             let admin = AdminSettings::load(&running.config).map_err(|faults| super::faulty(&faults))?;
             return Ok(Self { base: format!("http://{}", admin.listen), token: admin.token });
@@ -94,7 +94,7 @@ impl Door {
 
     /// One call. It has 30 seconds: a revocation is written to disk before it is answered, but not longer than that.
     #[tokio::main(flavor = "current_thread")]
-    async fn call(&self, path: &str, body: Option<Vec<u8>>) -> Result<Reply, Outcome> {
+    pub(super) async fn call(&self, path: &str, body: Option<Vec<u8>>) -> Result<Reply, Outcome> {
         // The HTTP client wants one even for plain HTTP. If one is installed already, that is as good.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let send = async {
@@ -150,7 +150,7 @@ pub(super) fn revoked(reply: &Reply, json: bool) -> Outcome {
     Outcome { exit: Exit::TryAgain, says, complains }
 }
 
-fn refused(reply: &Reply) -> Outcome {
+pub(super) fn refused(reply: &Reply) -> Outcome {
     let why = reply.read().map_or_else(|| format!("status {}", reply.status), |problem: Problem| problem.error);
     let exit = match reply.status {
         400..=499 if reply.status != 401 => Exit::Usage,
@@ -160,7 +160,7 @@ fn refused(reply: &Reply) -> Outcome {
     Outcome::not(exit, format!("the gateway refuses: {why}"))
 }
 
-fn not_understood() -> Outcome {
+pub(super) fn not_understood() -> Outcome {
     Outcome::not(Exit::Unreachable, "what answers at the admin address is not this version of the gateway")
 }
 
@@ -171,7 +171,9 @@ fn told(answer: &RevokeAnswer) -> String {
         rows.push([verb.to_owned(), format!("{whom}, of {issuer}")]);
         rows.push(["in".to_owned(), or(apps, "every app")]);
         rows.push(["mode".to_owned(), mode.word().to_owned()]);
-        rows.push(["cut-off".to_owned(), format!("{cut_off}; only a newer login gets in")]);
+        let way_back =
+            if *mode == Mode::Hold { "nobody gets in until it is lifted" } else { "only a newer login gets in" };
+        rows.push(["cut-off".to_owned(), format!("{cut_off}; {way_back}")]);
     }
     let verb = if answer.dry_run { "would be cut" } else { "cut" };
     rows.push(["in flight".to_owned(), format!("{} {verb}", count(answer.cut, "exchange"))]);

@@ -67,7 +67,9 @@ fn what_makes_no_sense_is_refused_as_it_was_typed() {
     for words in [
         &["revoke"][..],
         &["revoke", "--everyone", "--user", "ann"],
-        &["revoke", "--user", "ann", "--mode", "hold"],
+        &["revoke", "--user", "ann", "--mode", "held"],
+        &["lift"],
+        &["lift", "--user", "ann", "--mode", "hold"],
         &["revoke", "--user", "ann", "--admin", "http://127.0.0.1:1"],
         &["revoke", "--user", "ann", "--token-file", "t"],
         &["revoke", "--user", "ann", "-c", "p.toml", "--admin", "http://127.0.0.1:1", "--token-file", "t"],

@@ -105,6 +105,9 @@ impl Endpoints {
             }
             Decision::Refuse(refusal) => {
                 self.0.metrics.request_blocked(refusal.word());
+                if refusal.is_revocation() {
+                    self.record_refusal(ask, app, &evidence, standing);
+                }
                 Admission::Answer(refused(refusal, app, &evidence, ask.client))
             }
         }
@@ -118,8 +121,9 @@ impl Endpoints {
     /// A revoked credential was used: the same compromise, not a new one, and worth a line.
     pub(super) fn record_refusal(&self, ask: &Ask<'_>, app: &App, evidence: &Evidence, standing: Standing) {
         let demanded = standing
-            .terminated
-            .map(|cut_off| (Mode::Terminate, cut_off))
+            .held
+            .map(|since| (Mode::Hold, since))
+            .or_else(|| standing.terminated.map(|cut_off| (Mode::Terminate, cut_off)))
             .or_else(|| standing.reestablish.map(|cut_off| (Mode::Reestablish, cut_off)));
         let (Some(person), Some((mode, cut_off))) = (evidence.person(), demanded) else { return };
         let session = evidence.session().map(|session| session.id);
@@ -141,6 +145,9 @@ fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> 
         let page = Page::bad_request("The request carries credentials of several people.");
         return answer::either(client, StatusCode::BAD_REQUEST, refusal.word(), &page);
     }
+    if refusal == Refusal::OnHold {
+        return on_hold(app, client);
+    }
     let person = evidence.person().map(|p| p.email.as_deref().unwrap_or(&p.subject));
     let page = Page::forbidden(&app.name, person, "/oauth2/sign_out");
     let mut response = answer::either(client, StatusCode::FORBIDDEN, refusal.word(), &page);
@@ -148,4 +155,9 @@ fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> 
         answer::insufficient_scope(app, &mut response);
     }
     response
+}
+
+/// Who is on hold learns that, and that no login helps.
+pub(super) fn on_hold(app: &App, client: Client) -> Response<Bytes> {
+    answer::either(client, StatusCode::FORBIDDEN, Refusal::OnHold.word(), &Page::on_hold(&app.name))
 }

@@ -109,6 +109,9 @@ impl Endpoints {
                 self.to_sign_in(family, &login, app, &ask)
             }
             Decision::Refuse(refusal) => {
+                if refusal.is_revocation() {
+                    self.record_refusal(&ask, app, &evidence, standing);
+                }
                 self.refuse(family, refusal.word(), app, evidence.session().map(|s| &*s.person), client)
             }
         }
@@ -170,6 +173,9 @@ impl Endpoints {
             (Family::Forwarded | Family::Envoy, Client::Navigation) => Client::Navigation,
             _ => Client::Fetch,
         };
+        if word == decision::Refusal::OnHold.word() {
+            return super::admission::on_hold(app, reader);
+        }
         let name = person.map(|person| person.email.as_deref().unwrap_or(&person.subject));
         answer::either(reader, StatusCode::FORBIDDEN, word, &Page::forbidden(&app.name, name, "/oauth2/sign_out"))
     }

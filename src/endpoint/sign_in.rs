@@ -8,10 +8,10 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::{Ask, Call, Endpoints, PREFIX, answer, expired, session_cookie};
+use super::{Ask, Call, Endpoints, PREFIX, admission, answer, expired, session_cookie};
 use crate::apps::App;
 use crate::audit::Event;
-use crate::decision::{self, Cause, Client, Decision, Login};
+use crate::decision::{self, Cause, Client, Decision, Login, Refusal};
 use crate::evidence::{self, Evidence, Unusable};
 use crate::exchanges::Guard;
 use crate::identity::{Target, TargetKind};
@@ -51,6 +51,11 @@ impl Endpoints {
         let request = decision::Request { client: ask.client, path: ask.path, origin: None };
         let login = match decision::decide(&request, app, evidence, standing) {
             Decision::Login(login) => login,
+            Decision::Refuse(refusal @ Refusal::OnHold) => {
+                self.0.metrics.request_blocked(refusal.word());
+                self.record_refusal(ask, app, evidence, standing);
+                return admission::on_hold(app, ask.client);
+            }
             // What was let in and is not revoked has come to its own end.
             Decision::Forward(_) | Decision::Refuse(_) => {
                 let cause = Cause::Unusable(Unusable::Over(Over::Expired));
@@ -94,6 +99,9 @@ impl Endpoints {
             .session()
             .map(|session| self.0.enforcer.judge(&session.credential(app.key)))
             .unwrap_or_default();
+        if standing.held.is_some() {
+            return admission::on_hold(app, Client::Navigation);
+        }
         let proof = Proof::demanded_by(standing);
         let hint = call.parameter("login_hint").filter(|hint| hint.len() <= 200);
         self.begin(app, call.headers(), return_to, proof, hint.as_deref()).await
@@ -227,6 +235,11 @@ impl Endpoints {
             Verdict::AskAgain(proof) => {
                 self.0.metrics.login(idp.name(), "ask_again");
                 return self.begin(app, call.headers(), flow.return_to.clone(), proof, None).await;
+            }
+            Verdict::OnHold => {
+                self.0.metrics.login(idp.name(), "on_hold");
+                tracing::info!(idp = idp.name(), app = app.name, "somebody who is on hold tried to sign in");
+                return admission::on_hold(app, Client::Navigation);
             }
             Verdict::CannotProve(shortfall) => return self.not_fresh(idp, app, &session, shortfall, &retry),
         }

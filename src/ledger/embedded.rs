@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 /// Marks the file as ours: `PORT` in ASCII.
 const APPLICATION: i64 = 0x504F_5254;
 /// The layout below. A change of it is a new number, and code that brings the older one up.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 /// `AUTOINCREMENT`: no number is ever given twice, even once the newest record is forgotten.
 const SCHEMA: &str = "
     CREATE TABLE revocations (
@@ -29,9 +29,16 @@ const SCHEMA: &str = "
         received_at INTEGER NOT NULL,
         cut_off INTEGER NOT NULL,
         record BLOB NOT NULL,
-        checksum INTEGER NOT NULL
+        checksum INTEGER NOT NULL,
+        lasting BLOB
     ) STRICT;
     CREATE INDEX revocations_by_cut_off ON revocations (cut_off);
+    CREATE INDEX revocations_that_last ON revocations (lasting, cut_off, seq) WHERE lasting IS NOT NULL;
+";
+/// What brings layout 1 up: no record of it lasts.
+const FROM_LAYOUT_1: &str = "
+    ALTER TABLE revocations ADD COLUMN lasting BLOB;
+    CREATE INDEX revocations_that_last ON revocations (lasting, cut_off, seq) WHERE lasting IS NOT NULL;
 ";
 /// Larger files are not checked as a whole at start, which would take longer than people wait: the replay reads every
 /// record and its checksum anyway.
@@ -49,15 +56,18 @@ pub(super) struct Row {
     received_at: i64,
     cut_off: i64,
     record: Vec<u8>,
+    /// Of what no age makes void: what it is about. Only the newest of these is kept for ever.
+    lasting: Option<Vec<u8>>,
 }
 
 impl Row {
     pub(super) fn of(fact: &Fact) -> Self {
-        let received_at = match fact {
-            Fact::Revoked(revocation) => revocation.received_at,
-            Fact::Reestablished(back) => back.at,
-        };
-        Self { received_at: stored(received_at), cut_off: stored(fact.cut_off()), record: encode(fact) }
+        Self {
+            received_at: stored(fact.received_at()),
+            cut_off: stored(fact.cut_off()),
+            record: encode(fact),
+            lasting: fact.lasting_subject().map(|subject| sha256(subject.as_bytes(), 16)),
+        }
     }
 }
 
@@ -115,10 +125,11 @@ impl Store {
             let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             {
                 let mut insert = transaction.prepare(
-                    "INSERT INTO revocations (received_at, cut_off, record, checksum) VALUES (?1, ?2, ?3, ?4)",
+                    "INSERT INTO revocations (received_at, cut_off, record, checksum, lasting) VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?;
                 for row in rows {
-                    insert.execute(params![row.received_at, row.cut_off, row.record, checksum(&row.record)])?;
+                    let sum = checksum(&row.record);
+                    insert.execute(params![row.received_at, row.cut_off, row.record, sum, row.lasting])?;
                 }
             }
             let kept = keep(&mut transaction, notes);
@@ -137,11 +148,17 @@ impl Store {
         self.append_with(rows, &[])?
     }
 
-    /// Forgets records with a cut-off before that moment, `limit` at the most; says how many.
+    /// Forgets records with a cut-off before that moment, `limit` at the most; says how many. What lasts goes only once
+    /// there is a newer one about the same.
     pub(super) fn forget(&mut self, before: Timestamp, limit: usize) -> Result<usize, AppendError> {
         self.connection
             .execute(
-                "DELETE FROM revocations WHERE seq IN (SELECT seq FROM revocations WHERE cut_off < ?1 LIMIT ?2)",
+                "DELETE FROM revocations WHERE seq IN (
+                    SELECT seq FROM revocations AS old WHERE cut_off < ?1 AND (lasting IS NULL OR EXISTS (
+                        SELECT 1 FROM revocations AS newer WHERE newer.lasting = old.lasting
+                        AND (newer.cut_off, newer.seq) > (old.cut_off, old.seq)
+                    )) LIMIT ?2
+                )",
                 params![stored(before), i64::try_from(limit).unwrap_or(i64::MAX)],
             )
             .map_err(not_durable)
@@ -275,7 +292,7 @@ fn recognise(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
     match read().map_err(|e| unusable(path, e))? {
         (0, 0, 0) => Ok(true),
         (APPLICATION, layout, _) if layout > LAYOUT => Err(OpenError::Newer { path: path.to_owned(), layout }),
-        (APPLICATION, LAYOUT, _) => Ok(false),
+        (APPLICATION, 1..=LAYOUT, _) => Ok(false),
         _ => Err(OpenError::NotALedger(path.to_owned())),
     }
 }
@@ -288,6 +305,11 @@ fn prepare(connection: &mut Connection, settings: &Settings, is_new: bool) -> ru
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(SCHEMA)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", LAYOUT)?;
+        transaction.commit()?;
+    } else if connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? == 1 {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(FROM_LAYOUT_1)?;
         transaction.pragma_update(None, "user_version", LAYOUT)?;
         transaction.commit()?;
     }
@@ -345,6 +367,11 @@ fn checksum(record: &[u8]) -> i64 {
     sum.as_ref().first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes))
 }
 
+/// The first `length` bytes of the SHA-256 of `bytes`.
+fn sha256(bytes: &[u8], length: usize) -> Vec<u8> {
+    digest::digest(&digest::SHA256, bytes).as_ref().iter().take(length).copied().collect()
+}
+
 fn stored(moment: Timestamp) -> i64 {
     i64::try_from(moment.secs()).unwrap_or(i64::MAX)
 }
@@ -380,6 +407,40 @@ mod tests {
         Connection::open(&settings.path).expect("opens").execute_batch(sql).expect("changed");
     }
 
+    #[test]
+    fn a_ledger_of_the_first_layout_is_brought_up_with_all_that_is_in_it() {
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        filled(&settings, 3);
+        meddle(
+            &settings,
+            "DROP INDEX revocations_that_last; ALTER TABLE revocations DROP COLUMN lasting; PRAGMA user_version = 1",
+        );
+        for _ in 0..2 {
+            let mut store = Store::open(&settings).expect("brought up, or up already");
+            assert_eq!(store.replay().expect("readable").filter(Result::is_ok).count(), 3);
+            assert_eq!(store.forget(Timestamp::from_secs(1_000), 10).expect("forgets"), 0);
+        }
+    }
+
+    #[test]
+    fn what_lasts_is_forgotten_only_for_a_newer_one_about_the_same() {
+        let scratch = Scratch::new();
+        let mut store = Store::open(&Settings::at(scratch.file("ledger.db"))).expect("opens");
+        let lasting = |cut_off: i64, about: &[u8]| Row { cut_off, lasting: Some(about.to_vec()), ..row("ann") };
+        // The third is late: it is older than the first.
+        let rows = [lasting(5, b"hold of ann"), lasting(6, b"hold of bob"), lasting(4, b"hold of ann"), row("eve")];
+        store.append(&rows).expect("durable");
+        assert_eq!(store.forget(Timestamp::from_secs(2_000), 10).expect("forgets"), 2, "the late one, and eve's");
+        store.append(&[lasting(5, b"hold of ann")]).expect("durable");
+        assert_eq!(
+            store.forget(Timestamp::from_secs(2_000), 10).expect("forgets"),
+            1,
+            "of two alike the later record stays"
+        );
+        assert_eq!(store.replay().expect("readable").count(), 2);
+    }
+
     fn refusal(settings: &Settings) -> OpenError {
         match Store::open(settings).and_then(|store| store.replay()) {
             Err(error) => error,
@@ -399,7 +460,7 @@ mod tests {
                 "newer layout",
                 |_, f| {
                     filled(f, 1);
-                    meddle(f, "PRAGMA user_version = 2");
+                    meddle(f, "PRAGMA user_version = 3");
                 },
                 "run that version or a later one",
             ),

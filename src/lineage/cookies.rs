@@ -166,7 +166,7 @@ impl Scene<'_> {
             return Some(Fault::TooOld);
         }
         let standing = judge(&lineage.credential(self.app.key));
-        if standing.terminated.is_some() {
+        if standing.is_dead() {
             Some(Fault::Terminated)
         } else if standing.reestablish.is_some() {
             // What that has not re-established, its person is asked for where somebody can be asked.

@@ -161,8 +161,8 @@ fn who_may_bring_a_cookie() {
     let (first, again) = (session(&stage.ring, WHO[0], at(0)), session(&stage.ring, WHO[1], at(100)));
     let ben = session(&stage.ring, ("ben", 3), at(100));
     let old = session(&stage.ring, ("ann", 4), NOW.minus(std::time::Duration::from_secs(90_000)));
-    let (clear, over) = (Standing::default(), Standing { terminated: Some(at(50)), reestablish: None });
-    let hold = Standing { terminated: None, reestablish: Some(at(50)) };
+    let (clear, over) = (Standing::default(), Standing { terminated: Some(at(50)), reestablish: None, held: None });
+    let hold = Standing { terminated: None, reestablish: Some(at(50)), held: None };
     for (what, maker, session, standing, expected) in [
         ("the session that made it", &first, Some(&first), clear, None),
         ("a later session of the same person", &first, Some(&again), clear, None),
@@ -201,6 +201,7 @@ fn on_a_public_path_a_session_stands_for_what_it_is_newer_than() {
         let received = receive(&[(&name, &sealed)], &scene, |credential| Standing {
             terminated: None,
             reestablish: (credential.asserted_at <= cut_off).then_some(cut_off),
+            held: None,
         });
         assert_eq!(received.faults, expected, "{cut_off:?}, public: {public}");
     }

@@ -33,6 +33,8 @@ pub enum Verdict {
     AskAgain(Proof),
     /// As much was asked as is needed, and the IdP did not give it: show a page.
     CannotProve(Shortfall),
+    /// The person is on hold: nothing that an IdP says gets them in.
+    OnHold,
 }
 
 /// What is missing from a login that cannot prove what it must.
@@ -111,6 +113,9 @@ impl Proof {
 /// The loop breaker: what is asked next is the union of all that was asked and all that is needed; if that is no more
 /// than was asked already, asking again cannot help.
 pub fn check_proof(asked: Proof, identity: &Identity, standing: Standing) -> Verdict {
+    if standing.held.is_some() {
+        return Verdict::OnHold;
+    }
     let needed = Proof::demanded_by(standing);
     let together = asked.and(needed);
     if together != asked {
@@ -269,6 +274,14 @@ mod tests {
         assert_eq!(verdict, short(Proof::NewerThan(at(150)), Why::OldAssertion, Some(51)));
     }
 
+    #[test]
+    fn no_proof_gets_in_who_is_on_hold() {
+        for asked in [Proof::Any, Proof::Reassert(at(1)), Proof::NewerThan(at(1))] {
+            let standing = Standing { held: Some(at(1)), ..Standing::default() };
+            assert_eq!(check_proof(asked, &identity(9, Some(9)), standing), Verdict::OnHold, "{asked:?}");
+        }
+    }
+
     /// Every IdP (also one that changes its mind), every standing: the chain of asking again ends, what is proven is
     /// clear, and what is clear and was proven as asked is never refused.
     #[test]
@@ -298,6 +311,7 @@ mod tests {
                                         "{case}: the same answer again must end it"
                                     );
                                 }
+                                Verdict::OnHold => panic!("{case}: nobody is on hold"),
                                 Verdict::CannotProve(shortfall) => {
                                     assert_eq!(shortfall.asked, asked, "{case}");
                                     assert!(!standing.is_clear() || asked.shortfall(&identity).is_some(), "{case}");

@@ -12,19 +12,30 @@ pub struct Cover {
     rules: Vec<Vec<Member>>,
     mode: Mode,
     cut_off: Timestamp,
+    /// Nobody who is named is let in, however new their assertion.
+    holds: bool,
 }
 
 impl Cover {
     /// What `revocation` covers.
     pub fn of(revocation: &Revocation, hashers: &[&TargetHasher]) -> Self {
-        Self { rules: rules(revocation, hashers), mode: revocation.mode, cut_off: revocation.cut_off }
+        let Revocation { mode, cut_off, .. } = revocation;
+        Self { rules: rules(revocation, hashers), mode: *mode, cut_off: *cut_off, holds: *mode == Mode::Hold }
+    }
+
+    /// A hold was lifted at that moment; one of the same second stays (law 1).
+    pub fn lift(&mut self, at: Timestamp) {
+        self.holds &= self.cut_off >= at;
+    }
+
+    /// True while nobody who is named is let in.
+    pub const fn holds(&self) -> bool {
+        self.holds
     }
 
     /// One key of each rule: whoever is named has one of them, in all apps or mixed with an app's.
     pub fn anchors(&self) -> impl Iterator<Item = TargetKey> {
-        let anchor =
-            |rule: &Vec<Member>| rule.iter().find(|m| rule::is_anchor(m.kind)).or_else(|| rule.first()).copied();
-        self.rules.iter().filter_map(anchor).map(|member| member.key)
+        self.rules.iter().filter_map(|members| rule::anchor(members)).map(|member| member.key)
     }
 
     /// True if the people behind `credential` are named, in its app.
@@ -39,10 +50,10 @@ impl Cover {
     pub fn covers(&self, credential: &Credential<'_>) -> bool {
         let proven = credential.auth_time.unwrap_or(Timestamp::ZERO).min(credential.asserted_at);
         let is_older = match self.mode {
-            Mode::Terminate => proven <= self.cut_off,
+            Mode::Terminate | Mode::Hold => proven <= self.cut_off,
             Mode::Reestablish => credential.asserted_at <= self.cut_off,
         };
-        is_older && self.names(credential)
+        (is_older || self.holds) && self.names(credential)
     }
 }
 
@@ -81,7 +92,7 @@ mod tests {
             let revocation = Revocation {
                 whom: Whom::all_of(named).expect("whom"),
                 reach: if random.below(2) == 0 { Reach::All } else { Reach::Apps(vec!["wiki".into()]) },
-                mode: if random.below(2) == 0 { Mode::Terminate } else { Mode::Reestablish },
+                mode: [Mode::Terminate, Mode::Reestablish, Mode::Hold][random.below(3)],
                 cut_off: cut_off.max(Timestamp::from_secs(1)),
                 origin: Origin::Operator,
                 reason: None,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Revocation;
+use super::{Mode, Origin, Reach, Revocation, Whom};
 use crate::identity::Target;
 use crate::time::Timestamp;
 
@@ -16,6 +16,24 @@ pub struct Reestablished {
     pub at: Timestamp,
 }
 
+/// What was on hold may go on: everything of that hold from before. The way back is still a newly proven login, because a
+/// hold is a termination, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifted {
+    /// Whom the hold names; nobody's hold is lifted who is named in another way.
+    pub whom: Whom,
+    /// In which apps.
+    pub reach: Reach,
+    /// Holds from before this moment are lifted; one of the same second stays (law 1).
+    pub at: Timestamp,
+    /// Where this came from.
+    pub origin: Origin,
+    /// The reason in the sender's words, for operators' eyes.
+    pub reason: Option<String>,
+    /// When it was received here.
+    pub received_at: Timestamp,
+}
+
 /// One fact, as it is written down and replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
@@ -23,6 +41,8 @@ pub enum Fact {
     Revoked(Revocation),
     /// Somebody is back.
     Reestablished(Reestablished),
+    /// A hold is over.
+    Lifted(Lifted),
 }
 
 impl Fact {
@@ -31,6 +51,31 @@ impl Fact {
         match self {
             Self::Revoked(revocation) => revocation.cut_off,
             Self::Reestablished(fact) => fact.at,
+            Self::Lifted(lifted) => lifted.at,
         }
     }
+
+    /// When it came in.
+    pub const fn received_at(&self) -> Timestamp {
+        match self {
+            Self::Revoked(revocation) => revocation.received_at,
+            Self::Reestablished(back) => back.at,
+            Self::Lifted(lifted) => lifted.received_at,
+        }
+    }
+
+    /// What no age makes void has a subject: a hold until it is lifted, and the lifting, lest an old hold come again. Of two
+    /// with the same subject the one with the later cut-off says it all.
+    pub fn lasting_subject(&self) -> Option<String> {
+        match self {
+            Self::Revoked(Revocation { mode: Mode::Hold, whom, reach, .. }) => Some(subject("hold", whom, reach)),
+            Self::Lifted(Lifted { whom, reach, .. }) => Some(subject("lifted", whom, reach)),
+            Self::Revoked(_) | Self::Reestablished(_) => None,
+        }
+    }
+}
+
+fn subject(what: &str, whom: &Whom, reach: &Reach) -> String {
+    // Serialising plain structs into memory has no failing case.
+    serde_json::to_string(&(what, whom, reach)).unwrap_or_default()
 }

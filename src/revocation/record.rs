@@ -3,16 +3,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Origin, Reestablished, Revocation};
+use super::{Fact, Lifted, Mode, Origin, Reestablished, Revocation};
 
 /// The newest version that this gateway reads. A record is written in the oldest version that has what is in it.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Revocations.
 const REVOCATIONS: u32 = 1;
 /// Also who is back.
 const RETURNS: u32 = 2;
 /// Also revocations by signals that the versions before did not know.
 const MORE_SIGNALS: u32 = 3;
+/// Also holds, their lifting, and the signals that came with them.
+const HOLDS: u32 = 4;
 
 /// Why a record could not be read.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +34,8 @@ struct Written<'a> {
     revocation: Option<&'a Revocation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reestablished: Option<&'a Reestablished>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifted: Option<&'a Lifted>,
 }
 
 #[derive(Deserialize)]
@@ -43,25 +47,29 @@ struct Version {
 struct Read {
     revocation: Option<Revocation>,
     reestablished: Option<Reestablished>,
+    lifted: Option<Lifted>,
 }
 
 /// The bytes of `fact`.
 pub fn encode(fact: &Fact) -> Vec<u8> {
     let written = match fact {
         Fact::Revoked(revocation) => {
-            Written { v: version_of(&revocation.origin), revocation: Some(revocation), ..Written::default() }
+            Written { v: version_of(revocation), revocation: Some(revocation), ..Written::default() }
         }
         Fact::Reestablished(back) => Written { v: RETURNS, reestablished: Some(back), ..Written::default() },
+        Fact::Lifted(lifted) => Written { v: HOLDS, lifted: Some(lifted), ..Written::default() },
     };
     // Serialising plain structs with string keys into memory has no failing case.
     serde_json::to_vec(&written).unwrap_or_default()
 }
 
-/// The oldest version that knows such an origin.
-const fn version_of(origin: &Origin) -> u32 {
-    match origin {
+/// The oldest version that knows such a revocation.
+fn version_of(revocation: &Revocation) -> u32 {
+    match &revocation.origin {
+        _ if revocation.mode == Mode::Hold => HOLDS,
         Origin::Stream { .. } | Origin::BackChannel { .. } | Origin::Operator | Origin::SignOut => REVOCATIONS,
         Origin::Global { .. } | Origin::FrontChannel { .. } => MORE_SIGNALS,
+        Origin::Command { .. } | Origin::Revalidation { .. } | Origin::Blind { .. } | Origin::AppLogout { .. } => HOLDS,
     }
 }
 
@@ -77,8 +85,9 @@ fn decode_up_to(newest: u32, bytes: &[u8]) -> Result<Fact, Unreadable> {
         return Err(Unreadable::Newer(v));
     }
     match serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged)? {
-        Read { revocation: Some(revocation), reestablished: None } => Ok(Fact::Revoked(revocation)),
-        Read { revocation: None, reestablished: Some(back) } => Ok(Fact::Reestablished(back)),
+        Read { revocation: Some(revocation), reestablished: None, lifted: None } => Ok(Fact::Revoked(revocation)),
+        Read { revocation: None, reestablished: Some(back), lifted: None } => Ok(Fact::Reestablished(back)),
+        Read { revocation: None, reestablished: None, lifted: Some(lifted) } => Ok(Fact::Lifted(lifted)),
         Read { .. } => Err(Unreadable::Damaged),
     }
 }
@@ -112,7 +121,7 @@ mod tests {
     fn by(origin: Origin) -> Fact {
         match sample() {
             Fact::Revoked(revocation) => Fact::Revoked(Revocation { origin, ..revocation }),
-            back @ Fact::Reestablished(_) => back,
+            other @ (Fact::Reestablished(_) | Fact::Lifted(_)) => other,
         }
     }
 
@@ -126,9 +135,31 @@ mod tests {
         origins.map(by).to_vec()
     }
 
+    fn of_holds() -> Vec<Fact> {
+        let Fact::Revoked(revocation) = sample() else { panic!("a revocation") };
+        let Revocation { whom, reach, cut_off: at, .. } = revocation.clone();
+        let (idp, jti) = ("corp".to_owned(), "j1".to_owned());
+        let origin = Origin::Operator;
+        vec![
+            Fact::Revoked(Revocation { mode: Mode::Hold, ..revocation }),
+            Fact::Lifted(Lifted { whom, reach, at, origin, reason: None, received_at: at }),
+            by(Origin::Command { idp: idp.clone(), jti, command: "suspend".into() }),
+            by(Origin::Revalidation { idp, by: "refresh".into() }),
+            by(Origin::Blind { stream: "corp".into() }),
+            by(Origin::AppLogout { app: "wiki".into() }),
+        ]
+    }
+
+    #[test]
+    fn a_hold_is_newer_to_an_older_gateway() {
+        for fact in of_holds() {
+            assert_eq!(decode_up_to(MORE_SIGNALS, &encode(&fact)), Err(Unreadable::Newer(4)), "{fact:?}");
+        }
+    }
+
     #[test]
     fn what_is_written_is_read_back() {
-        for fact in [vec![sample(), back()], newer_signals()].concat() {
+        for fact in [vec![sample(), back()], newer_signals(), of_holds()].concat() {
             assert_eq!(decode(&encode(&fact)), Ok(fact));
         }
     }

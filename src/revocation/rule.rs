@@ -34,6 +34,12 @@ pub(super) fn matches(members: &[Member], targets: &[(TargetKind, TargetKey)]) -
         })
 }
 
+/// The member under whose key a rule is found. One without person or tenant has no fact that may be passed over: any
+/// member finds it.
+pub(super) fn anchor(members: &[Member]) -> Option<Member> {
+    members.iter().find(|member| is_anchor(member.kind)).or_else(|| members.first()).copied()
+}
+
 /// Facts that every identity knows or that must match: a rule is found by one of them.
 pub(super) const fn is_anchor(kind: TargetKind) -> bool {
     kind.names_a_person() || matches!(kind, TargetKind::Tenant)

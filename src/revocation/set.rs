@@ -9,8 +9,9 @@ use std::sync::{PoisonError, RwLock};
 
 use hashbrown::HashMap;
 
+use super::hold::{Holds, OnHold};
 use super::rule::{self, Member};
-use super::{Mode, Reach, Reestablished, Revocation};
+use super::{Lifted, Mode, Reach, Reestablished, Revocation, Whom};
 use crate::identity::{AppKey, TargetHasher, TargetKey, TargetKind};
 use crate::time::Timestamp;
 
@@ -37,18 +38,29 @@ pub struct Standing {
     pub terminated: Option<Timestamp>,
     /// It must be re-established: the newest cut-off that covers it. A newer assertion is enough.
     pub reestablish: Option<Timestamp>,
+    /// Whoever is behind it is on hold since then: nothing is enough.
+    pub held: Option<Timestamp>,
 }
 
 impl Standing {
     /// True if no revocation covers the credential.
     pub const fn is_clear(&self) -> bool {
-        self.terminated.is_none() && self.reestablish.is_none()
+        self.terminated.is_none() && self.reestablish.is_none() && self.held.is_none()
+    }
+
+    /// True if no newer assertion brings it back to life.
+    pub const fn is_dead(&self) -> bool {
+        self.terminated.is_some() || self.held.is_some()
     }
 
     /// What holds for a request that carries both credentials (law 5).
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { terminated: self.terminated.max(other.terminated), reestablish: self.reestablish.max(other.reestablish) }
+        Self {
+            terminated: self.terminated.max(other.terminated),
+            reestablish: self.reestablish.max(other.reestablish),
+            held: self.held.max(other.held),
+        }
     }
 }
 
@@ -63,7 +75,7 @@ impl CutOffs {
     fn raise(&mut self, mode: Mode, cut_off: Timestamp) {
         let secs = u32::try_from(cut_off.secs()).unwrap_or(u32::MAX);
         let slot = match mode {
-            Mode::Terminate => &mut self.terminate,
+            Mode::Terminate | Mode::Hold => &mut self.terminate,
             Mode::Reestablish => &mut self.reestablish,
         };
         *slot = (*slot).max(secs);
@@ -77,7 +89,11 @@ impl CutOffs {
             let cut_off = Timestamp::from_secs(u64::from(secs));
             (secs > 0 && proof <= cut_off).then_some(cut_off)
         };
-        Standing { terminated: cut(self.terminate, proven), reestablish: cut(self.reestablish, credential.asserted_at) }
+        Standing {
+            terminated: cut(self.terminate, proven),
+            reestablish: cut(self.reestablish, credential.asserted_at),
+            held: None,
+        }
     }
 
     fn older_than(self, moment: Timestamp) -> bool {
@@ -95,15 +111,15 @@ struct Conjunction {
 /// The keys under which `revocation` stands in the set, one row of members per key of the ring and per app that it is
 /// limited to. Nobody is covered by it who shares no key with any row.
 pub fn rules(revocation: &Revocation, hashers: &[&TargetHasher]) -> Vec<Vec<Member>> {
+    rows(&revocation.whom, &revocation.reach, hashers)
+}
+
+fn rows(whom: &Whom, reach: &Reach, hashers: &[&TargetHasher]) -> Vec<Vec<Member>> {
     let mut rules = Vec::new();
     for hasher in hashers {
-        let members: Vec<_> = revocation
-            .whom
-            .targets()
-            .iter()
-            .map(|target| Member { kind: target.kind, key: hasher.key(target) })
-            .collect();
-        match &revocation.reach {
+        let members: Vec<_> =
+            whom.targets().iter().map(|target| Member { kind: target.kind, key: hasher.key(target) }).collect();
+        match reach {
             Reach::All => rules.push(members),
             Reach::Apps(apps) => rules.extend(apps.iter().map(|app| {
                 let app = AppKey::of(app);
@@ -130,6 +146,9 @@ pub struct RevocationSet {
     returned: RwLock<HashMap<u128, u32, Passed>>,
     /// True once anything had to be re-established: until then nobody's sign-in is of interest.
     asks: AtomicBool,
+    holds: RwLock<Holds>,
+    /// True while anybody is on hold: nobody pays for the look otherwise.
+    holding: AtomicBool,
 }
 
 impl Default for RevocationSet {
@@ -141,6 +160,8 @@ impl Default for RevocationSet {
             per_app: AtomicBool::new(false),
             returned: RwLock::default(),
             asks: AtomicBool::new(false),
+            holds: RwLock::default(),
+            holding: AtomicBool::new(false),
         }
     }
 }
@@ -155,9 +176,40 @@ impl RevocationSet {
         if revocation.mode == Mode::Reestablish {
             self.asks.store(true, Ordering::Release);
         }
-        for members in rules(revocation, hashers) {
-            self.insert_members(&members, revocation);
+        let rows = rules(revocation, hashers);
+        for members in &rows {
+            self.insert_members(members, revocation);
         }
+        if revocation.mode == Mode::Hold {
+            self.with_holds(|holds| holds.hold(revocation, rows));
+        }
+    }
+
+    /// Lifts a hold, hashed under each key of the ring.
+    pub fn lift(&self, lifted: &Lifted, hashers: &[&TargetHasher]) {
+        self.with_holds(|holds| holds.lift(lifted, rows(&lifted.whom, &lifted.reach, hashers)));
+    }
+
+    /// Every hold in force, the newest first.
+    pub fn on_hold(&self) -> Vec<OnHold> {
+        self.holds.read().unwrap_or_else(PoisonError::into_inner).all()
+    }
+
+    /// How many subjects are on hold.
+    pub fn subjects_on_hold(&self) -> usize {
+        self.holds.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Since when exactly that subject is on hold, and when its hold was last lifted.
+    pub fn hold_of(&self, whom: &Whom, reach: &Reach) -> (Option<Timestamp>, Option<Timestamp>) {
+        let holds = self.holds.read().unwrap_or_else(PoisonError::into_inner);
+        (holds.since(whom, reach), holds.lifted_at(whom, reach))
+    }
+
+    fn with_holds(&self, change: impl FnOnce(&mut Holds)) {
+        let mut holds = self.holds.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut holds);
+        self.holding.store(!holds.is_empty(), Ordering::Release);
     }
 
     fn insert_members(&self, members: &[Member], revocation: &Revocation) {
@@ -168,8 +220,7 @@ impl RevocationSet {
                 shard.entry(one.key.0).or_default().raise(revocation.mode, revocation.cut_off);
             }
             [first, ..] => {
-                // A rule without person or tenant has no fact that may be passed over: any member finds it.
-                let anchor = members.iter().find(|m| rule::is_anchor(m.kind)).unwrap_or(first);
+                let anchor = rule::anchor(members).unwrap_or(*first);
                 let mut joint = self.joint.write().unwrap_or_else(PoisonError::into_inner);
                 let rules = joint.entry(anchor.key.0).or_default();
                 if let Some(known) = rules.iter_mut().find(|r| r.members == members) {
@@ -203,7 +254,21 @@ impl RevocationSet {
                 standing = standing.and(self.judge_joint(&scoped, credential));
             }
         }
+        if self.holding.load(Ordering::Acquire) {
+            standing.held = self.held(credential, per_app);
+        }
         standing
+    }
+
+    /// Since when whoever is behind `credential` is on hold.
+    fn held(&self, credential: &Credential<'_>, per_app: bool) -> Option<Timestamp> {
+        let holds = self.holds.read().unwrap_or_else(PoisonError::into_inner);
+        let everywhere = holds.of(credential.targets);
+        if !per_app {
+            return everywhere;
+        }
+        let scoped: Vec<_> = credential.targets.iter().map(|(kind, key)| (*kind, key.in_app(credential.app))).collect();
+        everywhere.max(holds.of(&scoped))
     }
 
     /// True once anything had to be re-established.
@@ -271,10 +336,10 @@ impl RevocationSet {
         dropped
     }
 
-    /// Subjects in force (a subject counts once per key of the ring).
+    /// Subjects in force (a subject counts once per key of the ring, and once more while it is on hold).
     pub fn len(&self) -> usize {
         let single: usize = self.single.iter().map(|s| s.read().unwrap_or_else(PoisonError::into_inner).len()).sum();
-        single + self.joint_len.load(Ordering::Acquire)
+        single + self.joint_len.load(Ordering::Acquire) + self.subjects_on_hold()
     }
 
     /// True if nothing is in force.

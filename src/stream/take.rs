@@ -8,7 +8,7 @@ use crate::jose::Reject;
 use crate::keys::Failure;
 use crate::metrics::Metrics;
 use crate::policy;
-use crate::revocation::Revocation;
+use crate::revocation::{Lifted, Revocation};
 use crate::stream::Stream;
 use crate::time::Clock;
 
@@ -74,7 +74,17 @@ impl Signals<'_> {
             self.metrics.subject_unmatched();
             tracing::warn!(stream = stream.settings().name, jti = event.jti, why = %unmatched, "a signal names nobody here");
         }
-        self.enter(judged.revocations).await
+        self.enter(judged.revocations).await?;
+        self.lift(judged.lifts).await
+    }
+
+    /// Lifts holds.
+    pub(crate) async fn lift(&self, lifts: Vec<Lifted>) -> Result<(), Unserved> {
+        if lifts.is_empty() {
+            return Ok(());
+        }
+        self.intake.lift(lifts).await?;
+        Ok(())
     }
 
     /// Lets revocations in.

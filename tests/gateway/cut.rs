@@ -6,7 +6,7 @@ const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrad
 const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: one\n\n";
 const FILE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";
 
-async fn house() -> House {
+pub(crate) async fn house() -> House {
     let house = House::new().await;
     house.backend.does(|seen| match seen.target.as_str() {
         "/ws" => Reply::Echo(SWITCHED.to_vec()),
@@ -34,7 +34,7 @@ fn handshake() -> Ask {
 /// pingora-proxy 0.9.1 ends a tunnel at its beginning if the app agrees before the request's empty body was seen to
 /// end (cloudflare/pingora#946), which happens here and there where app and gateway share a busy processor. Like a
 /// browser this tries again.
-async fn opens_websocket(house: &House, browser: &Browser) -> Wire {
+pub(crate) async fn opens_websocket(house: &House, browser: &Browser) -> Wire {
     for _ in 0..20 {
         let mut wire = begins(house, browser, handshake()).await;
         assert_eq!(wire.head().await.expect("an answer").status, 101);

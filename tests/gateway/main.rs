@@ -8,6 +8,7 @@ mod cut;
 mod front_channel;
 mod global;
 mod harness;
+mod holds;
 mod main_job;
 mod noise;
 mod paths;

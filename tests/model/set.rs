@@ -1,10 +1,10 @@
 //! The revocation set.
 
 use portcullis::identity::{AppKey, TargetHasher};
-use portcullis::revocation::{RevocationSet, Standing};
+use portcullis::revocation::{Mode, RevocationSet, Standing};
 use portcullis::time::Timestamp;
 
-use super::words::{APPS, Keys, Shown, Signal, read_through};
+use super::words::{APPS, Keys, Lift, Shown, Signal, held, read_through};
 use super::{Dice, seeds};
 
 fn judged(set: &RevocationSet, shown: &Shown, app: &str, keys: &mut Keys) -> Standing {
@@ -20,16 +20,30 @@ fn the_set_answers_like_a_list_of_all_revocations() {
         let mut dice = Dice(seed);
         let hashers = [TargetHasher::new(&[1; 32]), TargetHasher::new(&[2; 32])];
         let mut rings = hashers.clone().map(Keys::new);
-        let (mut questions, mut covered) = (0, 0);
+        let (mut questions, mut covered, mut on_hold, mut off) = (0, 0, 0, 0);
         for round in 0..ROUNDS {
             let set = RevocationSet::default();
             let mut signals: Vec<Signal> = Vec::new();
+            let mut lifts: Vec<Lift> = Vec::new();
             for step in 0..STEPS {
                 match dice.below(5) {
                     // In any order of their cut-offs.
                     0 => {
                         let cut_off = 1 + dice.below(NOW);
-                        signals.push(Signal::random(&mut dice, cut_off));
+                        let mut signal = Signal::random(&mut dice, cut_off);
+                        // A hold on every second would leave nobody to ask about.
+                        if dice.one_in(8) {
+                            signal.mode = Mode::Hold;
+                        }
+                        signals.push(signal);
+                    }
+                    // Before its hold, after it, or in its second.
+                    1 if dice.one_in(2) && !signals.is_empty() => {
+                        let of = dice.pick(&signals).clone();
+                        let at = if dice.one_in(3) { of.cut_off } else { 1 + dice.below(NOW) };
+                        lifts.push(Lift { of, at });
+                        set.lift(&lifts.last().expect("just pushed").lifted(), &hashers.each_ref());
+                        continue;
                     }
                     // Once more, as redelivery and replay do.
                     1 if !signals.is_empty() => {
@@ -39,7 +53,10 @@ fn the_set_answers_like_a_list_of_all_revocations() {
                     _ => {
                         let shown = Shown::random(&mut dice, NOW);
                         let app = *dice.pick(&APPS);
-                        let expected = read_through(&signals, &shown, app);
+                        let since = held(&signals, &lifts, &shown, app);
+                        let expected = Standing { held: since, ..read_through(&signals, &shown, app) };
+                        on_hold += usize::from(since.is_some());
+                        off += usize::from(since.is_none() && held(&signals, &[], &shown, app).is_some());
                         // Whichever key of the ring the session was sealed under.
                         let keys = &mut rings[usize::from(dice.one_in(2))];
                         let found = judged(&set, &shown, app, keys);
@@ -57,6 +74,7 @@ fn the_set_answers_like_a_list_of_all_revocations() {
             }
         }
         let share = covered * 100 / questions;
+        assert!(on_hold > 1_000 && off > 100, "seed {seed}: {on_hold} on hold, {off} off it again");
         assert!((10..=90).contains(&share), "seed {seed}: {share} % covered is too one-sided to tell anything");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use portcullis::exchanges::Held;
 use portcullis::identity::{Issuer, Target, TargetHasher, TargetKey, TargetKind};
-use portcullis::revocation::{Mode, Origin, Reach, Revocation, Standing, Whom};
+use portcullis::revocation::{Lifted, Mode, Origin, Reach, Revocation, Standing, Whom};
 use portcullis::time::Timestamp;
 
 use super::Dice;
@@ -154,16 +154,46 @@ impl Signal {
     pub(crate) fn standing(&self, shown: &Shown, app: &str) -> Standing {
         let in_reach = self.apps.as_ref().is_none_or(|apps| apps.contains(&app));
         let proof = match self.mode {
-            Mode::Terminate => shown.auth_time.unwrap_or(0).min(shown.asserted_at),
+            Mode::Terminate | Mode::Hold => shown.auth_time.unwrap_or(0).min(shown.asserted_at),
             Mode::Reestablish => shown.asserted_at,
         };
         let covered = in_reach && self.names(shown) && proof <= self.cut_off;
         let cut_off = covered.then(|| Timestamp::from_secs(self.cut_off));
         match self.mode {
-            Mode::Terminate => Standing { terminated: cut_off, reestablish: None },
-            Mode::Reestablish => Standing { terminated: None, reestablish: cut_off },
+            Mode::Terminate | Mode::Hold => Standing { terminated: cut_off, reestablish: None, held: None },
+            Mode::Reestablish => Standing { terminated: None, reestablish: cut_off, held: None },
         }
     }
+}
+
+/// A lifting: of a hold that names the same, in the same apps.
+#[derive(Clone, Debug)]
+pub(crate) struct Lift {
+    pub(crate) of: Signal,
+    pub(crate) at: u64,
+}
+
+impl Lift {
+    pub(crate) fn lifted(&self) -> Lifted {
+        let Revocation { whom, reach, origin, .. } = self.of.revocation();
+        let at = Timestamp::from_secs(self.at);
+        Lifted { whom, reach, at, origin, reason: None, received_at: at }
+    }
+}
+
+/// Since when somebody is on hold: named by a hold that no lifting of the same is newer than.
+pub(crate) fn held(signals: &[Signal], lifts: &[Lift], shown: &Shown, app: &str) -> Option<Timestamp> {
+    let same = |one: &Signal, other: &Signal| {
+        let (one, other) = (one.revocation(), other.revocation());
+        one.whom == other.whom && one.reach == other.reach
+    };
+    let in_force = |hold: &&Signal| {
+        hold.mode == Mode::Hold
+            && hold.apps.as_ref().is_none_or(|apps| apps.contains(&app))
+            && hold.names(shown)
+            && !lifts.iter().any(|lift| same(&lift.of, hold) && lift.at > hold.cut_off)
+    };
+    signals.iter().filter(in_force).map(|hold| Timestamp::from_secs(hold.cut_off)).max()
 }
 
 /// The model's whole answer: the newest cut-off of each kind that covers.

@@ -181,8 +181,8 @@ fn what_is_over_is_forgotten_in_all_its_parts() {
     let stage = Stage::new();
     let ann = session(&stage.ring, WHO[0], at(0));
     let again = session(&stage.ring, WHO[1], at(100));
-    let over = Standing { terminated: Some(at(50)), reestablish: None };
-    let hold = Standing { terminated: None, reestablish: Some(at(50)) };
+    let over = Standing { terminated: Some(at(50)), reestablish: None, held: None };
+    let hold = Standing { terminated: None, reestablish: Some(at(50)), held: None };
     for attributes in ["; Path=/w/x; Domain=wiki.example; HttpOnly", "; HttpOnly; Secure; Path=/; Partitioned"] {
         let field = large("SID", 7000, attributes);
         let mut jar = Jar::default();
