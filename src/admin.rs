@@ -8,6 +8,7 @@
 //! | `GET /v1/status` | yes | [`Status`] |
 //! | `POST /v1/revocations` | yes | [`RevokeAnswer`]; 200 means in force and durable, 503 in force but not durable |
 //! | `GET /v1/holds` | yes | who is on hold: a list of [`Hold`] |
+//! | `GET /v1/outcomes`, `/v1/outcomes/{id}` | yes | what revocations did: [`OutcomeList`], [`Outcome`] |
 //! | `POST /v1/lifts` | yes | [`LiftAnswer`]; 200 means lifted and durable |
 //!
 //! Web pages must not reach it through a browser on the same machine: a request whose `Host` is not loopback is refused
@@ -15,6 +16,7 @@
 
 mod api;
 mod holds;
+mod outcomes;
 
 use std::sync::Arc;
 
@@ -35,7 +37,9 @@ pub use self::api::{
     Unclear,
 };
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
+pub use self::outcomes::OutcomesAsked;
 use crate::identity::is_loopback;
+use crate::outcome::{Outcome, OutcomeList};
 use crate::secret::Secret;
 
 /// What the door opens on.
@@ -47,6 +51,10 @@ pub trait Gateway: Send + Sync {
     async fn lift(&self, request: LiftRequest) -> Result<LiftAnswer, LiftError>;
     /// Who is on hold, the newest first.
     async fn holds(&self) -> Vec<Hold>;
+    /// What revocations did, the newest first.
+    async fn outcomes(&self, asked: OutcomesAsked) -> OutcomeList;
+    /// What the revocation did whose id that is, or whose id alone begins so.
+    async fn outcome(&self, id: &str) -> Option<Outcome>;
     /// How everything is.
     async fn status(&self) -> Status;
     /// Whether requests are taken.
@@ -74,6 +82,8 @@ pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>) -> Router {
         .route("/v1/revocations", post(revoke))
         .route("/v1/holds", get(holds::holds))
         .route("/v1/lifts", post(holds::lift))
+        .route("/v1/outcomes", get(outcomes::outcomes))
+        .route("/v1/outcomes/{id}", get(outcomes::outcome))
         .layer(middleware::from_fn_with_state(door.clone(), with_token));
     Router::new()
         .route("/ping", get(async || text(StatusCode::OK, "pong\n".to_owned())))
@@ -224,6 +234,7 @@ pub(crate) mod tests {
                 apps: request.apps.clone(),
                 mode: request.mode,
                 cut_off: Timestamp::from_secs(1000),
+                outcome: None,
             };
             let dry_run = request.dry_run;
             self.asked.lock().expect("lock").push(request);
@@ -236,6 +247,14 @@ pub(crate) mod tests {
                 return Err(Unclear::Nobody.into());
             }
             if self.durable { Ok(LiftAnswer { lifted: 1, durable: true }) } else { Err(LiftError::NotDurable) }
+        }
+
+        async fn outcomes(&self, _: OutcomesAsked) -> OutcomeList {
+            OutcomeList::default()
+        }
+
+        async fn outcome(&self, _: &str) -> Option<Outcome> {
+            None
         }
 
         async fn holds(&self) -> Vec<Hold> {

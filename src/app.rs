@@ -23,7 +23,7 @@ use pingora::services::listening::Service;
 use tokio::sync::watch;
 
 use self::operator::{Listeners, Operator};
-use self::services::{AdminService, Deadlines, Housekeeping, Polling};
+use self::services::{AdminService, Deadlines, Housekeeping, Polling, Remembering};
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, ServerSettings};
 use crate::endpoint::{self, Endpoints, Parts};
@@ -35,6 +35,7 @@ use crate::intake::{self, Intake};
 use crate::keys::{KeyCache, Source};
 use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
+use crate::outcome::{self, Outcomes};
 use crate::policy;
 use crate::proxy::{self, Balancer, Cuttable, Lines, Patience, Pool, Proxy};
 use crate::stream::{Delivery, Discovery, Stream};
@@ -168,6 +169,8 @@ impl Gateway {
         }
         server.add_service(proxy_service(&server.configuration, &endpoints, pools, settings)?);
         let intake = Arc::clone(&endpoints.parts().intake);
+        let outcomes = endpoints.parts().outcomes.clone();
+        server.add_service(background_service("outcomes", Remembering(outcomes)));
         server.add_service(background_service("deadlines", Deadlines(Arc::clone(&endpoints))));
         for (name, stream) in &endpoints.parts().streams {
             if matches!(stream.delivery(), Delivery::Poll { .. }) {
@@ -199,7 +202,8 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
     // made in that session (law 10).
     let oldest_login = config.idps.values().map(|idp| idp.max_age).max().unwrap_or_default();
     let tokens = config.apps.iter().filter_map(|app| app.minting.as_ref()).map(|minting| minting.max_age);
-    let from_login = tokens.chain([config.session.max_age]).max().unwrap_or_default();
+    let longest_token = tokens.max();
+    let from_login = longest_token.unwrap_or_default().max(config.session.max_age);
     let settings = enforcer::Settings {
         longest_life: from_login.saturating_add(oldest_login),
         margin: MARGIN,
@@ -210,9 +214,18 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
     if replay.is_new() {
         tracing::warn!("the ledger is new: whatever was revoked before this start is not known here");
     }
+    let ceilings = outcome::Ceilings {
+        session: config.session.max_age,
+        app_token: longest_token,
+        anything: settings.longest_life.saturating_add(settings.margin),
+    };
+    let shown = (config.shows_targets, ceilings);
+    let (remembered, webhook) = outcomes(config.outcomes, shown, &client);
+    let others = (audit.clone(), Arc::clone(&metrics), clock.clone());
+    let outcomes = Outcomes::open(remembered, webhook, Arc::clone(&ring), (ledger.clone(), &replay), others)?;
     let intake = Intake::new(
         intake::Settings::default(),
-        enforcer.clone(),
+        (enforcer.clone(), outcomes.clone()),
         ledger,
         audit.clone(),
         Arc::clone(&metrics),
@@ -233,7 +246,28 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
     }
     let (apps, session, intake) = (config.apps, config.session, Arc::new(intake));
     let names = crate::lineage::Names::default();
-    Ok(Parts { apps, ring, session, idps, streams, enforcer, intake, audit, metrics, names, clock })
+    Ok(Parts { apps, ring, session, idps, streams, enforcer, outcomes, intake, audit, metrics, names, clock })
+}
+
+/// What is remembered of revocations, and who is told.
+fn outcomes(
+    settings: crate::config::OutcomeSettings,
+    (clear, ceilings): (bool, outcome::Ceilings),
+    client: &Client,
+) -> (outcome::Settings, Option<outcome::Webhook>) {
+    let gateway = settings.gateway.unwrap_or_else(|| {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        if name.trim().is_empty() { "portcullis".to_owned() } else { name.trim().to_owned() }
+    });
+    let webhook = settings.webhook.map(|webhook| outcome::Webhook {
+        url: webhook.url,
+        token: webhook.token,
+        parties: webhook.parties,
+        signer: webhook.signer,
+        queue: webhook.queue,
+        client: client.clone(),
+    });
+    (outcome::Settings { most: settings.most, gateway, clear, ceilings, settle: settings.settle }, webhook)
 }
 
 fn conf(settings: &ServerSettings) -> ServerConf {

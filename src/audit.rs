@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use serde::{Serialize, Serializer};
 
 use crate::metrics::Metrics;
-use crate::revocation::Mode;
+use crate::revocation::{Mode, RevocationId};
 use crate::time::{Clock, Timestamp};
 
 /// Where the lines go.
@@ -150,6 +150,8 @@ pub enum Event {
     },
     /// A revocation was put in force.
     Revoked {
+        /// Its id.
+        outcome: RevocationId,
         /// Whom it names, with pseudonyms for addresses and sessions.
         #[serde(serialize_with = "bounded")]
         target: String,
@@ -177,6 +179,42 @@ pub enum Event {
         /// The reason in the sender's words.
         #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
         why: Option<String>,
+    },
+    /// A credential that a revocation covers was used, the first since. Further ones are the same compromise: the outcome
+    /// counts them.
+    RevokedCredentialUsed {
+        /// The revocation's id.
+        outcome: RevocationId,
+        /// The stream that it came on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stream: Option<String>,
+        /// The IdP that it came from.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        idp: Option<String>,
+        /// The signal's `jti`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        jti: Option<String>,
+    },
+    /// Somebody whom a revocation met signed in again, the first since.
+    SignedInAgain {
+        /// The revocation's id.
+        outcome: RevocationId,
+        /// The stream that it came on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stream: Option<String>,
+        /// The IdP that it came from.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        idp: Option<String>,
+        /// The signal's `jti`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        jti: Option<String>,
+    },
+    /// The webhook's receiver refused a message until it was given up.
+    OutcomeNotTold {
+        /// The revocation's id.
+        outcome: RevocationId,
+        /// What the receiver answered.
+        status: u16,
     },
     /// A signal was refused.
     SignalRejected {

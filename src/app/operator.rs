@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 
 use crate::admin::{
-    AppStatus, Gateway, Hold, IdpStatus, LedgerStatus, LiftAnswer, LiftError, LiftRequest, Made, Ready, RevokeAnswer,
-    RevokeError, RevokeRequest, Status, StreamStatus,
+    AppStatus, Gateway, Hold, IdpStatus, LedgerStatus, LiftAnswer, LiftError, LiftRequest, Made, OutcomesAsked, Ready,
+    RevokeAnswer, RevokeError, RevokeRequest, Status, StreamStatus,
 };
 use crate::endpoint::Endpoints;
 use crate::identity::Issuer;
+use crate::outcome::{Outcome, OutcomeList, Wanted};
 use crate::proxy::Balancer;
-use crate::revocation::Revocation;
+use crate::revocation::{Revocation, RevocationId};
 use crate::stream::Delivery;
 use crate::time::Timestamp;
 
@@ -75,6 +76,14 @@ fn answer(revocations: &[Revocation], cut: usize, dry_run: bool, durable: bool) 
     RevokeAnswer { revocations: revocations.iter().map(Made::from).collect(), cut, dry_run, durable }
 }
 
+/// The same, with the ids under which people can look at what each did.
+fn named(mut answer: RevokeAnswer, ids: &[RevocationId]) -> RevokeAnswer {
+    for (made, id) in answer.revocations.iter_mut().zip(ids) {
+        made.outcome = Some(*id);
+    }
+    answer
+}
+
 #[async_trait]
 impl Gateway for Operator {
     async fn revoke(&self, request: RevokeRequest) -> Result<RevokeAnswer, RevokeError> {
@@ -85,8 +94,11 @@ impl Gateway for Operator {
             return Ok(answer(&revocations, cut, true, false));
         }
         match parts.intake.accept(revocations.clone()).await {
-            Ok(receipt) => Ok(answer(&revocations, receipt.cut.total(), false, true)),
-            Err(not) => Err(RevokeError::NotDurable(answer(&revocations, not.cut.total(), false, false))),
+            Ok(receipt) => Ok(named(answer(&revocations, receipt.cut.total(), false, true), &receipt.ids)),
+            Err(not) => {
+                let answer = answer(&revocations, not.cut.total(), false, false);
+                Err(RevokeError::NotDurable(named(answer, &not.ids)))
+            }
         }
     }
 
@@ -99,6 +111,15 @@ impl Gateway for Operator {
 
     async fn holds(&self) -> Vec<Hold> {
         self.endpoints.parts().enforcer.on_hold().iter().map(Hold::from).collect()
+    }
+
+    async fn outcomes(&self, asked: OutcomesAsked) -> OutcomeList {
+        let wanted = Wanted { since: asked.since, everyday: asked.all, most: asked.limit };
+        self.endpoints.parts().outcomes.list(wanted)
+    }
+
+    async fn outcome(&self, id: &str) -> Option<Outcome> {
+        self.endpoints.parts().outcomes.beginning_with(id)
     }
 
     async fn status(&self) -> Status {

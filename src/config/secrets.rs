@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
 use super::reader::{At, Place, Reader, Why};
+use crate::jose::Signer;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 
@@ -136,6 +137,21 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// The private key in the file under `key`, which others know as `kid`.
+    pub(super) fn signing_key(&self, key: &'static str, kid: &str) -> Option<Signer> {
+        let At { value: path, place } = self.parse(key, |name| Ok(self.context().path(name)))?;
+        let pem = self.file(&path, &place, Holds::Secret)?;
+        let signer = Signer::from_pem(kid, &pem);
+        if signer.is_none() {
+            let why = format!(
+                "`{}` holds no private key in PEM (PKCS #8: RSA of 2048 bits or more, P-256 or Ed25519)",
+                path.display()
+            );
+            self.context().fault(&place, why);
+        }
+        signer
     }
 
     /// The ring of the keys in the files under `key`, newest first.

@@ -23,12 +23,14 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 pub(crate) use self::original::asks_for_verdict;
 use self::original::{Doubt, Family, Original, below_auth, host_of, narrowed, original, query_of};
+use super::admission::held;
 use super::sign_in::way_back;
 use super::tokens::Unavailable;
 use super::{Ask, Endpoints, answer};
 use crate::apps::{Access, Allow, App, CanonicalPath};
 use crate::decision::{self, Client, Decision, Login};
 use crate::evidence::Evidence;
+use crate::exchanges::Held;
 use crate::lineage::Lineage;
 use crate::page::Page;
 use crate::revocation::Standing;
@@ -121,10 +123,14 @@ impl Endpoints {
     async fn shown(&self, ask: &Ask<'_>, app: &App, by: Access) -> Result<(Evidence, Standing), Unavailable> {
         let mut evidence = self.evidence(ask.headers, app);
         self.bear(ask, app, by, &mut evidence).await?;
-        let session = evidence.session().map(Lineage::of);
-        let bearers = evidence.bearers.iter().map(|bearer| self.renewed_by(bearer, evidence.session()));
-        let judge = |lineage: Lineage| self.0.enforcer.judge(&lineage.credential(app.key));
-        let standing = session.into_iter().chain(bearers).map(judge).fold(Standing::default(), Standing::and);
+        let session = evidence.session().map(|session| Held::from(Lineage::of(session)));
+        let renewed = |bearer| held(bearer, self.renewed_by(bearer, evidence.session()));
+        let credentials: Vec<_> = session.into_iter().chain(evidence.bearers.iter().map(renewed)).collect();
+        let judge = |held: &Held| self.0.enforcer.judge(&held.in_app(app.key));
+        let standing = credentials.iter().map(judge).fold(Standing::default(), Standing::and);
+        if !standing.is_clear() && by != Access::Public {
+            self.count_refused_elsewhere(&credentials, app);
+        }
         Ok((evidence, standing))
     }
 

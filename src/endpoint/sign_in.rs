@@ -230,6 +230,9 @@ impl Endpoints {
             Verdict::Proven => too_long_ago(flow.proof, identity.auth_time, now.minus(idp.max_age() + SKEW)),
             verdict => verdict,
         };
+        if !standing.is_clear() {
+            self.count_refused_sign_in(&session, app);
+        }
         match verdict {
             Verdict::Proven => {}
             Verdict::AskAgain(proof) => {
@@ -255,6 +258,7 @@ impl Endpoints {
             // Tokens that work without a session learn of it this way.
             self.0.intake.reestablished(Reestablished { who, at: identity.asserted_at }).await;
         }
+        self.count_sign_in(&session, app);
         self.0.metrics.login(idp.name(), "signed_in");
         tracing::info!(idp = idp.name(), app = app.name, "somebody signed in");
         self.0.audit.record(Event::SignedIn {

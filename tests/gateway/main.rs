@@ -11,6 +11,7 @@ mod harness;
 mod holds;
 mod main_job;
 mod noise;
+mod outcomes;
 mod paths;
 mod poll;
 mod signals;
