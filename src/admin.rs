@@ -7,6 +7,8 @@
 //! | `GET /metrics` | no | Prometheus text; it holds counts and configured names, never people |
 //! | `GET /v1/status` | yes | [`Status`] |
 //! | `POST /v1/revocations` | yes | [`RevokeAnswer`]; 200 means in force and durable, 503 in force but not durable |
+//! | `GET /v1/approvals` | yes | what is not in force and awaits approval: a list of [`Waiting`] |
+//! | `POST /v1/approvals` | yes | [`ApprovalAnswer`] |
 //! | `GET /v1/holds` | yes | who is on hold: a list of [`Hold`] |
 //! | `GET /v1/outcomes`, `/v1/outcomes/{id}` | yes | what revocations did: [`OutcomeList`], [`Outcome`] |
 //! | `POST /v1/lifts` | yes | [`LiftAnswer`]; 200 means lifted and durable |
@@ -15,6 +17,7 @@
 //! (DNS rebinding), whatever it asks for.
 
 mod api;
+mod approvals;
 mod holds;
 mod outcomes;
 
@@ -36,6 +39,7 @@ pub use self::api::{
     AppStatus, IdpStatus, LedgerStatus, Made, Named, Problem, Ready, RevokeAnswer, RevokeRequest, Status, StreamStatus,
     Unclear,
 };
+pub use self::approvals::{ApprovalAnswer, ApprovalError, ApprovalRequest, Waiting};
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
 pub use self::outcomes::OutcomesAsked;
 use crate::identity::is_loopback;
@@ -49,6 +53,10 @@ pub trait Gateway: Send + Sync {
     async fn revoke(&self, request: RevokeRequest) -> Result<RevokeAnswer, RevokeError>;
     /// Lifts what `request` means and writes that down.
     async fn lift(&self, request: LiftRequest) -> Result<LiftAnswer, LiftError>;
+    /// What awaits approval, the oldest first.
+    async fn approvals(&self) -> Vec<Waiting>;
+    /// Puts in force, or drops, what awaits approval.
+    async fn decide(&self, request: ApprovalRequest) -> Result<ApprovalAnswer, ApprovalError>;
     /// Who is on hold, the newest first.
     async fn holds(&self) -> Vec<Hold>;
     /// What revocations did, the newest first.
@@ -80,6 +88,7 @@ pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>) -> Router {
     let operators = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/revocations", post(revoke))
+        .route("/v1/approvals", get(approvals::approvals).post(approvals::decide))
         .route("/v1/holds", get(holds::holds))
         .route("/v1/lifts", post(holds::lift))
         .route("/v1/outcomes", get(outcomes::outcomes))
@@ -255,6 +264,15 @@ pub(crate) mod tests {
 
         async fn outcome(&self, _: &str) -> Option<Outcome> {
             None
+        }
+
+        async fn approvals(&self) -> Vec<Waiting> {
+            Vec::new()
+        }
+
+        async fn decide(&self, request: ApprovalRequest) -> Result<ApprovalAnswer, ApprovalError> {
+            let decided = request.meant(&[]).ok_or(ApprovalError::Which)?.len();
+            Ok(ApprovalAnswer { decided, approved: request.approve, cut: 0 })
         }
 
         async fn holds(&self) -> Vec<Hold> {

@@ -335,6 +335,7 @@ fn stream(
             .map(|idp| endpoint::spoken_for(idp))
             .collect(),
         widest: settings.widest,
+        bounds: settings.bounds,
         session_revoked: settings.session_revoked,
         critical_members: vec![],
     };

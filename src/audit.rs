@@ -120,6 +120,37 @@ pub enum Event {
         #[serde(serialize_with = "without_query")]
         request: String,
     },
+    /// A revocation is not in force and awaits approval.
+    AwaitingApproval {
+        /// Its name.
+        revocation: String,
+        /// Whom it names, with pseudonyms for addresses and sessions.
+        #[serde(serialize_with = "bounded")]
+        target: String,
+        /// What it would do.
+        mode: Mode,
+        /// The word of its origin.
+        source: &'static str,
+        /// The stream that it came on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stream: Option<String>,
+        /// The IdP that it came from.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        idp: Option<String>,
+        /// The signal's `jti`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        jti: Option<String>,
+    },
+    /// Somebody decided on what awaited approval, or time did.
+    Decided {
+        /// The revocation's name.
+        revocation: String,
+        /// It is in force now, or dropped.
+        approved: bool,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
     /// A hold was lifted.
     Lifted {
         /// Whom it names, with pseudonyms for addresses and sessions.
@@ -185,29 +216,11 @@ pub enum Event {
     RevokedCredentialUsed {
         /// The revocation's id.
         outcome: RevocationId,
-        /// The stream that it came on.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        stream: Option<String>,
-        /// The IdP that it came from.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        idp: Option<String>,
-        /// The signal's `jti`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        jti: Option<String>,
     },
     /// Somebody whom a revocation met signed in again, the first since.
     SignedInAgain {
         /// The revocation's id.
         outcome: RevocationId,
-        /// The stream that it came on.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        stream: Option<String>,
-        /// The IdP that it came from.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        idp: Option<String>,
-        /// The signal's `jti`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        jti: Option<String>,
     },
     /// The webhook's receiver refused a message until it was given up.
     OutcomeNotTold {

@@ -1,5 +1,6 @@
 //! What people type.
 
+mod approvals;
 mod check;
 mod explain;
 mod holds;
@@ -40,6 +41,12 @@ enum Command {
     Revoke(Revoke),
     /// Let somebody sign in again who is on hold; name them as the hold does
     Lift(Lift),
+    /// Show what is not in force because its sender may not do so much by itself
+    Approvals(Status),
+    /// Put in force what awaits approval
+    Approve(approvals::Which),
+    /// Drop what awaits approval
+    Decline(approvals::Which),
     /// Show who is on hold
     Holds(Status),
     /// Show what revocations did: whom they met, what they cut and refused, what is left
@@ -267,6 +274,9 @@ fn execute(command: Command) -> Outcome {
         Command::Check(file) => with_config(&file.config, |config| Outcome::done(check::summary(&config))),
         Command::Revoke(revoke) => operator::revoke(revoke),
         Command::Lift(lift) => holds::lift(lift),
+        Command::Approvals(approvals) => approvals::approvals(&approvals),
+        Command::Approve(which) => approvals::decide(which, true),
+        Command::Decline(which) => approvals::decide(which, false),
         Command::Holds(holds) => holds::holds(&holds),
         Command::Outcomes(typed) => outcomes::outcomes(&typed),
         Command::Status(status) => operator::status(&status),

@@ -35,7 +35,7 @@ use crate::apps::Apps;
 pub use crate::http::Settings as OutboundSettings;
 use crate::identity::Issuer;
 pub use crate::idp::Settings as IdpSettings;
-use crate::policy::Widest;
+use crate::policy::{Bounds, Widest};
 pub use crate::proxy::{Cidr, InvalidCidr};
 use crate::revocation::Mode;
 use crate::seal::KeyRing;
@@ -217,6 +217,8 @@ pub struct StreamSettings {
     pub speaks_for: Vec<String>,
     /// The widest that one of its events may reach.
     pub widest: Widest,
+    /// Further bounds of whom and what it reaches.
+    pub bounds: Bounds,
     /// What its `session-revoked` does.
     pub session_revoked: Mode,
 }
@@ -283,8 +285,10 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
     let outbound = file.section("outbound", server::outbound);
     let idps = idps::idps(file, session.max_age);
     let idp_names: Vec<&str> = idps.iter().map(|(name, _)| name.as_str()).collect();
-    let streams = streams::streams(file, &idp_names);
     let apps = apps::apps(file, &idps);
+    // Of an app with a fault the name is not known: no stream is blamed for that.
+    let app_names: Option<Vec<&str>> = apps.iter().map(|app| Some(app.as_ref()?.name.as_str())).collect();
+    let streams = streams::streams(file, &idp_names, app_names.as_deref());
     let kept_claims = apps::claims_by_idp(apps.iter().flatten());
 
     let listeners = server.listeners.iter().chain(admin.iter().flat_map(|admin| admin.listen.as_ref()));

@@ -4,12 +4,16 @@
 //! would pay that back: each exchange would have to enter itself under every target of the person and leave again, on
 //! the hot path.
 
+mod ended;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
+pub use self::ended::Ended;
+use self::ended::cancel;
 use crate::evidence::{Imprint, Sort};
 use crate::identity::{AppKey, TargetKey, TargetKind};
 use crate::lineage::Lineage;
@@ -301,7 +305,7 @@ impl Exchanges {
     /// `keys` are those of the revocation just inserted ([`crate::revocation::rules`]); everybody else was judged by
     /// the same set already, when they entered.
     pub fn cut_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Counts {
-        self.end_covered(keys, set).counts
+        self.end_covered(keys, set).counts()
     }
 
     /// The same, and says which they were.
@@ -312,7 +316,7 @@ impl Exchanges {
     /// Ends every exchange whose credentials reached their end by `now`, and counts those it ended.
     pub fn cut_over(&self, now: Timestamp) -> Counts {
         let over = self.0.entries.iter().filter(|slot| slot.ends_at.is_some_and(|end| end <= now));
-        cancel(over.map(|slot| Arc::clone(&slot.entry)).collect()).counts
+        cancel(over.map(|slot| Arc::clone(&slot.entry)).collect()).counts()
     }
 
     /// What [`Exchanges::cut_covered`] would count, with nothing ended.
@@ -344,38 +348,6 @@ impl Exchanges {
     /// True if nothing is in flight.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-/// Ends `entries`, which were collected before: whatever a waker does, it does it while no shard is locked.
-fn cancel(mut entries: Vec<Arc<Entry>>) -> Ended {
-    let mut counts = Counts::default();
-    entries.retain(|entry| {
-        let first = entry.cut.cancel();
-        if first {
-            counts.add(entry.kind());
-        }
-        first
-    });
-    Ended { counts, entries }
-}
-
-/// Exchanges that were ended.
-#[derive(Clone, Debug, Default)]
-pub struct Ended {
-    counts: Counts,
-    entries: Vec<Arc<Entry>>,
-}
-
-impl Ended {
-    /// How many of each kind.
-    pub const fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    /// What had entered.
-    pub fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
-        self.entries.iter().map(|entry| &entry.exchange)
     }
 }
 

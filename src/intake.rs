@@ -3,10 +3,14 @@
 //! Law 2: enforce, then persist, then acknowledge. A [`Receipt`] means that what it speaks of is in force here *and* on
 //! disk. If the disk fails, everything stays in force here, and the sender is told to send it again.
 
-use std::sync::Arc;
+mod approvals;
+
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use self::approvals::Approvals;
+pub use self::approvals::{Approved, MAX_AWAITING, NotAwaiting};
 use crate::audit::{Audit, Event};
 use crate::enforcer::{Applied, Enforcer};
 use crate::exchanges::Counts;
@@ -87,6 +91,7 @@ pub struct Intake {
     audit: Audit,
     metrics: Arc<Metrics>,
     clock: Clock,
+    approvals: Mutex<Approvals>,
     crowded: AtomicBool,
     /// The last append failed.
     failing: AtomicBool,
@@ -110,6 +115,7 @@ impl Intake {
             audit,
             metrics,
             clock,
+            approvals: Mutex::new(Approvals::default()),
             crowded: AtomicBool::new(false),
             failing: AtomicBool::new(false),
         }
@@ -132,7 +138,7 @@ impl Intake {
         self.measure();
         let applied = facts.len();
         let mut begun = self.outcomes.to_write(&ids);
-        let appended = self.append(&facts, std::mem::take(&mut begun.notes)).await;
+        let appended = self.append_with(&facts, std::mem::take(&mut begun.notes)).await;
         let recorded = if appended.is_ok() { Recorded::Durable } else { Recorded::NotDurable };
         for fact in &facts {
             if let Fact::Revoked(revocation) = fact {
@@ -176,7 +182,7 @@ impl Intake {
             facts.push(Fact::Lifted(lifted));
         }
         self.measure();
-        self.append(&facts, vec![]).await.map(|()| done).map_err(|why| {
+        self.append(&facts).await.map(|()| done).map_err(|why| {
             tracing::error!(error = %why, "holds are lifted but that is not on disk");
             self.audit.record(Event::LedgerFailed { revocations: facts.len(), why: why.to_string() });
             NotDurable { applied: facts.len(), cut: Counts::default(), ids: vec![], why }
@@ -188,12 +194,16 @@ impl Intake {
     pub async fn reestablished(&self, mut back: Reestablished) {
         back.at = back.at.min(self.clock.now());
         self.enforcer.reestablished(&back);
-        if let Err(why) = self.append(&[Fact::Reestablished(back)], vec![]).await {
+        if let Err(why) = self.append(&[Fact::Reestablished(back)]).await {
             tracing::warn!(error = %why, "a sign-in after a re-establishment is not on disk");
         }
     }
 
-    async fn append(&self, facts: &[Fact], notes: Vec<Note>) -> Result<(), AppendError> {
+    async fn append(&self, facts: &[Fact]) -> Result<(), AppendError> {
+        self.append_with(facts, vec![]).await
+    }
+
+    async fn append_with(&self, facts: &[Fact], notes: Vec<Note>) -> Result<(), AppendError> {
         let watch = Stopwatch::start();
         let appended = self.ledger.append_with(facts, notes).await;
         self.failing.store(appended.is_err(), Ordering::Relaxed);
@@ -218,6 +228,8 @@ impl Intake {
                     lifted.at = lifted.at.min(now.plus(SECOND));
                     self.enforcer.lift(&lifted);
                 }
+                Fact::Awaiting(awaiting) => self.approvals().replay_awaiting(awaiting),
+                Fact::Decided(decided) => self.approvals().replay_decided(&decided),
                 Fact::Revoked(mut revocation) => {
                     // Written by a clock that was ahead: everything asserted until now is still covered.
                     self.date(&mut revocation, now);
@@ -240,6 +252,7 @@ impl Intake {
     pub async fn sweep(&self) -> Result<Swept, AppendError> {
         let now = self.clock.now();
         let subjects = self.enforcer.sweep(now);
+        self.expire_awaiting(self.enforcer.horizon(now));
         self.measure();
         self.outcomes.sweep(self.enforcer.horizon(now));
         let records = self.ledger.forget_before(self.enforcer.horizon(now)).await?;
@@ -284,9 +297,14 @@ impl Intake {
         }
     }
 
+    fn approvals(&self) -> std::sync::MutexGuard<'_, Approvals> {
+        self.approvals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn measure(&self) {
         let (size, limit) = (self.enforcer.size(), self.settings.max_subjects);
         self.metrics.set_size(size, limit);
+        self.metrics.awaiting_approval(self.approvals().waiting());
         self.metrics.on_hold(self.enforcer.subjects_on_hold());
         let crowded = size > limit;
         if crowded && !self.crowded.swap(crowded, Ordering::Relaxed) {
@@ -313,6 +331,19 @@ impl Intake {
             app: apps(&revocation.reach),
             cut: cut.total(),
             why: revocation.reason.clone(),
+        }
+    }
+
+    fn awaiting_event(&self, id: RevocationId, revocation: &Revocation) -> Event {
+        let (stream, idp, jti) = revocation.origin.parts();
+        Event::AwaitingApproval {
+            revocation: id.to_string(),
+            target: self.named(&revocation.whom),
+            mode: revocation.mode,
+            source: revocation.origin.word(),
+            stream: stream.map(str::to_owned),
+            idp: idp.map(str::to_owned),
+            jti: jti.map(str::to_owned),
         }
     }
 
@@ -526,6 +557,56 @@ mod tests {
         let again = Revocation { mode: Mode::Hold, ..revocation(TargetKind::User, "ann") };
         house.intake.accept(vec![again]).await.expect("durable");
         assert!(house.is_clear("ann", after(2)), "and not after a sweep and a restart either");
+    }
+
+    #[tokio::test]
+    async fn what_awaits_approval_is_not_in_force_and_not_lost_until_somebody_decides() {
+        let mut house = House::new();
+        let (ann, bob) = (revocation(TargetKind::User, "ann"), revocation(TargetKind::User, "bob"));
+        house.intake.await_approval(vec![ann.clone(), bob.clone()]).await.expect("written down");
+        house.intake.await_approval(vec![ann.clone()]).await.expect("delivered again");
+        let ids = |house: &House| house.intake.awaiting().iter().map(|(id, _)| *id).collect::<Vec<_>>();
+        for _ in 0..2 {
+            assert!(house.is_clear("ann", NOW) && house.is_clear("bob", NOW));
+            assert_eq!(house.intake.awaiting().len(), 2);
+            assert!(house.metrics.render().contains("portcullis_revocations_awaiting_approval 2"));
+            house = house.restarted();
+        }
+        let (of_ann, of_bob) = (house.enforcer.id_of(&ann), house.enforcer.id_of(&bob));
+        let done = house.intake.decide(&[of_ann, of_ann], true, Some("they left")).await.expect("durable");
+        assert_eq!((done.decided, done.receipt.applied), (1, 1));
+        let done = house.intake.decide(&[of_bob], false, None).await.expect("durable");
+        assert_eq!((done.decided, done.receipt.applied), (1, 0));
+        for _ in 0..2 {
+            assert!(!house.is_clear("ann", NOW) && house.is_clear("bob", NOW) && house.is_clear("ann", after(1)));
+            house.intake.await_approval(vec![ann.clone(), bob.clone()]).await.expect("known");
+            assert_eq!(ids(&house), [], "what was decided does not ask again");
+            house = house.restarted();
+        }
+        let said = house.audited();
+        for words in ["awaiting_approval", "\"approved\":true,\"why\":\"they left\"", "\"approved\":false"] {
+            assert!(said.contains(words), "`{words}` is not in\n{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_decides_on_what_can_end_nothing_any_more_and_a_hold_never_becomes_that() {
+        let house = House::new();
+        let hold = Revocation { mode: Mode::Hold, ..revocation(TargetKind::User, "ann") };
+        house
+            .intake
+            .await_approval(vec![revocation(TargetKind::User, "bob"), hold.clone()])
+            .await
+            .expect("written down");
+        house.clock.advance(Duration::from_secs(500_000));
+        house.intake.sweep().await.expect("swept");
+        assert_eq!(house.intake.awaiting().len(), 1);
+        let house = house.restarted();
+        let id = house.enforcer.id_of(&hold);
+        assert_eq!(house.intake.decide(&[id], true, None).await.expect("durable").decided, 1);
+        house.intake.sweep().await.expect("swept");
+        let house = house.restarted();
+        assert!(house.intake.awaiting().is_empty() && !house.is_clear("ann", house.clock.now()));
     }
 
     #[tokio::test]

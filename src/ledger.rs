@@ -290,6 +290,7 @@ mod tests {
         let user = |fact| match fact {
             Fact::Revoked(revocation) => revocation.whom.targets()[0].value.clone(),
             Fact::Reestablished(back) => back.who.value,
+            other @ (Fact::Awaiting(_) | Fact::Decided(_)) => format!("{other:?}"),
             Fact::Lifted(lifted) => lifted.whom.targets()[0].value.clone(),
         };
         replay.map(|fact| user(fact.expect("readable"))).collect()

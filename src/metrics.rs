@@ -43,6 +43,7 @@ pub struct Metrics {
     durations: HistogramVec,
     revocations: IntCounterVec,
     lifted: IntCounterVec,
+    awaiting: IntGauge,
     on_hold: IntGauge,
     set_size: IntGauge,
     set_limit: IntGauge,
@@ -92,6 +93,7 @@ impl Metrics {
             )?,
             revocations: counters(to, "revocations_total", "Revocations put in force", &["source", "mode", "result"])?,
             lifted: counters(to, "holds_lifted_total", "Holds that were told to be lifted", &["source"])?,
+            awaiting: gauge(to, "revocations_awaiting_approval", "Revocations that are not in force until approved")?,
             on_hold: gauge(to, "subjects_on_hold", "Subjects that nobody gets in by until they are lifted")?,
             set_size: gauge(to, "revocation_set_size", "Subjects in force")?,
             set_limit: gauge(to, "revocation_set_limit", "Subjects above which the gateway says that it is crowded")?,
@@ -165,6 +167,11 @@ impl Metrics {
     /// A hold was told to be lifted.
     pub fn lifted(&self, origin: &Origin) {
         self.lifted.with_label_values(&[origin.word()]).inc();
+    }
+
+    /// So many revocations await approval.
+    pub fn awaiting_approval(&self, revocations: usize) {
+        self.awaiting.set(i64::try_from(revocations).unwrap_or(i64::MAX));
     }
 
     /// So many subjects are on hold.

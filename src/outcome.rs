@@ -8,7 +8,9 @@
 mod book;
 mod distinct;
 mod keeper;
+mod look;
 mod message;
+mod opening;
 mod outbox;
 mod record;
 mod view;
@@ -32,8 +34,8 @@ pub use self::webhook::Webhook;
 use crate::audit::{Audit, Event};
 use crate::evidence::{Imprint, Sort};
 use crate::exchanges::Ended;
-use crate::identity::{Target, TargetKind};
-use crate::ledger::{Ledger, Note, OpenError, Replay, Shelf};
+use crate::identity::Target;
+use crate::ledger::{Ledger, Note, Shelf};
 use crate::metrics::Metrics;
 use crate::revocation::{Credential, Fact, Lifted, Revocation, RevocationId};
 use crate::seal::KeyRing;
@@ -123,60 +125,6 @@ struct State {
 }
 
 impl Outcomes {
-    /// The outcomes that `replay` knows of. What cannot be read of them is left out: no revocation depends on it.
-    pub fn open(
-        settings: Settings,
-        webhook: Option<Webhook>,
-        ring: Arc<KeyRing>,
-        (ledger, replay): (Ledger, &Replay),
-        (audit, metrics, clock): (Audit, Arc<Metrics>, Clock),
-    ) -> Result<Self, OpenError> {
-        let most = webhook.as_ref().map_or(0, |webhook| webhook.queue);
-        let mut state = State {
-            book: Book::new(settings.most),
-            outbox: Outbox::new(most),
-            unsettled: BTreeSet::new(),
-            news: vec![],
-            gone: vec![],
-            replayed: VecDeque::new(),
-        };
-        let mut unread = 0;
-        for (_, text) in replay.notes(Shelf::Outcomes)? {
-            let Ok(record) = serde_json::from_str::<Record>(&text) else {
-                unread += 1;
-                continue;
-            };
-            if !record.settled {
-                state.unsettled.insert((record.in_force_at.plus(settings.settle), record.id));
-            }
-            let id = record.id;
-            state.gone.extend(state.book.open(record, &ring.hashers()));
-            state.book.is_written(id);
-        }
-        for (key, text) in replay.notes(Shelf::Outbox)? {
-            match (u64::from_str_radix(&key, 16), serde_json::from_str(&text)) {
-                (Ok(number), Ok(message)) => state.outbox.put(number, message),
-                _ => unread += 1,
-            }
-        }
-        if unread > 0 {
-            tracing::warn!(unread, "some of what revocations did cannot be read and is left out");
-        }
-        let shared = Shared {
-            settings,
-            webhook,
-            ring,
-            ledger,
-            audit,
-            metrics,
-            clock,
-            state: Mutex::new(state),
-            changed: Notify::new(),
-            to_send: Notify::new(),
-        };
-        Ok(Self(Arc::new(shared)))
-    }
-
     /// A revocation is in force, and ended these exchanges.
     pub fn begin(&self, revocation: &Revocation, ended: &Ended) -> RevocationId {
         let now = self.0.clock.now();
@@ -188,33 +136,6 @@ impl Outcomes {
         });
         state.book.cut(id, &ended.counts(), seen);
         id
-    }
-
-    /// The ledger says that. The newest are looked at once all of it was read: of the others there is no room to remember
-    /// anything.
-    pub fn replays(&self, fact: &Fact) {
-        let mut state = self.state();
-        if state.replayed.len() >= self.0.settings.most {
-            state.replayed.pop_front();
-        }
-        state.replayed.push_back(fact.clone());
-    }
-
-    /// The ledger was read. Of revocations of which it is not known what they did, at least that they were is.
-    pub fn replay_ends(&self) {
-        let mut state = self.state();
-        for fact in std::mem::take(&mut state.replayed) {
-            match fact {
-                Fact::Revoked(revocation) if state.book.get(self.known(&state.book, &revocation)).is_none() => {
-                    self.opened(&mut state, &revocation, |id| Record::from_ledger(id, revocation.clone()));
-                }
-                Fact::Lifted(lifted) => state.book.lift(&lifted),
-                Fact::Revoked(_) | Fact::Reestablished(_) => {}
-            }
-        }
-        self.0.metrics.outcomes(state.book.len(), state.outbox.len());
-        drop(state);
-        self.0.to_send.notify_one();
     }
 
     /// The records of revocations that are about to be written down, and what others are told of them then.
@@ -288,54 +209,6 @@ impl Outcomes {
         state.gone.extend(over);
     }
 
-    /// What became of the revocation of that id.
-    pub fn of(&self, id: RevocationId) -> Option<Outcome> {
-        self.state().book.get(id).map(|record| self.shown(record))
-    }
-
-    /// The same, by the beginning of its id, as people type it; eight digits at least, and no other begins so.
-    pub fn beginning_with(&self, text: &str) -> Option<Outcome> {
-        if text.len() < 8 {
-            return None;
-        }
-        self.state().book.beginning_with(&text.to_ascii_lowercase()).map(|record| self.shown(record))
-    }
-
-    /// The newest first.
-    pub fn list(&self, wanted: Wanted) -> OutcomeList {
-        let state = self.state();
-        let mut records = state.book.newest();
-        records.retain(|record| record.revocation.received_at >= wanted.since);
-        records.retain(|record| wanted.everyday || !record.is_everyday());
-        let more = records.len() > wanted.most;
-        OutcomeList { outcomes: records.into_iter().take(wanted.most).map(|record| self.shown(record)).collect(), more }
-    }
-
-    /// The name of `revocation`, the same as when it came first.
-    pub fn id_of(&self, revocation: &Revocation) -> RevocationId {
-        self.known(&self.state().book, revocation)
-    }
-
-    /// A target as logs, messages and operators see it: addresses and the IdP's session ids under a pseudonym unless the
-    /// config says otherwise, our own session ids by their beginning.
-    pub fn name_of(&self, target: &Target) -> String {
-        match target.kind {
-            TargetKind::Email | TargetKind::Phone | TargetKind::Session if !self.0.settings.clear => {
-                let key = format!("{:?}", self.0.ring.hasher().key(target));
-                format!("{} #{}", target.kind.word(), key.chars().take(8).collect::<String>())
-            }
-            TargetKind::Gateway => {
-                format!("{} {}", target.kind.word(), target.value.chars().take(8).collect::<String>())
-            }
-            _ => target.to_string(),
-        }
-    }
-
-    /// The public keys that messages are verified with, if any are sent.
-    pub fn jwks(&self) -> Option<serde_json::Value> {
-        self.0.webhook.as_ref().map(|webhook| webhook.signer.jwks())
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -377,13 +250,10 @@ impl Outcomes {
         if told.is_empty() {
             return;
         }
-        let mut state = self.state();
-        let lines: Vec<_> = told.iter().filter_map(|(id, news)| state.book.get(*id)?.line(*news)).collect();
-        state.news.extend(told);
-        drop(state);
-        for event in lines {
+        for event in told.iter().copied().filter_map(line) {
             self.0.audit.record(event);
         }
+        self.state().news.extend(told);
         self.0.changed.notify_one();
     }
 
@@ -402,17 +272,12 @@ impl Outcomes {
     }
 }
 
-impl Record {
-    /// The line about such news in the audit log; what began it has one already.
-    fn line(&self, news: News) -> Option<Event> {
-        let (stream, idp, jti) = self.revocation.origin.parts();
-        let texts = || (self.id, stream.map(str::to_owned), idp.map(str::to_owned), jti.map(str::to_owned));
-        let (outcome, stream, idp, jti) = texts();
-        match news {
-            News::FirstRefusal => Some(Event::RevokedCredentialUsed { outcome, stream, idp, jti }),
-            News::SignedInAgain => Some(Event::SignedInAgain { outcome, stream, idp, jti }),
-            News::InForce | News::Settled => None,
-        }
+/// The line about such news in the audit log; what began it has one already.
+const fn line((outcome, news): Told) -> Option<Event> {
+    match news {
+        News::FirstRefusal => Some(Event::RevokedCredentialUsed { outcome }),
+        News::SignedInAgain => Some(Event::SignedInAgain { outcome }),
+        News::InForce | News::Settled => None,
     }
 }
 

@@ -3,12 +3,16 @@
 //! A transmitter is believed about its own people and no others. Outside its authority a signal is refused; what it
 //! says within its authority but cannot be matched to anybody is reported as unmatched, not called success (law 8).
 
+mod authority;
 mod front_channel;
 mod global;
 mod naming;
+mod rate;
 
+pub use self::authority::Bounds;
 pub use self::front_channel::front_channel;
 pub use self::global::{NotRevoked, global};
+pub use self::rate::{Rate, Rated};
 
 use crate::event::logout::{LogoutToken, Whose};
 use crate::event::reject::{Answer, Code};
@@ -33,6 +37,8 @@ pub struct Settings {
     pub speaks_for: Vec<SpokenFor>,
     /// The widest target it may use.
     pub widest: Widest,
+    /// Further bounds of whom and what it reaches.
+    pub bounds: Bounds,
     /// What its `session-revoked` events do.
     pub session_revoked: Mode,
     /// The members of complex subjects that must be understood (the transmitter's `critical_subject_members`): an
@@ -179,6 +185,12 @@ pub enum Refused {
     /// It reaches wider than the stream may.
     #[error("the stream may not use a subject this wide")]
     TooWide(Widest),
+    /// It names an address of a domain that the stream does not speak for.
+    #[error("the stream does not speak for addresses of this domain")]
+    Domain,
+    /// It names another tenant's people.
+    #[error("the stream does not speak for this tenant")]
+    Tenant,
     /// It comes to more revocations than one event may: a subject of that many aliases is an attack.
     #[error("the subject has too many aliases")]
     TooMany,
@@ -213,14 +225,12 @@ impl Judged {
         now: Timestamp,
     ) -> Result<(), Refused> {
         let named = naming::name(&event.subject, settings)?;
-        if let Some(width) = named.whoms.iter().map(Widest::of).max().filter(|width| *width > settings.widest) {
-            return Err(Refused::TooWide(width));
-        }
+        let whoms = settings.may_revoke(named.whoms)?;
         self.unmatched.extend(named.unmatched);
         self.ignored.extend(named.ignored);
-        self.revocations.extend(named.whoms.into_iter().map(|whom| Revocation {
+        self.revocations.extend(whoms.into_iter().map(|whom| Revocation {
             whom,
-            reach: Reach::All,
+            reach: settings.bounds.reach(),
             mode: settings.session_revoked,
             cut_off: event.effective_at(revoked.at, now),
             origin: Origin::Stream {

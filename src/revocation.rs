@@ -12,7 +12,7 @@ mod set;
 use serde::{Deserialize, Serialize};
 
 pub use self::cover::Cover;
-pub use self::fact::{Fact, Lifted, Reestablished};
+pub use self::fact::{Awaiting, Decided, Fact, Lifted, Reestablished};
 pub use self::hold::OnHold;
 pub use self::id::{InvalidId, RevocationId};
 pub use self::record::{Unreadable, decode, encode};

@@ -20,7 +20,8 @@ use crate::http::{Cached, Client, Fetched};
 use crate::identity::Issuer;
 use crate::jose::Verified;
 use crate::keys::{Failure, KeyCache, Locate};
-use crate::policy;
+use crate::policy::{self, Rate, Rated};
+use crate::revocation::Revocation;
 use crate::secret::Secret;
 use crate::time::{Clock, Timestamp};
 
@@ -72,6 +73,8 @@ pub struct Stream {
     delivery: Delivery,
     keys: KeyCache,
     client: Client,
+    /// Whom it revoked within the last minute, where that has a bound.
+    rate: Option<Mutex<Rate>>,
     /// Guards only itself; taken for a copy or an update, never held.
     state: Mutex<State>,
 }
@@ -79,7 +82,8 @@ pub struct Stream {
 impl Stream {
     /// A stream that was not heard yet.
     pub fn new(settings: policy::Settings, delivery: Delivery, keys: KeyCache, client: Client) -> Self {
-        Self { settings, delivery, keys, client, state: Mutex::default() }
+        let rate = settings.bounds.users_per_minute.map(|number| Mutex::new(Rate::new(number)));
+        Self { settings, delivery, keys, client, rate, state: Mutex::default() }
     }
 
     /// How its events arrive.
@@ -98,6 +102,14 @@ impl Stream {
         let Delivery::Push { token: ours } = &self.delivery else { return false };
         let bearer = authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         ours.matches(authorization) || bearer.is_some_and(|(_, token)| ours.matches(token.trim()))
+    }
+
+    /// Tells what the stream may put in force by itself from what has to be approved.
+    fn rated(&self, revocations: Vec<Revocation>, now: Timestamp) -> Rated {
+        match &self.rate {
+            Some(rate) => rate.lock().unwrap_or_else(PoisonError::into_inner).rate(revocations, now),
+            None => Rated { within: revocations, beyond: Vec::new() },
+        }
     }
 
     /// Verifies a SET of this stream.

@@ -143,6 +143,7 @@ fn judge_set(file: &Value, compact: &str, keys: &Keys, now: Timestamp) -> Outcom
             client_id: corp["client_id"].as_str().expect("text").into(),
         }],
         widest: Widest::parse(file["widest"].as_str().expect("text")).expect("width"),
+        bounds: policy::Bounds::default(),
         session_revoked: Mode::Terminate,
         critical_members: texts(&file["critical_members"]),
     };

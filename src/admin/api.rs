@@ -218,6 +218,12 @@ pub struct Status {
     pub ready: Ready,
     /// Subjects that some revocation in force names.
     pub revocations: usize,
+    /// Subjects that nobody gets in by until they are lifted.
+    #[serde(default)]
+    pub on_hold: usize,
+    /// Revocations that are not in force until somebody approves them.
+    #[serde(default)]
+    pub awaiting_approval: usize,
     /// Requests and streams in flight.
     pub exchanges: usize,
     /// Whether revocations are written down.

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 
 use crate::admin::{
-    AppStatus, Gateway, Hold, IdpStatus, LedgerStatus, LiftAnswer, LiftError, LiftRequest, Made, OutcomesAsked, Ready,
-    RevokeAnswer, RevokeError, RevokeRequest, Status, StreamStatus,
+    AppStatus, ApprovalAnswer, ApprovalError, ApprovalRequest, Gateway, Hold, IdpStatus, LedgerStatus, LiftAnswer,
+    LiftError, LiftRequest, Made, OutcomesAsked, Ready, RevokeAnswer, RevokeError, RevokeRequest, Status, StreamStatus,
+    Waiting,
 };
 use crate::endpoint::Endpoints;
 use crate::identity::Issuer;
@@ -109,6 +110,18 @@ impl Gateway for Operator {
         Ok(LiftAnswer { lifted: lifting.lifted, durable: true })
     }
 
+    async fn approvals(&self) -> Vec<Waiting> {
+        self.endpoints.parts().intake.awaiting().iter().map(Waiting::from).collect()
+    }
+
+    async fn decide(&self, request: ApprovalRequest) -> Result<ApprovalAnswer, ApprovalError> {
+        let intake = &self.endpoints.parts().intake;
+        let ids = request.meant(&intake.awaiting()).ok_or(ApprovalError::Which)?;
+        let done = intake.decide(&ids, request.approve, request.reason.as_deref()).await;
+        let done = done.map_err(|_| ApprovalError::NotDurable)?;
+        Ok(ApprovalAnswer { decided: done.decided, approved: request.approve, cut: done.receipt.cut.total() })
+    }
+
     async fn holds(&self) -> Vec<Hold> {
         self.endpoints.parts().enforcer.on_hold().iter().map(Hold::from).collect()
     }
@@ -168,6 +181,8 @@ impl Gateway for Operator {
             started_at: self.started_at,
             ready: self.ready().await,
             revocations: parts.enforcer.size(),
+            on_hold: parts.enforcer.subjects_on_hold(),
+            awaiting_approval: parts.intake.awaiting().len(),
             exchanges: parts.enforcer.in_flight(),
             ledger: LedgerStatus { durable: parts.intake.is_durable(), records: None },
             idps,

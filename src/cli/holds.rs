@@ -2,7 +2,7 @@
 
 use super::operator::{Door, Reply, not_understood, refused};
 use super::table::{columns, count, or, table};
-use super::{Lift, Outcome, Status};
+use super::{Exit, Lift, Outcome, Status};
 use crate::admin::{Hold, LiftAnswer, LiftRequest};
 
 /// Asks the running gateway to lift a hold, and says what that did.
@@ -31,6 +31,10 @@ pub(super) fn lifted(reply: &Reply, json: bool) -> Outcome {
             ["durable".to_owned(), "yes".to_owned()],
         ])),
         (200, None) => not_understood(),
+        (503, _) => Outcome::not(
+            Exit::TryAgain,
+            "lifted, but not written down: a restart would hold again; run the command again",
+        ),
         _ => refused(reply),
     }
 }

@@ -201,6 +201,8 @@ pub(super) fn shown(status: &crate::admin::Status) -> String {
         ["version".to_owned(), format!("{}, since {}", status.version, status.started_at)],
         ["ready".to_owned(), ready],
         ["revocations".to_owned(), format!("{} in force", status.revocations)],
+        ["on hold".to_owned(), count(status.on_hold, "subject")],
+        ["approvals".to_owned(), awaiting(status.awaiting_approval)],
         ["in flight".to_owned(), count(status.exchanges, "exchange")],
         ["ledger".to_owned(), format!("{ledger}{records}")],
     ]);
@@ -224,6 +226,10 @@ pub(super) fn shown(status: &crate::admin::Status) -> String {
         }
     }
     out
+}
+
+fn awaiting(number: usize) -> String {
+    if number == 0 { "nothing awaits".to_owned() } else { format!("{} NOT in force", count(number, "revocation")) }
 }
 
 /// Bytes of an answer that are read: a status of hundreds of apps has a tenth of it.

@@ -128,6 +128,12 @@ fn the_exit_code_says_what_became_of_it() {
         ("the status", at(good), &token, &["status"], Exit::Done),
         ("the status in JSON", at(good), &token, &["status", "--json"], Exit::Done),
         ("not durable", at(forgetful), &token, &["revoke", "--user", "ann"], Exit::TryAgain),
+        ("who is on hold", at(good), &token, &["holds"], Exit::Done),
+        ("a lifting", at(good), &token, &["lift", "--user", "ann"], Exit::Done),
+        ("a lifting that is not durable", at(forgetful), &token, &["lift", "--user", "ann"], Exit::TryAgain),
+        ("what awaits approval", at(good), &token, &["approvals"], Exit::Done),
+        ("an approval of all", at(good), &token, &["approve", "--all"], Exit::Done),
+        ("an approval of nothing that waits", at(good), &token, &["approve", "0a"], Exit::Usage),
         ("another token", at(good), &wrong, &["revoke", "--user", "ann"], Exit::Config),
         ("another token for the status", at(good), &wrong, &["status"], Exit::Config),
         ("a token that others may read", at(good), &open, &["revoke", "--user", "ann"], Exit::Config),
@@ -337,4 +343,47 @@ fn a_new_key_is_for_its_owner_only_and_never_written_over_another() {
     assert_eq!(fs::read_to_string(&path).expect("key"), key);
     let printed = typed(&["keygen"]).expect("a command");
     assert!(crate::seal::KeyRing::parse([printed.says.as_str()]).expect("a key").is_some());
+}
+
+#[test]
+fn who_is_on_hold_and_what_awaits_approval_stands_in_a_table() {
+    let hold = crate::admin::Hold {
+        issuer: "https://i".into(),
+        whom: "user ann".into(),
+        apps: vec![],
+        since: Timestamp::from_secs(1_795_463_999),
+        source: "operator".into(),
+        reason: Some("left".into()),
+    };
+    let said = holds::shown(&[hold]);
+    assert!(said.contains("\nuser ann  https://i  every app  2026-11-23T19:59:59Z  operator  left\n"), "{said}");
+    assert_eq!(holds::shown(&[]), "nobody is on hold\n");
+    let id = |n: u128| crate::revocation::RevocationId(n << 96);
+    let waiting = crate::admin::Waiting {
+        id: id(0x0a1b_2c3d),
+        revocation: crate::admin::Made {
+            issuer: "https://i".into(),
+            whom: "user ann".into(),
+            apps: vec!["wiki".into()],
+            mode: Mode::Terminate,
+            cut_off: Timestamp::from_secs(1),
+            outcome: None,
+        },
+        source: "stream".into(),
+        stream: Some("corp".into()),
+        idp: None,
+        jti: Some("j".into()),
+        reason: None,
+        received_at: Timestamp::from_secs(1_795_463_999),
+    };
+    let said = approvals::shown(&[waiting]);
+    for part in ["1 revocation NOT in force", "\n0a1b2c3d0000  user ann  wiki  terminate  stream corp  2026-11-23T"] {
+        assert!(said.contains(part), "`{part}` is not in\n{said}");
+    }
+    let known = [id(0x0a1b_2c3d), id(0x0a1c_2c3d)];
+    assert_eq!(approvals::named("0a1b", &known).ok(), Some(known[0]));
+    for (typed, word) in [("0a1", "several"), ("ff", "nothing"), ("", "nothing")] {
+        let refused = approvals::named(typed, &known).expect_err("not one");
+        assert!(refused.exit == Exit::Usage && refused.complains.contains(word), "`{typed}`: {refused:?}");
+    }
 }

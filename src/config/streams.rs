@@ -2,20 +2,28 @@
 
 use super::faults::did_you_mean;
 use super::reader::{At, Reader, Why};
-use super::values::{issuer, one_of, secure_url, text};
+use super::values::{email_domain, issuer, one_of, secure_url, text};
 use super::{Delivery, StreamSettings};
-use crate::policy::Widest;
+use crate::policy::{Bounds, Widest};
 use crate::revocation::Mode;
 
+/// People that a stream may revoke in a minute where the config says nothing: more than leave a company on its worst day,
+/// and not everybody.
+const USERS_PER_MINUTE: usize = 1_000;
+
 /// Every stream, by name; `None` for one that has a fault.
-pub(super) fn streams(file: &Reader<'_>, idps: &[&str]) -> Vec<Option<(String, StreamSettings)>> {
-    file.named("streams", |name, table| stream(name, table, idps))
+pub(super) fn streams(
+    file: &Reader<'_>,
+    idps: &[&str],
+    apps: Option<&[&str]>,
+) -> Vec<Option<(String, StreamSettings)>> {
+    file.named("streams", |name, table| stream(name, table, idps, apps))
         .into_iter()
         .map(|At { value: (name, stream), .. }| Some((name, stream?)))
         .collect()
 }
 
-fn stream(name: &str, table: &Reader<'_>, idps: &[&str]) -> Option<StreamSettings> {
+fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) -> Option<StreamSettings> {
     let issuer = table.require("issuer", issuer);
     let audience: Vec<_> = table.one_or_many("audience", text).into_iter().map(|at| at.value).collect();
     if !table.has("audience") {
@@ -44,8 +52,31 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str]) -> Option<StreamSetting
         jwks_uri,
         speaks_for,
         widest,
+        bounds: bounds(table, apps),
         session_revoked,
     })
+}
+
+fn bounds(table: &Reader<'_>, apps: Option<&[&str]>) -> Bounds {
+    let texts = |key, parse: fn(&str) -> Result<String, Why>| {
+        if table.is_empty_list(key) {
+            table.fault(key, "the list is empty: the stream could revoke nobody; remove it for no bound");
+        }
+        table.list(key, parse).into_iter().map(|at| at.value).collect()
+    };
+    let known_app = |name: &str| match apps {
+        Some(apps) => known(name, "apps", apps),
+        None => Ok(name.to_owned()),
+    };
+    if table.is_empty_list("apps") {
+        table.fault("apps", "the list is empty: the stream would count nowhere; remove it for every app");
+    }
+    Bounds {
+        email_domains: texts("email_domains", email_domain),
+        tenants: texts("tenants", text),
+        apps: table.list("apps", known_app).into_iter().map(|at| at.value).collect(),
+        users_per_minute: Some(table.number("users_per_minute", 1..=1_000_000).unwrap_or(USERS_PER_MINUTE)),
+    }
 }
 
 fn delivery(table: &Reader<'_>) -> Option<Delivery> {
@@ -71,11 +102,15 @@ fn delivery(table: &Reader<'_>) -> Option<Delivery> {
 
 /// The name of an IdP that the file has.
 pub(super) fn known_idp(name: &str, idps: &[&str]) -> Result<String, Why> {
-    if idps.contains(&name) {
+    known(name, "idps", idps)
+}
+
+fn known(name: &str, section: &str, names: &[&str]) -> Result<String, Why> {
+    if names.contains(&name) {
         return Ok(name.to_owned());
     }
-    Err(Why(match did_you_mean(name, idps.iter().copied()) {
-        Some(meant) => format!("there is no [idps.{name}]; did you mean \"{meant}\"?"),
-        None => format!("there is no [idps.{name}]"),
+    Err(Why(match did_you_mean(name, names.iter().copied()) {
+        Some(meant) => format!("there is no [{section}.{name}]; did you mean \"{meant}\"?"),
+        None => format!("there is no [{section}.{name}]"),
     }))
 }

@@ -126,6 +126,8 @@ fn a_good_file_becomes_values() {
     assert_eq!(corp.kept_claims, ["department", "level"]);
     assert_eq!(corp.max_age, Duration::from_secs(8 * 3600));
     assert_eq!((corp.claims.device.as_str(), corp.claims.email.as_str()), ("device_id", "email"));
+    let bounds = config.streams.get("corp").map(|s| s.bounds.clone()).expect("corp");
+    assert_eq!((bounds.users_per_minute, bounds.apps.len()), (Some(1_000), 0));
     assert_eq!(config.streams.get("corp").map(|s| s.widest), Some(Widest::Group));
     let wiki = config.apps.named("wiki").expect("wiki");
     assert_eq!((wiki.upstreams.len(), wiki.access), (2, Access::Login));
@@ -423,6 +425,11 @@ const MISTAKES: &[Mistake] = &[
     mistake(PUSH, POLL_IN_CLEAR, "poll_url", "streams.corp.poll_url", "must be https"),
     mistake(PUSH, POLL_WITH_BLANK, "poll_token", "streams.corp.poll_token", "cannot stand in a header"),
     mistake("\"group\"", "\"galaxy\"", "galaxy", "streams.corp.widest", "none of the choices"),
+    mistake("widest", "apps = [\"wikki\"]\nwidest", "wikki", "streams.corp.apps[0]", "did you mean \"wiki\"?"),
+    mistake("widest", "apps = []\nwidest", "apps = []", "streams.corp.apps", "would count nowhere"),
+    mistake("widest", "tenants = []\nwidest", "tenants", "streams.corp.tenants", "could revoke nobody"),
+    mistake("widest", "email_domains = [\"@\"]\nwidest", "\"@\"", "streams.corp.email_domains[0]", "domain"),
+    mistake("widest", "users_per_minute = 0\nwidest", "users_per_minute", "streams.corp.users_per_minute", "between 1"),
     mistake(
         "audience = \"https://wiki.example.com\"",
         "audience = []",

@@ -22,6 +22,7 @@ fn settings(idps: &[SpokenFor], widest: Widest) -> Settings {
         algs: vec![Alg::Es256],
         speaks_for: idps.to_vec(),
         widest,
+        bounds: Bounds::default(),
         session_revoked: Mode::Terminate,
         critical_members: Vec::new(),
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Mode, Origin, Reach, Revocation, Whom};
+use super::{Mode, Origin, Reach, Revocation, RevocationId, Whom};
 use crate::identity::Target;
 use crate::time::Timestamp;
 
@@ -34,6 +34,30 @@ pub struct Lifted {
     pub received_at: Timestamp,
 }
 
+/// A revocation beyond what its sender may do by itself: not in force until somebody approves it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaiting {
+    /// Its name.
+    pub id: RevocationId,
+    /// What it is.
+    pub revocation: Revocation,
+}
+
+/// Somebody decided on what awaited approval. What was approved is a revocation of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// On which revocation.
+    pub id: RevocationId,
+    /// Its mode.
+    pub mode: Mode,
+    /// It is in force, or dropped.
+    pub approved: bool,
+    /// When.
+    pub at: Timestamp,
+    /// Why, for the audit trail.
+    pub reason: Option<String>,
+}
+
 /// One fact, as it is written down and replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
@@ -43,6 +67,10 @@ pub enum Fact {
     Reestablished(Reestablished),
     /// A hold is over.
     Lifted(Lifted),
+    /// Something awaits approval.
+    Awaiting(Awaiting),
+    /// Somebody decided on it.
+    Decided(Decided),
 }
 
 impl Fact {
@@ -52,6 +80,8 @@ impl Fact {
             Self::Revoked(revocation) => revocation.cut_off,
             Self::Reestablished(fact) => fact.at,
             Self::Lifted(lifted) => lifted.at,
+            Self::Awaiting(awaiting) => awaiting.revocation.cut_off,
+            Self::Decided(decided) => decided.at,
         }
     }
 
@@ -61,6 +91,8 @@ impl Fact {
             Self::Revoked(revocation) => revocation.received_at,
             Self::Reestablished(back) => back.at,
             Self::Lifted(lifted) => lifted.received_at,
+            Self::Awaiting(awaiting) => awaiting.revocation.received_at,
+            Self::Decided(decided) => decided.at,
         }
     }
 
@@ -70,7 +102,10 @@ impl Fact {
         match self {
             Self::Revoked(Revocation { mode: Mode::Hold, whom, reach, .. }) => Some(subject("hold", whom, reach)),
             Self::Lifted(Lifted { whom, reach, .. }) => Some(subject("lifted", whom, reach)),
-            Self::Revoked(_) | Self::Reestablished(_) => None,
+            // The decision is the newer of the two.
+            Self::Awaiting(Awaiting { id, revocation: Revocation { mode: Mode::Hold, .. } })
+            | Self::Decided(Decided { id, mode: Mode::Hold, .. }) => Some(format!("awaiting {id}")),
+            Self::Revoked(_) | Self::Reestablished(_) | Self::Awaiting(_) | Self::Decided(_) => None,
         }
     }
 }

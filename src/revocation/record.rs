@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Lifted, Mode, Origin, Reestablished, Revocation};
+use super::{Awaiting, Decided, Fact, Lifted, Mode, Origin, Reestablished, Revocation};
 
 /// The newest version that this gateway reads. A record is written in the oldest version that has what is in it.
 const VERSION: u32 = 4;
@@ -13,7 +13,7 @@ const REVOCATIONS: u32 = 1;
 const RETURNS: u32 = 2;
 /// Also revocations by signals that the versions before did not know.
 const MORE_SIGNALS: u32 = 3;
-/// Also holds, their lifting, and the signals that came with them.
+/// Also holds, their lifting, what awaits approval, and the signals that came with them.
 const HOLDS: u32 = 4;
 
 /// Why a record could not be read.
@@ -36,6 +36,10 @@ struct Written<'a> {
     reestablished: Option<&'a Reestablished>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lifted: Option<&'a Lifted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaiting: Option<&'a Awaiting>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decided: Option<&'a Decided>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +52,25 @@ struct Read {
     revocation: Option<Revocation>,
     reestablished: Option<Reestablished>,
     lifted: Option<Lifted>,
+    awaiting: Option<Awaiting>,
+    decided: Option<Decided>,
+}
+
+impl Read {
+    /// The one fact that it is.
+    fn one(self) -> Option<Fact> {
+        let Self { revocation, reestablished, lifted, awaiting, decided } = self;
+        let mut all = [
+            revocation.map(Fact::Revoked),
+            reestablished.map(Fact::Reestablished),
+            lifted.map(Fact::Lifted),
+            awaiting.map(Fact::Awaiting),
+            decided.map(Fact::Decided),
+        ]
+        .into_iter()
+        .flatten();
+        all.next().filter(|_| all.next().is_none())
+    }
 }
 
 /// The bytes of `fact`.
@@ -58,6 +81,8 @@ pub fn encode(fact: &Fact) -> Vec<u8> {
         }
         Fact::Reestablished(back) => Written { v: RETURNS, reestablished: Some(back), ..Written::default() },
         Fact::Lifted(lifted) => Written { v: HOLDS, lifted: Some(lifted), ..Written::default() },
+        Fact::Awaiting(awaiting) => Written { v: HOLDS, awaiting: Some(awaiting), ..Written::default() },
+        Fact::Decided(decided) => Written { v: HOLDS, decided: Some(decided), ..Written::default() },
     };
     // Serialising plain structs with string keys into memory has no failing case.
     serde_json::to_vec(&written).unwrap_or_default()
@@ -84,19 +109,14 @@ fn decode_up_to(newest: u32, bytes: &[u8]) -> Result<Fact, Unreadable> {
     if v > newest {
         return Err(Unreadable::Newer(v));
     }
-    match serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged)? {
-        Read { revocation: Some(revocation), reestablished: None, lifted: None } => Ok(Fact::Revoked(revocation)),
-        Read { revocation: None, reestablished: Some(back), lifted: None } => Ok(Fact::Reestablished(back)),
-        Read { revocation: None, reestablished: None, lifted: Some(lifted) } => Ok(Fact::Lifted(lifted)),
-        Read { .. } => Err(Unreadable::Damaged),
-    }
+    serde_json::from_slice::<Read>(bytes).ok().and_then(Read::one).ok_or(Unreadable::Damaged)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::identity::{Issuer, Target, TargetKind};
-    use crate::revocation::{Mode, Origin, Reach, Whom};
+    use crate::revocation::{Mode, Origin, Reach, RevocationId, Whom};
     use crate::time::Timestamp;
 
     fn sample() -> Fact {
@@ -121,7 +141,7 @@ mod tests {
     fn by(origin: Origin) -> Fact {
         match sample() {
             Fact::Revoked(revocation) => Fact::Revoked(Revocation { origin, ..revocation }),
-            other @ (Fact::Reestablished(_) | Fact::Lifted(_)) => other,
+            other => other,
         }
     }
 
@@ -141,8 +161,10 @@ mod tests {
         let (idp, jti) = ("corp".to_owned(), "j1".to_owned());
         let origin = Origin::Operator;
         vec![
-            Fact::Revoked(Revocation { mode: Mode::Hold, ..revocation }),
+            Fact::Revoked(Revocation { mode: Mode::Hold, ..revocation.clone() }),
             Fact::Lifted(Lifted { whom, reach, at, origin, reason: None, received_at: at }),
+            Fact::Awaiting(Awaiting { id: RevocationId(7), revocation }),
+            Fact::Decided(Decided { id: RevocationId(7), mode: Mode::Terminate, approved: true, at, reason: None }),
             by(Origin::Command { idp: idp.clone(), jti, command: "suspend".into() }),
             by(Origin::Revalidation { idp, by: "refresh".into() }),
             by(Origin::Blind { stream: "corp".into() }),

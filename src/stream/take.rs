@@ -74,7 +74,16 @@ impl Signals<'_> {
             self.metrics.subject_unmatched();
             tracing::warn!(stream = stream.settings().name, jti = event.jti, why = %unmatched, "a signal names nobody here");
         }
-        self.enter(judged.revocations).await?;
+        let rated = stream.rated(judged.revocations, now);
+        // Both, whatever becomes of the other: what is within authority must not wait for what is not.
+        let entered = self.enter(rated.within).await;
+        if !rated.beyond.is_empty() {
+            self.intake.await_approval(rated.beyond).await.map_err(|why| {
+                tracing::error!(stream = stream.settings().name, %why, "a signal is not taken");
+                Unserved::Later
+            })?;
+        }
+        entered?;
         self.lift(judged.lifts).await
     }
 

@@ -1,6 +1,7 @@
 //! The gateway as a whole, over real sockets, between a scripted IdP and a scripted app. One file per topic.
 #![cfg(test)]
 
+mod approvals;
 mod bearers;
 mod claims;
 mod crowd;
