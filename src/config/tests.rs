@@ -21,7 +21,9 @@ impl Files for Shelf {
 
 fn shelf() -> Shelf {
     let key = || crate::seal::generate_key().expect("key").expose().clone().into_bytes();
-    let files: [(&str, Vec<u8>, bool); 9] = [
+    let signs = crate::jose::Signer::generate_pem().expect("key").expose().clone().into_bytes();
+    let files: [(&str, Vec<u8>, bool); 10] = [
+        ("signs.pem", signs, false),
         ("ring-1.key", key(), false),
         ("ring-0.key", key(), false),
         ("open.key", key(), true),
@@ -280,6 +282,31 @@ macro_rules! tokens {
 }
 
 const MISTAKES: &[Mistake] = &[
+    // outcomes
+    mistake("[session]", "[outcomes]\nmax = 0\n\n[session]", "max = 0", "outcomes.max", "between 1 and 1000000"),
+    mistake("[session]", "[outcomes]\nsettle = \"soon\"\n\n[session]", "soon", "outcomes.settle", "a whole number"),
+    mistake("[session]", "[outcomes]\ngateway = \"a b\"\n\n[session]", "a b", "outcomes.gateway", "a name has letters"),
+    mistake("[session]", "[audit]\ntargets = \"plain\"\n\n[session]", "plain", "audit.targets", "\"hashed\" or \"clear\""),
+    webhook("issuer = \"https://gw\"", "https://gw", "url", "is missing"),
+    webhook(
+        "url = \"http://soc.example.com\"\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"",
+        "http://soc",
+        "url",
+        "must be https",
+    ),
+    webhook(
+        "url = \"https://soc\"\nissuer = \"gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"",
+        "issuer = \"gw\"",
+        "issuer",
+        "it is no URL",
+    ),
+    webhook("url = \"https://soc\"\nissuer = \"https://gw\"\naudience = \"a\"", "[outcomes.webhook]", "key_file", "keygen --signing"),
+    webhook(
+        "url = \"https://soc\"\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"corp.secret\"",
+        "key_file = \"corp.secret\"",
+        "key_file",
+        "no private key",
+    ),
     // slips of keys and types
     mistake("idle =", "idel =", "idel", "session.idel", "did you mean `idle`"),
     mistake("[session]", "[sesion]", "[sesion]", "sesion", "did you mean `session`"),
