@@ -3,6 +3,7 @@
 //! Nothing is half-started: what can fail (files, the ledger, addresses that are taken) fails here, before the first
 //! request is let in, with a message that says what to do.
 
+mod checks;
 mod operator;
 mod services;
 mod tls;
@@ -22,6 +23,7 @@ use pingora::services::background::{GenBackgroundService, background_service};
 use pingora::services::listening::Service;
 use tokio::sync::watch;
 
+use self::checks::Checking;
 use self::operator::{Listeners, Operator};
 use self::services::{AdminService, Deadlines, Housekeeping, Polling, Remembering};
 use crate::audit::{self, Audit};
@@ -178,8 +180,14 @@ impl Gateway {
                 server.add_service(background_service(&format!("poll of {name}"), polling));
             }
         }
+        for (name, of_idp) in &endpoints.parts().checks {
+            let checking = Checking { checks: Arc::clone(of_idp) };
+            server.add_service(background_service(&format!("checks of {name}"), checking));
+        }
+        let clock = endpoints.parts().clock.clone();
         let operator = Arc::new(Operator::new(endpoints, balancers, listeners));
-        server.add_service(background_service("admin", AdminService::new(admin_listener, token, operator)));
+        let admin = AdminService::new(admin_listener, token, operator, clock);
+        server.add_service(background_service("admin", admin));
         server.add_service(background_service("housekeeping", Housekeeping(intake)));
         Ok(Self { server })
     }
@@ -210,7 +218,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         exchanges: exchanges::Settings { max: config.server.max_exchanges },
     };
     let enforcer = Enforcer::new(&settings, Arc::clone(&ring));
-    let (ledger, replay) = Ledger::open(&ledger::Settings::at(config.ledger.path))?;
+    let (ledger, replay) = Ledger::open(&ledger::Settings::at(&config.ledger.path))?;
     if replay.is_new() {
         tracing::warn!("the ledger is new: whatever was revoked before this start is not known here");
     }
@@ -245,8 +253,20 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         streams.insert(name, Arc::new(stream(settings, &idps, &client, &clock)?));
     }
     let (apps, session, intake) = (config.apps, config.session, Arc::new(intake));
+    let checks = checks::all(&config.ledger.path, &idps, |idp, settings, grants| crate::checks::Parts {
+        idp,
+        settings,
+        session,
+        ring: Arc::clone(&ring),
+        enforcer: enforcer.clone(),
+        intake: Arc::clone(&intake),
+        audit: audit.clone(),
+        metrics: Arc::clone(&metrics),
+        clock: clock.clone(),
+        grants,
+    })?;
     let names = crate::lineage::Names::default();
-    Ok(Parts { apps, ring, session, idps, streams, enforcer, outcomes, intake, audit, metrics, names, clock })
+    Ok(Parts { apps, ring, session, idps, streams, checks, enforcer, outcomes, intake, audit, metrics, names, clock })
 }
 
 /// What is remembered of revocations, and who is told.
@@ -336,7 +356,9 @@ fn stream(
             .collect(),
         widest: settings.widest,
         bounds: settings.bounds,
-        session_revoked: settings.session_revoked,
+        rules: settings.rules,
+        allowed_events: settings.allowed_events,
+        scim_external_id: settings.scim_external_id,
         critical_members: vec![],
     };
     Ok(Stream::new(policy, settings.delivery, keys, client.clone()))

@@ -1,5 +1,6 @@
 //! The applications behind the gateway: which one a request is for, and who may do what there.
 
+mod leaving;
 mod path;
 mod place;
 
@@ -7,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::leaving::LogoutPath;
 pub use self::path::{BadPath, CanonicalPath, Prefix};
 pub use self::place::{Field, Minting, Pattern, Place};
 use crate::identity::AppKey;
@@ -269,6 +271,8 @@ pub struct App {
     pub learn: bool,
     /// Cookies that are sealed besides every `HttpOnly` one.
     pub session_cookies: Vec<String>,
+    /// By which requests people sign out of it.
+    pub logout_paths: Vec<LogoutPath>,
 }
 
 /// What a path asks for.
@@ -408,6 +412,7 @@ pub(crate) mod tests {
             websocket_origins: vec![],
             learn: true,
             session_cookies: vec![],
+            logout_paths: vec![],
         }
     }
 

@@ -13,14 +13,19 @@
 //! | `/oauth2/backchannel-logout/{idp}` | logout tokens (OIDC Back-Channel Logout §2.5) |
 //! | `/oauth2/frontchannel-logout/{idp}` | a frame of the IdP's sign-out page (OIDC Front-Channel Logout §2) |
 //! | `/oauth2/global-token-revocation/{idp}` | global token revocations (Okta's Universal Logout) |
+//! | `/oauth2/commands/{idp}` | commands of an IdP about its people (OpenID Provider Commands) |
 
 mod admission;
 mod answer;
+mod command;
 mod derived;
 mod forward;
 mod front_channel;
 mod global;
 mod outcomes;
+mod not_signed_in;
+mod revalidate;
+mod leaving;
 mod sign_in;
 mod sign_out;
 mod signal;
@@ -40,6 +45,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use crate::apps::{App, Apps, CanonicalPath, Host};
 use crate::audit::Audit;
+use crate::checks::Checks;
 use crate::decision::Client;
 use crate::enforcer::Enforcer;
 use crate::evidence::{self, Evidence, Shown};
@@ -79,6 +85,8 @@ pub(crate) struct Parts {
     pub(crate) session: session::Settings,
     pub(crate) idps: HashMap<String, Arc<Idp>>,
     pub(crate) streams: HashMap<String, Arc<Stream>>,
+    /// The checks of sessions whose IdP sends no signal, by its name.
+    pub(crate) checks: HashMap<String, Arc<Checks>>,
     pub(crate) enforcer: Enforcer,
     pub(crate) outcomes: Outcomes,
     pub(crate) intake: Arc<Intake>,
@@ -163,7 +171,8 @@ impl Endpoints {
             ("/backchannel-logout", m) if m == post => return self.logout(name, &call).await,
             ("/frontchannel-logout", m) if m == get => return self.front_channel(name, &call).await,
             ("/global-token-revocation", m) if m == post => return self.global_revocation(name, &call).await,
-            ("/ssf" | "/backchannel-logout" | "/frontchannel-logout" | "/global-token-revocation", _) => {
+            ("/commands", m) if m == post => return self.command(name, &call).await,
+            ("/ssf" | "/backchannel-logout" | "/frontchannel-logout" | "/global-token-revocation" | "/commands", _) => {
                 return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
             }
             _ => {}
@@ -193,7 +202,9 @@ impl Endpoints {
 
     /// What the cookies of a request show on `app`.
     fn evidence_in(&self, cookies: Option<&[(&str, &str)]>, app: &App) -> Evidence {
-        evidence::collect(cookies, app, &self.0.ring, &self.0.session, self.0.clock.now()).into()
+        let shown = evidence::collect(cookies, app, &self.0.ring, &self.0.session, self.0.clock.now());
+        let evidence = Evidence::from(shown);
+        Evidence { freshness: self.freshness(evidence.session()), ..evidence }
     }
 
     /// The session of a call, if it is one and no revocation covers it.

@@ -5,6 +5,7 @@
 //! the hot path.
 
 mod ended;
+mod survey;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +15,7 @@ use tokio::sync::Notify;
 
 pub use self::ended::Ended;
 use self::ended::cancel;
+pub use self::survey::{Seen, Survey};
 use crate::evidence::{Imprint, Sort};
 use crate::identity::{AppKey, TargetKey, TargetKind};
 use crate::lineage::Lineage;
@@ -310,7 +312,7 @@ impl Exchanges {
 
     /// The same, and says which they were.
     pub fn end_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Ended {
-        cancel(self.covered(keys, set))
+        cancel(self.those(keys, |exchange| !exchange.judge(set).is_clear()))
     }
 
     /// Ends every exchange whose credentials reached their end by `now`, and counts those it ended.
@@ -319,23 +321,35 @@ impl Exchanges {
         cancel(over.map(|slot| Arc::clone(&slot.entry)).collect()).counts()
     }
 
-    /// What [`Exchanges::cut_covered`] would count, with nothing ended.
-    pub fn count_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Counts {
-        let mut counts = Counts::default();
-        for entry in self.covered(keys, set).iter().filter(|entry| !entry.cut.is_cancelled()) {
-            counts.add(entry.kind());
-        }
-        counts
+    /// What [`Exchanges::cut_covered`] would end, with nothing ended.
+    pub fn survey_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Survey {
+        self.survey(keys, |exchange| !exchange.judge(set).is_clear())
     }
 
-    fn covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Vec<Arc<Entry>> {
+    /// Whether any exchange has that key.
+    pub fn runs_on(&self, key: TargetKey) -> bool {
+        let sought = Trace::of_key(key);
+        let mut slots = self.0.entries.iter();
+        slots.any(|slot| slot.trace.contains(&sought) && slot.entry.exchange.shares(&[key]))
+    }
+
+    fn survey(&self, keys: &[TargetKey], wanted: impl Fn(&Exchange) -> bool) -> Survey {
+        let mut survey = Survey::default();
+        for entry in self.those(keys, wanted).iter().filter(|entry| !entry.cut.is_cancelled()) {
+            survey.add(entry);
+        }
+        survey
+    }
+
+    /// Those who have one of `keys` and are `wanted`.
+    fn those(&self, keys: &[TargetKey], wanted: impl Fn(&Exchange) -> bool) -> Vec<Arc<Entry>> {
         let sought: Vec<_> = keys.iter().map(|key| Trace::of_key(*key)).collect();
         // The walk locks every shard, empty ones too. That is what orders it after each `enter` that it does not see.
         self.0
             .entries
             .iter()
             .filter(|slot| sought.iter().any(|trace| slot.trace.contains(trace)))
-            .filter(|slot| slot.entry.exchange.shares(keys) && !slot.entry.exchange.judge(set).is_clear())
+            .filter(|slot| slot.entry.exchange.shares(keys) && wanted(&slot.entry.exchange))
             .map(|slot| Arc::clone(&slot.entry))
             .collect()
     }

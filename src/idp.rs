@@ -4,12 +4,16 @@
 //! only as [`crate::jose::Verified`] claims: the token's text is verified here, by the verifier of all other tokens.
 
 pub mod access;
+mod authentication;
+mod check;
 mod claims;
+mod command;
 mod discovery;
 mod exchange;
 mod front_channel;
 mod global;
 mod introspection;
+mod part;
 mod replay;
 
 use std::collections::BTreeMap;
@@ -19,10 +23,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use url::Url;
 
+pub use self::check::{Checked, Said};
+pub use self::command::Commands;
 use self::discovery::{Discovery, Metadata};
 pub use self::global::{GlobalRevocation, NotAdmitted, Revoker};
 use self::introspection::Introspector;
 pub use self::introspection::{Introspection, IntrospectionClient, LONGEST_ANSWER};
+pub use self::part::Part;
 use self::replay::Proofs;
 use crate::event::logout::{self, LogoutToken};
 use crate::http::{self, Client};
@@ -30,6 +37,7 @@ use crate::identity::{Identity, Issuer};
 use crate::jose::{Alg, Audience, Exp, Expectation, Reject, Verified};
 use crate::keys::{Failure, KeyCache, Source};
 use crate::login::{Accepted, Answer, Ask, Denied};
+use crate::revalidation;
 use crate::secret::Secret;
 use crate::time::{Clock, Timestamp};
 
@@ -62,8 +70,12 @@ pub struct Settings {
     pub introspection: Option<Introspection>,
     /// How it may ask for global token revocations; `None`: it may not.
     pub global_revocation: Option<GlobalRevocation>,
+    /// How it may command; `None`: it may not.
+    pub commands: Option<Commands>,
     /// Whether browsers may bring its front-channel logouts.
     pub frontchannel_logout: bool,
+    /// How its sessions are checked, if it sends no signal.
+    pub revalidate: Option<revalidation::Settings>,
 }
 
 /// Names of claims. A dot goes one level down (`realm_access.roles`), unless a claim has the whole name, dots included.
@@ -117,39 +129,14 @@ pub struct Assertion {
     pub display_name: Option<String>,
     /// The ID token itself, which the IdP wants to see at sign-out (`id_token_hint`).
     pub id_token: Secret<String>,
+    /// What the IdP can be asked with whether the session still stands.
+    pub refresh_token: Option<Secret<String>>,
 }
 
 impl std::fmt::Debug for Assertion {
     /// Claims are personal: only who says so and when.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Assertion({}, {})", self.identity.issuer, self.identity.asserted_at)
-    }
-}
-
-/// A part of an IdP that is called.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The discovery document.
-    Metadata,
-    /// The key set.
-    Keys,
-    /// The token endpoint.
-    Token,
-    /// The userinfo endpoint.
-    Userinfo,
-    /// The introspection endpoint.
-    Introspection,
-}
-
-impl std::fmt::Display for Part {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Metadata => "metadata",
-            Self::Keys => "keys",
-            Self::Token => "token endpoint",
-            Self::Userinfo => "userinfo endpoint",
-            Self::Introspection => "introspection endpoint",
-        })
     }
 }
 
@@ -260,6 +247,8 @@ pub struct Idp {
     /// Proofs of possession that were used.
     proofs: Proofs,
     revokers: global::Revokers,
+    /// Commands that were done.
+    commanded: Proofs,
     front_channel: front_channel::Allowance,
 }
 
@@ -272,8 +261,8 @@ impl Idp {
         let introspector = Introspector::new(client.clone(), clock.clone());
         let revokers = global::Revokers::new(settings.global_revocation.as_ref(), &client, &clock);
         let front_channel = front_channel::Allowance::default();
-        let proofs = Proofs::default();
-        Self { settings, client, clock, discovery, keys, introspector, proofs, revokers, front_channel }
+        let (proofs, commanded) = (Proofs::default(), Proofs::default());
+        Self { settings, client, clock, discovery, keys, introspector, proofs, revokers, commanded, front_channel }
     }
 
     /// The name in the config.
@@ -289,6 +278,11 @@ impl Idp {
     /// Our name at the IdP: the audience of its tokens for us.
     pub fn client_id(&self) -> &str {
         &self.settings.client_id
+    }
+
+    /// How its sessions are checked, if they are.
+    pub const fn revalidation(&self) -> Option<&revalidation::Settings> {
+        self.settings.revalidate.as_ref()
     }
 
     /// How old a person's last proof may be for an ordinary login.
@@ -312,14 +306,15 @@ impl Idp {
         let Accepted { flow, code } = answer.accept(&self.settings.issuer, metadata.names_itself)?;
         let tokens =
             exchange::exchange(&self.settings, &self.client, &metadata, code, &flow.verifier(), redirect_uri).await?;
-        let token = self.verify_id_token(tokens.id_token.expose(), flow.nonce()).await?;
+        let token = self.verify_id_token(tokens.id_token.expose(), Some(flow.nonce())).await?;
         let mut facts = claims::Facts::new(token.into_inner());
         if facts.is_short_of(&self.settings.claims)
             && let Some(endpoint) = &metadata.userinfo_endpoint
         {
             facts.add(exchange::userinfo(&self.client, endpoint, &tokens.access_token).await?)?;
         }
-        facts.into_assertion(&self.settings, tokens.id_token, self.clock.now())
+        let assertion = facts.into_assertion(&self.settings, tokens.id_token, self.clock.now())?;
+        Ok(Assertion { refresh_token: tokens.refresh_token, ..assertion })
     }
 
     /// Verifies a logout token of this IdP for us, and says whom it signs out (OpenID Connect Back-Channel Logout §2.6).
@@ -363,8 +358,9 @@ impl Idp {
         self.discovery.metadata().await.map(|_: Arc<Metadata>| ())
     }
 
-    /// OpenID Connect Core §3.1.3.7, with the audience as strict as IPSIE SL1 wants it.
-    async fn verify_id_token(&self, compact: &str, nonce: &str) -> Result<Verified<Map<String, Value>>, Error> {
+    /// OpenID Connect Core §3.1.3.7, with the audience as strict as IPSIE SL1 wants it. What a refresh brought answers no
+    /// login and has no nonce (§12.2).
+    async fn verify_id_token(&self, compact: &str, nonce: Option<&str>) -> Result<Verified<Map<String, Value>>, Error> {
         let expectation = Expectation {
             types: &["JWT"],
             type_required: false,

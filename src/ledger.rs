@@ -4,6 +4,7 @@
 //! an append takes one flush of the disk, however many wait at the same time. Each gateway has a file of its own.
 
 mod embedded;
+mod grants;
 #[cfg(test)]
 pub(crate) mod scratch;
 mod shelf;
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::embedded::Replay;
 use self::embedded::{Row, Store};
+pub use self::grants::{Change, Grants, Kept};
 pub use self::shelf::{Note, Shelf};
 use crate::revocation::{Fact, Unreadable};
 use crate::time::Timestamp;

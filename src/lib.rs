@@ -21,6 +21,8 @@
 //! | outcome | what a revocation did: whom it met, what it ended and refused, what is left | [`outcome`] |
 //! | intake | the only door by which a revocation enters | [`intake`] |
 //! | exchange | a request or stream in flight | [`exchanges`] |
+//! | check | a question to an IdP that sends no signal: does this session still stand? | [`revalidation`], [`checks`] |
+//! | grant | what it is asked with: the refresh token of the sign-in, kept sealed | [`revalidation`], [`ledger`] |
 //!
 //! # The floors
 //!
@@ -51,6 +53,7 @@ pub mod policy;
 pub mod session;
 pub mod apps;
 pub mod lineage;
+pub mod revalidation;
 pub mod evidence;
 pub mod login;
 pub mod decision;
@@ -67,6 +70,7 @@ pub mod audit;
 pub mod ledger;
 pub mod outcome;
 pub mod intake;
+pub mod checks;
 pub mod stream;
 
 // floor 3: surfaces

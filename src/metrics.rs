@@ -61,6 +61,9 @@ pub struct Metrics {
     outcomes: IntGauge,
     outbox: IntGauge,
     outcome_messages: IntCounterVec,
+    revalidations: IntCounterVec,
+    revalidating: IntGaugeVec,
+    grants_not_kept: IntCounterVec,
 }
 
 impl Default for Metrics {
@@ -135,6 +138,25 @@ impl Metrics {
                 "outcome_messages_total",
                 "Messages about outcomes, by what became of each try",
                 &["result"],
+            )?,
+            revalidations: counters(
+                to,
+                "revalidations_total",
+                "Times an IdP was asked whether a session still stands",
+                &["idp", "by", "result"],
+            )?,
+            revalidating: registered(
+                to,
+                IntGaugeVec::new(
+                    named("revalidation_sessions", "Sessions that are checked in the background, and those overdue"),
+                    &["idp", "state"],
+                )?,
+            )?,
+            grants_not_kept: counters(
+                to,
+                "revalidation_grants_not_kept_total",
+                "Sessions that are checked with the browser for want of a refresh token or of room for it",
+                &["idp", "why"],
             )?,
             registry,
         })
@@ -251,6 +273,24 @@ impl Metrics {
     /// A message about an outcome was sent, or could not be; `result` is the word of what became of it.
     pub fn outcome_message(&self, result: &'static str) {
         self.outcome_messages.with_label_values(&[result]).inc();
+    }
+
+    /// `idp` was asked whether a session still stands; `result` is the word of its answer.
+    pub fn revalidated(&self, idp: &str, by: &'static str, result: &'static str) {
+        self.revalidations.with_label_values(&[idp, by, result]).inc();
+    }
+
+    /// So many sessions of `idp` are checked in the background, so many of them are overdue.
+    pub fn revalidating(&self, idp: &str, live: usize, overdue: usize) {
+        for (state, count) in [("live", live), ("overdue", overdue)] {
+            let gauge = self.revalidating.with_label_values(&[idp, state]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// A session of `idp` cannot be checked in the background; `why` is the word of the reason.
+    pub fn grant_not_kept(&self, idp: &str, why: &'static str) {
+        self.grants_not_kept.with_label_values(&[idp, why]).inc();
     }
 
     /// Everything, in the Prometheus text format (version 0.0.4).

@@ -138,7 +138,7 @@ impl Stream {
                         ),
                     }
                 }
-                Event::SessionRevoked(_) | Event::Unknown { .. } => {}
+                Event::Happened(_) => {}
             }
         }
     }

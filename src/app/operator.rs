@@ -9,14 +9,15 @@ use async_trait::async_trait;
 
 use crate::admin::{
     AppStatus, ApprovalAnswer, ApprovalError, ApprovalRequest, Gateway, Hold, IdpStatus, LedgerStatus, LiftAnswer,
-    LiftError, LiftRequest, Made, OutcomesAsked, Ready, RevokeAnswer, RevokeError, RevokeRequest, Status, StreamStatus,
-    Waiting,
+    LiftError, LiftRequest, Made, Met, OutcomesAsked, Ready, RevalidationStatus, RevokeAnswer, RevokeError,
+    RevokeRequest, Status, StreamStatus, Waiting,
 };
 use crate::endpoint::Endpoints;
+use crate::exchanges::Survey;
 use crate::identity::Issuer;
 use crate::outcome::{Outcome, OutcomeList, Wanted};
 use crate::proxy::Balancer;
-use crate::revocation::{Revocation, RevocationId};
+use crate::revocation::{Lifted, RevocationId};
 use crate::stream::Delivery;
 use crate::time::Timestamp;
 
@@ -73,10 +74,6 @@ impl Listeners {
     }
 }
 
-fn answer(revocations: &[Revocation], cut: usize, dry_run: bool, durable: bool) -> RevokeAnswer {
-    RevokeAnswer { revocations: revocations.iter().map(Made::from).collect(), cut, dry_run, durable }
-}
-
 /// The same, with the ids under which people can look at what each did.
 fn named(mut answer: RevokeAnswer, ids: &[RevocationId]) -> RevokeAnswer {
     for (made, id) in answer.revocations.iter_mut().zip(ids) {
@@ -90,22 +87,31 @@ impl Gateway for Operator {
     async fn revoke(&self, request: RevokeRequest) -> Result<RevokeAnswer, RevokeError> {
         let parts = self.endpoints.parts();
         let revocations = request.revocations(&self.issuers(), &parts.apps, parts.clock.now())?;
+        let would = revocations.iter().map(|revocation| parts.enforcer.would_meet(revocation));
+        let met = Met::from(&would.fold(Survey::default(), Survey::and));
+        let answer = |cut: usize, durable: bool| RevokeAnswer {
+            revocations: revocations.iter().map(Made::from).collect(),
+            cut,
+            met: met.clone(),
+            dry_run: request.dry_run,
+            durable,
+        };
         if request.dry_run {
-            let cut = revocations.iter().map(|revocation| parts.enforcer.would_cut(revocation).total()).sum();
-            return Ok(answer(&revocations, cut, true, false));
+            return Ok(answer(met.exchanges, false));
         }
         match parts.intake.accept(revocations.clone()).await {
-            Ok(receipt) => Ok(named(answer(&revocations, receipt.cut.total(), false, true), &receipt.ids)),
-            Err(not) => {
-                let answer = answer(&revocations, not.cut.total(), false, false);
-                Err(RevokeError::NotDurable(named(answer, &not.ids)))
-            }
+            Ok(receipt) => Ok(named(answer(receipt.cut.total(), true), &receipt.ids)),
+            Err(not) => Err(RevokeError::NotDurable(named(answer(not.cut.total(), false), &not.ids))),
         }
     }
 
     async fn lift(&self, request: LiftRequest) -> Result<LiftAnswer, LiftError> {
         let parts = self.endpoints.parts();
-        let liftings = request.liftings(&self.issuers(), &parts.apps, parts.clock.now())?;
+        let mut liftings = request.liftings(&self.issuers(), &parts.apps, parts.clock.now())?;
+        if let Some(as_of) = request.as_of {
+            let since = |lifted: &Lifted| parts.enforcer.hold_of(&lifted.whom, &lifted.reach).0;
+            liftings.retain(|lifted| since(lifted).is_none_or(|since| since <= as_of));
+        }
         let lifting = parts.intake.lift(liftings).await.map_err(|_| LiftError::NotDurable)?;
         Ok(LiftAnswer { lifted: lifting.lifted, durable: true })
     }
@@ -140,7 +146,10 @@ impl Gateway for Operator {
         let mut idps = Vec::new();
         for idp in parts.idps.values() {
             let reachable = idp.probe().await.is_ok();
-            idps.push(IdpStatus { name: idp.name().to_owned(), issuer: idp.issuer().to_string(), reachable });
+            let revalidation = parts.checks.get(idp.name());
+            let revalidation = revalidation.map(|of| RevalidationStatus::of(of.settings(), of.state()));
+            let (name, issuer) = (idp.name().to_owned(), idp.issuer().to_string());
+            idps.push(IdpStatus { name, issuer, reachable, revalidation });
         }
         let mut streams: Vec<_> = parts
             .streams

@@ -14,6 +14,7 @@ use crate::intake::Intake;
 use crate::outcome::Outcomes;
 use crate::secret::Secret;
 use crate::stream::Stream;
+use crate::time::Clock;
 
 /// How often what is over is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -26,11 +27,17 @@ pub(super) struct AdminService {
     listener: Mutex<Option<TcpListener>>,
     token: Secret<String>,
     operator: Arc<dyn admin::Gateway>,
+    clock: Clock,
 }
 
 impl AdminService {
-    pub(super) const fn new(listener: TcpListener, token: Secret<String>, operator: Arc<dyn admin::Gateway>) -> Self {
-        Self { listener: Mutex::new(Some(listener)), token, operator }
+    pub(super) const fn new(
+        listener: TcpListener,
+        token: Secret<String>,
+        operator: Arc<dyn admin::Gateway>,
+        clock: Clock,
+    ) -> Self {
+        Self { listener: Mutex::new(Some(listener)), token, operator, clock }
     }
 }
 
@@ -42,7 +49,7 @@ impl BackgroundService for AdminService {
             tracing::error!("the admin listener cannot be served");
             return;
         };
-        let router = admin::router(self.operator.clone(), self.token.clone());
+        let router = admin::router(self.operator.clone(), self.token.clone(), self.clock.clone());
         let stop = async move {
             // An error means that the server is gone.
             let _ = shutdown.wait_for(|stop| *stop).await;

@@ -1,11 +1,12 @@
 //! `[streams.NAME]`: who may say that it is over, and for whom.
 
+use super::events;
 use super::faults::did_you_mean;
 use super::reader::{At, Reader, Why};
 use super::values::{email_domain, issuer, one_of, secure_url, text};
 use super::{Delivery, StreamSettings};
+use crate::identity::TargetKind;
 use crate::policy::{Bounds, Widest};
-use crate::revocation::Mode;
 
 /// People that a stream may revoke in a minute where the config says nothing: more than leave a company on its worst day,
 /// and not everybody.
@@ -42,8 +43,7 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     }
     let widest = [Widest::User, Widest::Group, Widest::Tenant, Widest::Everyone].map(|widest| (widest.word(), widest));
     let widest = table.or("widest", one_of(&widest, &[]), Widest::User);
-    let modes = [Mode::Terminate, Mode::Reestablish].map(|mode| (mode.word(), mode));
-    let session_revoked = table.or("session_revoked", one_of(&modes, &["hold"]), Mode::Terminate);
+    let external_ids = [("user", TargetKind::User), ("email", TargetKind::Email)];
     Some(StreamSettings {
         name: name.to_owned(),
         issuer: issuer?.value,
@@ -53,7 +53,9 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
         speaks_for,
         widest,
         bounds: bounds(table, apps),
-        session_revoked,
+        rules: events::rules(table),
+        allowed_events: events::allowed(table),
+        scim_external_id: table.or("scim_external_id", one_of(&external_ids, &[]), TargetKind::User),
     })
 }
 

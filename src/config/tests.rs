@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::apps::{Access, AccessTokens, CanonicalPath, Host, Unproven};
 use crate::policy::Widest;
+use crate::revalidation::By;
 
 /// Files of a test, by path; `true` for those that others may read.
 struct Shelf(HashMap<PathBuf, (Vec<u8>, bool)>);
@@ -153,6 +154,25 @@ fn a_stream_is_pushed_or_polled() {
 }
 
 #[test]
+fn an_idp_says_how_its_sessions_are_checked() {
+    let of = |rules: &str| {
+        let config = parse(&GOOD.replace(CLAIMS, rules)).unwrap_or_else(|faults| panic!("{faults}"));
+        config.idps.get("corp").expect("corp").revalidate.clone()
+    };
+    assert_eq!(of(""), None);
+    let usual = of("revalidate = { every = \"5m\", by = \"refresh\" }").expect("on");
+    assert_eq!((usual.every, usual.by, usual.calls_per_second), (Duration::from_secs(300), By::Refresh, 20));
+    assert_eq!((usual.patience, usual.grace), (Duration::from_secs(900), Duration::from_secs(300)));
+    assert_eq!((usual.scopes.as_slice(), usual.consent), (["offline_access".to_owned()].as_slice(), false));
+    let silent = of("revalidate = { every = \"2s\", by = \"silent\", grace = \"30s\" }").expect("on");
+    assert_eq!((silent.by, silent.grace, silent.in_background()), (By::Silent, Duration::from_secs(30), false));
+    let other = "revalidate = { every = \"5m\", by = \"introspect\", patience = \"5m\", scopes = [], consent = true }";
+    let other = of(other).expect("on");
+    assert_eq!((other.by, other.patience, other.consent), (By::Introspect, Duration::from_secs(300), true));
+    assert!(other.scopes.is_empty());
+}
+
+#[test]
 fn an_app_says_which_tokens_it_takes() {
     let takes = |rules: &str| {
         let text = GOOD.replace(ALLOW, rules).replace(
@@ -286,25 +306,46 @@ const MISTAKES: &[Mistake] = &[
     mistake("[session]", "[outcomes]\nmax = 0\n\n[session]", "max = 0", "outcomes.max", "between 1 and 1000000"),
     mistake("[session]", "[outcomes]\nsettle = \"soon\"\n\n[session]", "soon", "outcomes.settle", "a whole number"),
     mistake("[session]", "[outcomes]\ngateway = \"a b\"\n\n[session]", "a b", "outcomes.gateway", "a name has letters"),
-    mistake("[session]", "[audit]\ntargets = \"plain\"\n\n[session]", "plain", "audit.targets", "\"hashed\" or \"clear\""),
-    webhook("issuer = \"https://gw\"", "https://gw", "url", "is missing"),
-    webhook(
-        "url = \"http://soc.example.com\"\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"",
+    mistake(
+        "[session]",
+        "[audit]\ntargets = \"plain\"\n\n[session]",
+        "plain",
+        "audit.targets",
+        "\"hashed\" or \"clear\"",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"\n\n[session]",
+        "[outcomes.webhook]",
+        "outcomes.webhook.url",
+        "is missing",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nurl = \"http://soc.example.com\"\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"\n\n[session]",
         "http://soc",
-        "url",
+        "outcomes.webhook.url",
         "must be https",
     ),
-    webhook(
-        "url = \"https://soc\"\nissuer = \"gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"",
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nurl = \"https://soc\"\nissuer = \"gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"\n\n[session]",
         "issuer = \"gw\"",
-        "issuer",
+        "outcomes.webhook.issuer",
         "it is no URL",
     ),
-    webhook("url = \"https://soc\"\nissuer = \"https://gw\"\naudience = \"a\"", "[outcomes.webhook]", "key_file", "keygen --signing"),
-    webhook(
-        "url = \"https://soc\"\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"corp.secret\"",
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nurl = \"https://soc\"\nissuer = \"https://gw\"\naudience = \"a\"\n\n[session]",
+        "[outcomes.webhook]",
+        "outcomes.webhook.key_file",
+        "keygen --signing",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nurl = \"https://soc\"\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"corp.secret\"\n\n[session]",
         "key_file = \"corp.secret\"",
-        "key_file",
+        "outcomes.webhook.key_file",
         "no private key",
     ),
     // slips of keys and types
@@ -453,6 +494,83 @@ const MISTAKES: &[Mistake] = &[
     mistake(PUSH, POLL_WITH_BLANK, "poll_token", "streams.corp.poll_token", "cannot stand in a header"),
     mistake("\"group\"", "\"galaxy\"", "galaxy", "streams.corp.widest", "none of the choices"),
     mistake("widest", "apps = [\"wikki\"]\nwidest", "wikki", "streams.corp.apps[0]", "did you mean \"wiki\"?"),
+    mistake(
+        "widest",
+        "events = { session-revokd = \"hold\" }\nwidest",
+        "events",
+        "streams.corp.events.session-revokd",
+        "did you mean \"session-revoked\"?",
+    ),
+    mistake(
+        "widest",
+        "events = { session-revoked = \"kill\" }\nwidest",
+        "events",
+        "streams.corp.events.session-revoked",
+        "none of the choices",
+    ),
+    mistake(
+        "widest",
+        "events = { session-revoked = \"lift\" }\nwidest",
+        "events",
+        "streams.corp.events.session-revoked",
+        "none of the choices",
+    ),
+    mistake(
+        "widest",
+        "events = { account-enabled = \"hold\" }\nwidest",
+        "events",
+        "streams.corp.events.account-enabled",
+        "\"lift\" or \"ignore\"",
+    ),
+    mistake(
+        "widest",
+        "events = { session-revoked = { } }\nwidest",
+        "events",
+        "streams.corp.events.session-revoked",
+        "it says nothing",
+    ),
+    mistake(
+        "widest",
+        "events = { session-revoked = { at_least = \"LOW\" } }\nwidest",
+        "events",
+        "streams.corp.events.session-revoked.at_least",
+        "only `risk-level-change`",
+    ),
+    mistake(
+        "widest",
+        "events = { session-revoked = { action = \"hold\", at = \"LOW\" } }\nwidest",
+        "events",
+        "streams.corp.events.session-revoked.at",
+        "there is no key",
+    ),
+    mistake(
+        "widest",
+        "events = { session-revoked = 7 }\nwidest",
+        "events",
+        "streams.corp.events.session-revoked",
+        "a text, or a table",
+    ),
+    mistake(
+        "widest",
+        "allowed_events = []\nwidest",
+        "allowed_events",
+        "streams.corp.allowed_events",
+        "could say nothing",
+    ),
+    mistake(
+        "widest",
+        "allowed_events = [\"x\"]\nwidest",
+        "allowed_events",
+        "streams.corp.allowed_events[0]",
+        "there is no event",
+    ),
+    mistake(
+        "widest",
+        "scim_external_id = \"phone\"\nwidest",
+        "scim_external_id",
+        "streams.corp.scim_external_id",
+        "none of the choices",
+    ),
     mistake("widest", "apps = []\nwidest", "apps = []", "streams.corp.apps", "would count nowhere"),
     mistake("widest", "tenants = []\nwidest", "tenants", "streams.corp.tenants", "could revoke nobody"),
     mistake("widest", "email_domains = [\"@\"]\nwidest", "\"@\"", "streams.corp.email_domains[0]", "domain"),
@@ -581,6 +699,57 @@ const MISTAKES: &[Mistake] = &[
         "apps.mail.bearer.introspect",
         "[idps.partners] has no secret",
     ),
+    mistake(CLAIMS, "revalidate = { by = \"refresh\" }", "revalidate", "idps.corp.revalidate.every", "it is missing"),
+    mistake(CLAIMS, "revalidate = { every = \"5m\" }", "revalidate", "idps.corp.revalidate.by", "it is missing"),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"1s\", by = \"silent\" }",
+        "revalidate",
+        "idps.corp.revalidate.every",
+        "between `2s` and `24h`",
+    ),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"5m\", by = \"graph\" }",
+        "revalidate",
+        "idps.corp.revalidate.by",
+        "none of the choices",
+    ),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"5m\", by = \"refresh\", calls = 3 }",
+        "revalidate",
+        "idps.corp.revalidate.calls",
+        "there is no key `calls`",
+    ),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"5m\", by = \"refresh\", calls_per_second = 0 }",
+        "revalidate",
+        "idps.corp.revalidate.calls_per_second",
+        "between 1 and 1000",
+    ),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"5m\", by = \"refresh\", max_sessions = 0 }",
+        "revalidate",
+        "idps.corp.revalidate.max_sessions",
+        "between 1 and 1000000",
+    ),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"5m\", by = \"refresh\", patience = \"1m\" }",
+        "revalidate",
+        "idps.corp.revalidate.patience",
+        "not be shorter than `every`",
+    ),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"5m\", by = \"silent\", scopes = [\"x\"] }",
+        "revalidate",
+        "idps.corp.revalidate.scopes",
+        "about checks in the background",
+    ),
     mistake(CLAIMS, "introspection = {}", "introspection", "idps.corp.introspection.endpoint", "drop `introspection`"),
     mistake(
         CLAIMS,
@@ -652,7 +821,37 @@ const MISTAKES: &[Mistake] = &[
         "idps.corp.frontchannel_logout",
         "expected `true` or `false`",
     ),
+    mistake(CLAIMS, "commands = true", "commands", "idps.corp.commands", "a table"),
+    mistake(
+        CLAIMS,
+        "commands = { audience = [] }",
+        "commands",
+        "idps.corp.commands.audience",
+        "no command would count",
+    ),
+    mistake(
+        CLAIMS,
+        "commands = { widest = \"everyone\" }",
+        "commands",
+        "idps.corp.commands.widest",
+        "\"user\" or \"tenant\"",
+    ),
+    mistake(
+        CLAIMS,
+        "commands = { widests = \"user\" }",
+        "commands",
+        "idps.corp.commands.widests",
+        "did you mean `widest`",
+    ),
     mistake(CLAIMS, "global_revocation = true", "global_revocation", "idps.corp.global_revocation", "a table"),
+    mistake(
+        ALLOW,
+        "logout_paths = [\"logout\"]",
+        "logout_paths",
+        "apps.wiki.logout_paths[0]",
+        "write `/logout`, `POST /logout`",
+    ),
+    mistake(ALLOW, "logout_paths = \"/logout\"", "logout_paths", "apps.wiki.logout_paths", "a list of texts"),
     mistake(ALLOW, "derived = []", "derived", "apps.wiki.derived", "no token would count"),
     mistake(ALLOW, "derived = [{ path = \"/t\" }]", "derived", "apps.wiki.derived[0].response", "it is missing"),
     mistake(

@@ -32,7 +32,9 @@ fn settings() -> Settings {
         skew: Duration::from_secs(60),
         introspection: None,
         global_revocation: None,
+        commands: None,
         frontchannel_logout: false,
+        revalidate: None,
     }
 }
 
