@@ -13,6 +13,8 @@
 //! | `GET /v1/holds` | yes | who is on hold: a list of [`Hold`] |
 //! | `GET /v1/outcomes`, `/v1/outcomes/{id}` | yes | what revocations did: [`OutcomeList`], [`Outcome`] |
 //! | `POST /v1/lifts` | yes | [`LiftAnswer`]; 200 means lifted and durable |
+//! | `GET /v1/streams/NAME` | yes | [`StreamAnswer`]: how a stream is, here and at its transmitter |
+//! | `POST /v1/streams/NAME` | yes | the same, after a [`StreamRequest`] was done |
 //!
 //! What changes something takes an `Idempotency-Key`: sent again with the same key it is done once.
 //!
@@ -28,6 +30,7 @@ mod met;
 mod openapi;
 mod problem;
 mod repeat;
+mod streams;
 
 use std::sync::Arc;
 
@@ -53,6 +56,7 @@ pub use self::met::{Met, MetInApp};
 pub use self::outcomes::OutcomesAsked;
 use self::repeat::Repeats;
 pub use self::revalidation::RevalidationStatus;
+pub use self::streams::{StreamAnswer, StreamDeed, StreamError, StreamRequest, StreamThere};
 use crate::identity::is_loopback;
 use crate::outcome::{Outcome, OutcomeList};
 use crate::secret::Secret;
@@ -75,6 +79,8 @@ pub trait Gateway: Send + Sync {
     async fn outcomes(&self, asked: OutcomesAsked) -> OutcomeList;
     /// What the revocation did whose id that is, or whose id alone begins so.
     async fn outcome(&self, id: &str) -> Option<Outcome>;
+    /// Does `deed` with the stream of that name, or only shows it.
+    async fn stream(&self, name: &str, deed: Option<StreamDeed>) -> Result<StreamAnswer, StreamError>;
     /// How everything is.
     async fn status(&self) -> Status;
     /// Whether requests are taken.
@@ -105,6 +111,7 @@ pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>, clock: Clock) ->
         .route("/v1/lifts", post(holds::lift))
         .route("/v1/outcomes", get(outcomes::outcomes))
         .route("/v1/outcomes/{id}", get(outcomes::outcome))
+        .route("/v1/streams/{name}", get(streams::show).post(streams::act))
         .layer(middleware::from_fn_with_state(door.clone(), with_token));
     Router::new()
         .route("/ping", get(async || text(StatusCode::OK, "pong\n".to_owned())))
@@ -324,6 +331,18 @@ pub(crate) mod tests {
                 source: "operator".into(),
                 reason: Some("left".into()),
             }]
+        }
+
+        async fn stream(&self, name: &str, deed: Option<StreamDeed>) -> Result<StreamAnswer, StreamError> {
+            match (name, deed) {
+                ("corp", None) => {
+                    Ok(StreamAnswer { name: name.into(), state: "live".into(), ..StreamAnswer::default() })
+                }
+                ("corp", Some(StreamDeed::Verify)) => Err(StreamError::Silent(20)),
+                ("corp", Some(_)) => Ok(StreamAnswer { name: name.into(), anew: true, ..StreamAnswer::default() }),
+                ("by-hand", Some(_)) => Err(StreamError::Unmanaged(name.to_owned())),
+                _ => Err(StreamError::Unknown(name.to_owned())),
+            }
         }
 
         async fn status(&self) -> Status {

@@ -5,7 +5,9 @@
 
 mod checks;
 mod operator;
+mod remembering;
 mod services;
+mod streams;
 mod tls;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +27,7 @@ use tokio::sync::watch;
 
 use self::checks::Checking;
 use self::operator::{Listeners, Operator};
-use self::services::{AdminService, Deadlines, Housekeeping, Polling, Remembering};
+use self::services::{AdminService, Deadlines, Housekeeping, Polling, Remembering, Watching};
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, ServerSettings};
 use crate::endpoint::{self, Endpoints, Parts};
@@ -40,7 +42,7 @@ use crate::metrics::Metrics;
 use crate::outcome::{self, Outcomes};
 use crate::policy;
 use crate::proxy::{self, Balancer, Cuttable, Lines, Patience, Pool, Proxy};
-use crate::stream::{Delivery, Discovery, Stream};
+use crate::stream::{Delivery, Discovery, Manager, Sight, Stream};
 use crate::time::Clock;
 
 /// Clocks of gateway, IdP and transmitter may differ by this much; revocations are kept that much longer.
@@ -179,6 +181,8 @@ impl Gateway {
                 let polling = Polling { endpoints: Arc::clone(&endpoints), stream: Arc::clone(stream) };
                 server.add_service(background_service(&format!("poll of {name}"), polling));
             }
+            let watching = Watching { endpoints: Arc::clone(&endpoints), stream: Arc::clone(stream) };
+            server.add_service(background_service(&format!("watch over {name}"), watching));
         }
         for (name, of_idp) in &endpoints.parts().checks {
             let checking = Checking { checks: Arc::clone(of_idp) };
@@ -228,7 +232,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         anything: settings.longest_life.saturating_add(settings.margin),
     };
     let shown = (config.shows_targets, ceilings);
-    let (remembered, webhook) = outcomes(config.outcomes, shown, &client);
+    let (remembered, webhook) = remembering::outcomes(config.outcomes, shown, &client);
     let others = (audit.clone(), Arc::clone(&metrics), clock.clone());
     let outcomes = Outcomes::open(remembered, webhook, Arc::clone(&ring), (ledger.clone(), &replay), others)?;
     let intake = Intake::new(
@@ -266,28 +270,24 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         grants,
     })?;
     let names = crate::lineage::Names::default();
-    Ok(Parts { apps, ring, session, idps, streams, checks, enforcer, outcomes, intake, audit, metrics, names, clock })
-}
-
-/// What is remembered of revocations, and who is told.
-fn outcomes(
-    settings: crate::config::OutcomeSettings,
-    (clear, ceilings): (bool, outcome::Ceilings),
-    client: &Client,
-) -> (outcome::Settings, Option<outcome::Webhook>) {
-    let gateway = settings.gateway.unwrap_or_else(|| {
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        if name.trim().is_empty() { "portcullis".to_owned() } else { name.trim().to_owned() }
-    });
-    let webhook = settings.webhook.map(|webhook| outcome::Webhook {
-        url: webhook.url,
-        token: webhook.token,
-        parties: webhook.parties,
-        signer: webhook.signer,
-        queue: webhook.queue,
-        client: client.clone(),
-    });
-    (outcome::Settings { most: settings.most, gateway, clear, ceilings, settle: settings.settle }, webhook)
+    let sight = Sight::new(&apps);
+    let parts = Parts {
+        apps,
+        ring,
+        session,
+        idps,
+        streams,
+        checks,
+        sight,
+        enforcer,
+        outcomes,
+        intake,
+        audit,
+        metrics,
+        names,
+        clock,
+    };
+    Ok(parts)
 }
 
 fn conf(settings: &ServerSettings) -> ServerConf {
@@ -338,10 +338,16 @@ fn stream(
     client: &Client,
     clock: &Clock,
 ) -> anyhow::Result<Stream> {
+    let discovery = Discovery::new(&settings.issuer, settings.metadata_url, client.clone(), clock.clone())?;
+    let discovery = Arc::new(discovery);
     let source = match settings.jwks_uri {
         Some(url) => Source::Fixed(url),
-        None => Source::Discovered(Arc::new(Discovery::new(&settings.issuer, client.clone(), clock.clone())?)),
+        None => Source::Discovered(Arc::<Discovery>::clone(&discovery)),
     };
+    let manager = settings.manage.map(|manage| {
+        let (issuer, audiences) = (settings.issuer.clone(), settings.audience.clone());
+        Manager::new(manage, issuer, audiences, discovery, client.clone(), clock.clone())
+    });
     let keys = KeyCache::new(client.clone(), source, clock.clone());
     let policy = policy::Settings {
         name: settings.name,
@@ -361,7 +367,7 @@ fn stream(
         scim_external_id: settings.scim_external_id,
         critical_members: vec![],
     };
-    Ok(Stream::new(policy, settings.delivery, keys, client.clone()))
+    Ok(Stream::new(policy, settings.delivery, keys, client.clone(), manager, settings.watch, clock.now()))
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

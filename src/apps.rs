@@ -232,6 +232,32 @@ impl HeaderProfile {
     }
 }
 
+/// What an app does while a stream that speaks for its people is dark: what it should have told is not known (law 9).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum WhenBlind {
+    /// It goes on as if nothing were.
+    Serve,
+    /// Everybody goes through the IdP again, and again from time to time.
+    #[default]
+    Reestablish,
+    /// Nobody gets in.
+    Refuse,
+}
+
+impl WhenBlind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Serve, Self::Reestablish, Self::Refuse];
+
+    /// The word that people write.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Reestablish => "reestablish",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
 /// An unmodified application behind the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
@@ -273,6 +299,8 @@ pub struct App {
     pub session_cookies: Vec<String>,
     /// By which requests people sign out of it.
     pub logout_paths: Vec<LogoutPath>,
+    /// What it does while a stream of its IdP is dark.
+    pub when_blind: WhenBlind,
 }
 
 /// What a path asks for.
@@ -413,6 +441,7 @@ pub(crate) mod tests {
             learn: true,
             session_cookies: vec![],
             logout_paths: vec![],
+            when_blind: WhenBlind::Reestablish,
         }
     }
 

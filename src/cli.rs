@@ -6,6 +6,7 @@ mod explain;
 mod holds;
 mod operator;
 mod outcomes;
+mod stream;
 mod table;
 
 use std::ffi::OsString;
@@ -53,6 +54,9 @@ enum Command {
     Outcomes(outcomes::Outcomes),
     /// Show how the running gateway is
     Status(Status),
+    /// Look after the streams that the gateway manages
+    #[command(subcommand)]
+    Stream(stream::Stream),
     /// Say what would happen to a request, and why
     Explain(Explain),
     /// Make a key for `[keys] files`
@@ -229,6 +233,7 @@ enum Exit {
     Usage = 64,
     Unreachable = 69,
     TryAgain = 75,
+    Transmitter = 76,
     Config = 78,
 }
 
@@ -283,6 +288,7 @@ fn execute(command: Command) -> Outcome {
         Command::Holds(holds) => holds::holds(&holds),
         Command::Outcomes(typed) => outcomes::outcomes(&typed),
         Command::Status(status) => operator::status(&status),
+        Command::Stream(typed) => stream::stream(&typed),
         Command::Explain(explain) => with_config(&explain.config.config, |config| explain::explain(&config, &explain)),
         Command::Keygen { file, signing } => keygen(file.as_deref(), signing),
         Command::Demo { port, state } => ended(crate::demo::run(port, state)),
@@ -357,6 +363,7 @@ Exit codes:
   64  the command makes no sense as it was typed
   69  the gateway cannot be reached
   75  in force, but not written down: try again
+  76  a stream's transmitter does not do it; the text says why
   78  the config, or the admin token, is not right";
 
 #[cfg(test)]

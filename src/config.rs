@@ -10,6 +10,7 @@ mod events;
 mod faults;
 mod files;
 mod idps;
+mod manage;
 mod minting;
 mod outcomes;
 mod reader;
@@ -34,7 +35,7 @@ pub use self::files::{Disk, File, Files};
 use self::reader::{Context, Reader};
 pub use self::secrets::Certificate;
 use crate::apps::Apps;
-use crate::event::Type;
+use crate::event::{Type, supervise};
 pub use crate::http::Settings as OutboundSettings;
 use crate::identity::{Issuer, TargetKind};
 pub use crate::idp::Settings as IdpSettings;
@@ -44,6 +45,7 @@ use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session;
 pub use crate::stream::Delivery;
+use crate::stream::manage as manage_stream;
 
 /// Everything that the file says.
 #[derive(Debug)]
@@ -227,6 +229,12 @@ pub struct StreamSettings {
     pub allowed_events: Option<Vec<Type>>,
     /// What the `externalId` of a SCIM subject is here.
     pub scim_external_id: TargetKind,
+    /// Where the transmitter's metadata are, if not at a well-known place.
+    pub metadata_url: Option<Url>,
+    /// How the gateway manages it; `None` where others do.
+    pub manage: Option<manage_stream::Settings>,
+    /// How it is watched.
+    pub watch: supervise::Settings,
 }
 
 impl Config {
@@ -248,6 +256,11 @@ impl AdminSettings {
             reader::read_part(context, table, |file| file.section("admin", server::admin)?.settings())
         })
     }
+}
+
+/// Whether something in the config can be called that.
+pub(crate) fn can_be_a_name(name: &str) -> bool {
+    reader::plain_name(name).is_ok()
 }
 
 fn text_of(path: &Path) -> Result<String, Faults> {

@@ -174,6 +174,8 @@ pub enum Refusal {
     MixedCredentials,
     /// The person is on hold: no login helps.
     OnHold,
+    /// Whether sessions are over is not known at the moment, and the app lets nobody in then.
+    Blind,
 }
 
 impl Refusal {
@@ -184,6 +186,7 @@ impl Refusal {
             Self::ForeignOrigin => "foreign_origin",
             Self::MixedCredentials => "mixed_credentials",
             Self::OnHold => "on_hold",
+            Self::Blind => "blind",
         }
     }
 
@@ -224,6 +227,8 @@ pub struct Request<'a> {
     pub path: &'a CanonicalPath,
     /// The `Origin` header, if there is one.
     pub origin: Option<&'a str>,
+    /// A stream that speaks for the app's people is dark, and the app refuses everybody then.
+    pub blind: bool,
 }
 
 /// Decides.
@@ -238,6 +243,9 @@ pub fn decide(request: &Request<'_>, app: &App, evidence: &Evidence, standing: S
         Asked::Public => return Decision::Forward(Permit { person: None }),
         Asked::Person { by, allows } => (by, allows),
     };
+    if request.blind {
+        return Decision::Refuse(Refusal::Blind);
+    }
     let token = token_need(by, request.client, evidence, standing);
     let login = |cause, proof| Decision::Login(Login { cause, proof, client: request.client, token });
     // Revocations first: who was thrown out learns that, whatever else is wrong. To send who is on hold to the IdP would
@@ -392,8 +400,12 @@ mod tests {
             ("admitted", "/admin", &admins, clear, forward(&admins)),
         ] {
             let path = CanonicalPath::parse(path).expect("path");
-            let request = Request { client: Client::Navigation, path: &path, origin: None };
+            let request = Request { client: Client::Navigation, path: &path, origin: None, blind: false };
             assert_eq!(decide(&request, &app(), evidence, standing), expected, "{name}");
+            // While the app is blind nobody gets in where somebody would have to be known.
+            let blind = decide(&Request { blind: true, ..request }, &app(), evidence, standing);
+            let public = expected == Decision::Forward(Permit { person: None });
+            assert_eq!(blind, if public { expected } else { Decision::Refuse(Refusal::Blind) }, "{name}, blind");
         }
     }
 
@@ -479,7 +491,7 @@ mod tests {
             ),
         ] {
             let path = CanonicalPath::parse(path).expect("path");
-            let request = Request { client: Client::Fetch, path: &path, origin: None };
+            let request = Request { client: Client::Fetch, path: &path, origin: None, blind: false };
             let decided = decide(&request, &app(), &evidence, standing);
             let found = match &decided {
                 Decision::Forward(permit) => Ok(permit.person().map(|person| person.subject.as_str())),
@@ -509,7 +521,7 @@ mod tests {
         ] {
             let evidence = Evidence { freshness, ..session(&["staff"]) };
             let path = CanonicalPath::parse(path).expect("path");
-            let request = Request { client, path: &path, origin: None };
+            let request = Request { client, path: &path, origin: None, blind: false };
             let found = decide(&request, &app(), &evidence, standing);
             assert_eq!(found.word(), expected, "{freshness:?} {client:?} {}", path.as_str());
         }
@@ -528,7 +540,7 @@ mod tests {
             (Some("https://wiki.example.evil"), false),
             (Some("null"), false),
         ] {
-            let request = Request { client: Client::WebSocket, path: &path, origin };
+            let request = Request { client: Client::WebSocket, path: &path, origin, blind: false };
             let refused =
                 decide(&request, &app, &session(&[]), Standing::default()) == Decision::Refuse(Refusal::ForeignOrigin);
             assert_eq!(refused, !allowed, "{origin:?}");

@@ -57,7 +57,7 @@ use crate::page::Page;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session::{self, Session};
-use crate::stream::{Signals, Stream};
+use crate::stream::{Sight, Signals, Stream, Watch};
 use crate::time::Clock;
 
 /// Below this every path is ours, on every host.
@@ -87,6 +87,7 @@ pub(crate) struct Parts {
     pub(crate) streams: HashMap<String, Arc<Stream>>,
     /// The checks of sessions whose IdP sends no signal, by its name.
     pub(crate) checks: HashMap<String, Arc<Checks>>,
+    pub(crate) sight: Sight,
     pub(crate) enforcer: Enforcer,
     pub(crate) outcomes: Outcomes,
     pub(crate) intake: Arc<Intake>,
@@ -100,6 +101,11 @@ impl Parts {
     /// What signals go through.
     pub(crate) fn signals(&self) -> Signals<'_> {
         Signals { intake: &self.intake, audit: &self.audit, metrics: &self.metrics, clock: &self.clock }
+    }
+
+    /// What the watch over streams acts on.
+    pub(crate) fn watch(&self) -> Watch<'_> {
+        Watch { signals: self.signals(), apps: &self.apps, enforcer: &self.enforcer, sight: &self.sight }
     }
 }
 

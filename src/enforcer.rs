@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exchanges::{Counts, Cut, Ended, Exchange, Exchanges, Full, Guard, Survey};
-use crate::identity::{Target, TargetKey, TargetKind};
+use crate::identity::{AppKey, Target, TargetKey, TargetKind};
 use crate::revocation::{
     Credential, Lifted, OnHold, Reach, Reestablished, Revocation, RevocationId, RevocationSet, Standing, Whom, rules,
 };
@@ -129,6 +129,11 @@ impl Enforcer {
     /// Whether anything in flight runs on a credential with that key.
     pub fn runs_on(&self, key: TargetKey) -> bool {
         self.exchanges.runs_on(key)
+    }
+
+    /// Ends what people have in flight in `app`, which they must not use at the moment.
+    pub fn end_in(&self, app: AppKey) -> Counts {
+        self.exchanges.cut_in(app)
     }
 
     /// What [`Enforcer::apply`] would end, with nothing put in force.

@@ -11,7 +11,10 @@ pub mod global;
 pub mod logout;
 pub mod poll;
 pub mod reject;
+pub mod stream_config;
 pub mod subject;
+pub mod subjects;
+pub mod supervise;
 pub mod token;
 
 use serde_json::{Map, Value};

@@ -6,6 +6,7 @@
 
 mod ended;
 mod survey;
+mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -16,6 +17,7 @@ use tokio::sync::Notify;
 pub use self::ended::Ended;
 use self::ended::cancel;
 pub use self::survey::{Seen, Survey};
+use self::trace::Trace;
 use crate::evidence::{Imprint, Sort};
 use crate::identity::{AppKey, TargetKey, TargetKind};
 use crate::lineage::Lineage;
@@ -227,42 +229,6 @@ struct Slot {
     entry: Arc<Entry>,
 }
 
-/// What keys leave behind in 256 bits, two bits each: whose trace lacks a key's bits does not have the key. Reading it
-/// costs no jump through memory, which is what a walk over many exchanges would otherwise spend its time on.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-struct Trace([u64; 4]);
-
-impl Trace {
-    /// A key is a hash: any of its bytes will do as the number of a bit.
-    fn add(&mut self, key: TargetKey) {
-        let [one, other, ..] = key.0.to_le_bytes();
-        for bit in [one, other] {
-            if let Some(word) = self.0.get_mut(usize::from(bit >> 6)) {
-                *word |= 1 << (bit & 63);
-            }
-        }
-    }
-
-    fn of(exchange: &Exchange) -> Self {
-        let mut trace = Self::default();
-        for (_, key) in exchange.credentials.iter().flat_map(|held| held.targets.iter()) {
-            trace.add(*key);
-            trace.add(key.in_app(exchange.app));
-        }
-        trace
-    }
-
-    fn of_key(key: TargetKey) -> Self {
-        let mut trace = Self::default();
-        trace.add(key);
-        trace
-    }
-
-    fn contains(&self, other: &Self) -> bool {
-        self.0.iter().zip(other.0).all(|(mine, theirs)| mine & theirs == theirs)
-    }
-}
-
 #[derive(Debug)]
 struct Shared {
     entries: DashMap<u64, Slot>,
@@ -324,6 +290,13 @@ impl Exchanges {
     /// What [`Exchanges::cut_covered`] would end, with nothing ended.
     pub fn survey_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Survey {
         self.survey(keys, |exchange| !exchange.judge(set).is_clear())
+    }
+
+    /// Ends every exchange of `app` for which somebody had to sign in, and counts those it ended.
+    pub fn cut_in(&self, app: AppKey) -> Counts {
+        let covered = |entry: &Entry| entry.exchange.app == app && !entry.exchange.credentials.is_empty();
+        let all = self.0.entries.iter().filter(|slot| covered(&slot.entry));
+        cancel(all.map(|slot| Arc::clone(&slot.entry)).collect()).counts()
     }
 
     /// Whether any exchange has that key.

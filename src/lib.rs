@@ -23,6 +23,7 @@
 //! | exchange | a request or stream in flight | [`exchanges`] |
 //! | check | a question to an IdP that sends no signal: does this session still stand? | [`revalidation`], [`checks`] |
 //! | grant | what it is asked with: the refresh token of the sign-in, kept sealed | [`revalidation`], [`ledger`] |
+//! | dark | said of a stream: what it should have told is not known | [`stream`], [`event`] |
 //!
 //! # The floors
 //!
@@ -35,6 +36,7 @@
 //! - **signal**: [`endpoint`] or the poll of a [`stream`] → [`jose`] → [`event`] → [`policy`] → [`intake`] → [`enforcer`],
 //!   [`ledger`] → answer
 //! - **login**: [`login`] begin → IdP → [`endpoint`] callback → [`idp`] → [`enforcer`] → [`session`]
+//! - **watch**: [`stream`] asks its transmitter for a sign of life → none in time → [`apps`] that mind → [`intake`], or closed
 //! - **cut**: [`enforcer`] → [`exchanges`] → every stream that the revocation covers ends
 
 // floor 0: words

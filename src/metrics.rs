@@ -10,6 +10,7 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 
+use crate::event::supervise::Health;
 use crate::exchanges::{Counts, Kind};
 use crate::revocation::{Mode, Origin};
 
@@ -51,6 +52,7 @@ pub struct Metrics {
     cut: IntCounterVec,
     blocked: IntCounterVec,
     rejected: IntCounterVec,
+    streams: IntGaugeVec,
     unmatched: IntCounter,
     logins: IntCounterVec,
     seal_failures: IntCounterVec,
@@ -109,6 +111,13 @@ impl Metrics {
             )?,
             blocked: counters(to, "requests_blocked_total", "Requests that were not let through", &["reason"])?,
             rejected: counters(to, "set_rejected_total", "Signals that were refused", &["why"])?,
+            streams: registered(
+                to,
+                IntGaugeVec::new(
+                    named("stream_state", "How each stream is: 1 for the state that it is in"),
+                    &["stream", "state"],
+                )?,
+            )?,
             unmatched: counter(to, "unmatched_subject_total", "Signals whose subject no IdP here can match")?,
             logins: counters(to, "logins_total", "Logins that came back from the IdP", &["idp", "result"])?,
             seal_failures: counters(
@@ -227,6 +236,13 @@ impl Metrics {
     /// A signal was refused; `why` is the word of the rejection.
     pub fn signal_rejected(&self, why: &'static str) {
         self.rejected.with_label_values(&[why]).inc();
+    }
+
+    /// A stream is so now.
+    pub fn stream_is(&self, stream: &str, health: Health) {
+        for each in Health::ALL {
+            self.streams.with_label_values(&[stream, each.word()]).set(i64::from(each == health));
+        }
     }
 
     /// A signal named nobody that this gateway could match.
@@ -366,6 +382,8 @@ mod tests {
         metrics.cut(Counts::default());
         metrics.request_blocked("terminated");
         metrics.signal_rejected("signature");
+        metrics.stream_is("corp", Health::Late);
+        metrics.stream_is("corp", Health::Live);
         metrics.subject_unmatched();
         metrics.login("corp", "ok");
         metrics.appended(Duration::from_millis(4));
@@ -382,6 +400,8 @@ mod tests {
             "portcullis_exchanges_cut_total{kind=\"websocket\"} 0",
             "portcullis_requests_blocked_total{reason=\"terminated\"} 1",
             "portcullis_set_rejected_total{why=\"signature\"} 1",
+            "portcullis_stream_state{state=\"live\",stream=\"corp\"} 1",
+            "portcullis_stream_state{state=\"late\",stream=\"corp\"} 0",
             "portcullis_unmatched_subject_total 1",
             "portcullis_logins_total{idp=\"corp\",result=\"ok\"} 1",
             "portcullis_ledger_append_seconds_bucket{le=\"0.005\"} 1",

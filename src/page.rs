@@ -98,6 +98,16 @@ impl Page {
         .advise("Signing in again does not help. Ask your administrator or help desk.")
     }
 
+    /// Nobody gets in until the signals arrive again that end sessions.
+    pub fn blind(app: &str) -> Self {
+        Self::new(
+            &format!("{app} is closed for the moment"),
+            "The sign-in service does not say at the moment whose session is over, so nobody is let in.",
+        )
+        .advise("Nothing is wrong with your account. It opens again by itself; try again in a few minutes.")
+        .action("Try again", "/")
+    }
+
     /// The IdP does not answer, so nobody can be signed in.
     pub fn idp_unreachable(idp: &str, retry: &str) -> Self {
         Self::new("Sign-in is not possible right now", &format!("{idp} does not answer."))
@@ -288,6 +298,7 @@ mod tests {
             Page::session_ended(Some(text), text),
             Page::login_not_fresh(text, text),
             Page::idp_unreachable(text, text),
+            Page::blind(text),
             Page::app_down(text, text),
             Page::forbidden(text, Some(text), text),
             Page::bad_request(text),
@@ -324,6 +335,7 @@ mod tests {
             (Page::session_ended(Some("Laptop lost"), "/"), "Laptop lost"),
             (Page::login_not_fresh("Corp", "/"), "Corp answered with a login from before your session was ended."),
             (Page::idp_unreachable("Corp", "/"), "Corp does not answer."),
+            (Page::blind("Wiki"), "Wiki is closed for the moment"),
             (Page::app_down("Wiki", "/"), "the app itself cannot be reached"),
             (Page::forbidden("Wiki", Some("ann"), "/"), "not allowed to use this app"),
             (Page::bad_request("The answer fits no login."), "The answer fits no login."),

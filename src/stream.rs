@@ -1,34 +1,38 @@
 //! One configured SSF relation to a transmitter: how its events arrive, whose keys count, and when it was last heard.
 
+mod authorization;
+mod discovery;
+pub mod manage;
+mod operate;
 mod poll;
+mod sight;
+mod supervision;
 mod take;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use ::http::Request;
-use ::http::header::ACCEPT;
-use async_trait::async_trait;
-use serde::Deserialize;
+use aws_lc_rs::rand;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+pub use self::authorization::{ClientProof, Credential, OauthClient};
+pub use self::discovery::{Discovery, NotFound};
+pub(crate) use self::manage::Manager;
+pub use self::sight::Sight;
+pub(crate) use self::supervision::Watch;
+use self::supervision::Watched;
 pub(crate) use self::take::{Signals, Unserved};
 use crate::event::poll::Trouble;
+use crate::event::supervise::{self, Health, Proof};
 use crate::event::{Event, SecurityEvent, StreamStatus};
-use crate::http::{Cached, Client, Fetched};
-use crate::identity::Issuer;
+use crate::http::Client;
 use crate::jose::Verified;
-use crate::keys::{Failure, KeyCache, Locate};
+use crate::keys::{Failure, KeyCache};
 use crate::policy::{self, Rate, Rated};
 use crate::revocation::Revocation;
 use crate::secret::Secret;
-use crate::time::{Clock, Timestamp};
-
-/// Bytes of a transmitter's metadata. Real ones have two thousand.
-const MAX_METADATA: usize = 64 * 1024;
-/// How long metadata are good: they change when a transmitter moves.
-const METADATA_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::time::Timestamp;
 
 /// What a stream has told us about itself.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -59,11 +63,24 @@ pub enum Delivery {
     },
     /// We call the transmitter (RFC 8936).
     Poll {
-        /// Where.
-        url: Url,
-        /// What we present as bearer.
-        token: Secret<String>,
+        /// Where; `None` where the stream is managed and the transmitter says it.
+        url: Option<Url>,
+        /// What we present as bearer; `None` where the stream is managed, and what its management presents will do.
+        token: Option<Secret<String>>,
     },
+}
+
+/// How a stream is, and how that is known.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Supervised {
+    /// How it is.
+    pub health: Health,
+    /// Since when.
+    pub since: Timestamp,
+    /// The last sign of life.
+    pub last_sign: Option<Timestamp>,
+    /// How long the last verification event took.
+    pub lag: Option<Duration>,
 }
 
 /// A stream.
@@ -73,6 +90,8 @@ pub struct Stream {
     delivery: Delivery,
     keys: KeyCache,
     client: Client,
+    manager: Option<Manager>,
+    watched: Watched,
     /// Whom it revoked within the last minute, where that has a bound.
     rate: Option<Mutex<Rate>>,
     /// Guards only itself; taken for a copy or an update, never held.
@@ -81,9 +100,24 @@ pub struct Stream {
 
 impl Stream {
     /// A stream that was not heard yet.
-    pub fn new(settings: policy::Settings, delivery: Delivery, keys: KeyCache, client: Client) -> Self {
+    pub(crate) fn new(
+        settings: policy::Settings,
+        delivery: Delivery,
+        keys: KeyCache,
+        client: Client,
+        manager: Option<Manager>,
+        watch: supervise::Settings,
+        now: Timestamp,
+    ) -> Self {
+        // What a managed stream has to show for itself is known once it is found.
+        let proof = match &delivery {
+            _ if watch.managed => Proof::Verification,
+            Delivery::Poll { .. } => Proof::Polls,
+            Delivery::Push { .. } => Proof::Nothing,
+        };
+        let watched = Watched::new(watch, proof, now);
         let rate = settings.bounds.users_per_minute.map(|number| Mutex::new(Rate::new(number)));
-        Self { settings, delivery, keys, client, rate, state: Mutex::default() }
+        Self { settings, delivery, keys, client, manager, watched, rate, state: Mutex::default() }
     }
 
     /// How its events arrive.
@@ -117,8 +151,11 @@ impl Stream {
         self.keys.verify(compact, &self.settings.expectation()).await
     }
 
-    /// Notes that an authentic event came.
-    pub fn heard(&self, event: &SecurityEvent, now: Timestamp) {
+    /// Notes that an authentic event came; false for a verification event with a state that nobody asked for.
+    pub fn heard(&self, event: &SecurityEvent, now: Timestamp) -> bool {
+        if !self.watched.heard(event, now) {
+            return false;
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.last_event = Some(now);
         state.accepted += 1;
@@ -141,6 +178,7 @@ impl Stream {
                 Event::Happened(_) => {}
             }
         }
+        true
     }
 
     /// Notes that a SET was refused.
@@ -150,6 +188,12 @@ impl Stream {
 
     /// Notes how a poll went.
     fn polled(&self, trouble: Option<Trouble>, now: Timestamp) {
+        match trouble {
+            None => self.watched.machine().polled(now),
+            // The place is gone, and perhaps the stream with it.
+            Some(Trouble::Status(404 | 410)) => self.watched.machine().suspect(now),
+            Some(_) => {}
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.trouble = trouble;
         if trouble.is_none() {
@@ -161,93 +205,28 @@ impl Stream {
     pub fn state(&self) -> State {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Where a transmitter's keys are, by its metadata (SSF §7).
-#[derive(Debug)]
-pub struct Discovery {
-    issuer: Issuer,
-    url: Url,
-    client: Client,
-    found: Cached<Url, NotFound>,
-}
-
-/// Why a transmitter's metadata cannot be used.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum NotFound {
-    #[error("the metadata were not asked for yet")]
-    NotYet,
-    #[error("the transmitter does not answer with its metadata")]
-    Unreachable,
-    #[error("the metadata are not those of the configured issuer")]
-    OtherIssuer,
-    #[error("the metadata have no usable `jwks_uri`")]
-    NoKeys,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    issuer: String,
-    jwks_uri: Option<Url>,
-}
-
-impl Discovery {
-    /// Looks in the place that SSF §7.2.1 names: `/.well-known/ssf-configuration` between host and path of the issuer.
-    pub fn new(issuer: &Issuer, client: Client, clock: Clock) -> Result<Self, url::ParseError> {
-        let mut url = Url::parse(issuer.as_str())?;
-        let path = format!("/.well-known/ssf-configuration{}", url.path().trim_end_matches('/'));
-        url.set_path(&path);
-        Ok(Self { issuer: issuer.clone(), url, client, found: Cached::new(clock, NotFound::NotYet) })
+    /// How it is.
+    pub fn supervised(&self, now: Timestamp) -> Supervised {
+        let machine = self.watched.machine();
+        let (health, since) = machine.health(now);
+        Supervised { health, since, last_sign: machine.last_sign(), lag: machine.lag() }
     }
 
-    async fn fetch(&self) -> Result<Fetched<Url>, NotFound> {
-        let request = Request::get(self.url.as_str())
-            .header(ACCEPT, "application/json")
-            .body(vec![])
-            .map_err(|_| NotFound::Unreachable)?;
-        let response = self.client.send(request, MAX_METADATA).await.map_err(|_| NotFound::Unreachable)?;
-        if !response.status().is_success() {
-            return Err(NotFound::Unreachable);
-        }
-        let metadata: Metadata = serde_json::from_slice(response.body()).map_err(|_| NotFound::NoKeys)?;
-        // Byte for byte (SSF §7.2.4): another issuer's metadata would bring another issuer's keys.
-        if metadata.issuer != self.issuer.as_str() {
-            return Err(NotFound::OtherIssuer);
-        }
-        metadata.jwks_uri.map(|value| Fetched { value, good_for: METADATA_GOOD_FOR }).ok_or(NotFound::NoKeys)
+    /// Why its management does not go as it should at the moment.
+    pub fn management_trouble(&self) -> Option<manage::Trouble> {
+        self.watched.trouble()
+    }
+
+    /// Whether the gateway manages it.
+    pub const fn is_managed(&self) -> bool {
+        self.manager.is_some()
     }
 }
 
-#[async_trait]
-impl Locate for Discovery {
-    async fn jwks_uri(&self) -> Option<Url> {
-        match self.found.current(self.fetch()).await {
-            Ok(url) => Some((*url).clone()),
-            Err(error) => {
-                tracing::warn!(issuer = %self.issuer, %error, "a transmitter's keys cannot be found");
-                None
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_metadata_stand_between_host_and_path_of_the_issuer() {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let settings = crate::http::Settings::default();
-        for (issuer, expected) in [
-            ("https://tr.example.com", "https://tr.example.com/.well-known/ssf-configuration"),
-            ("https://tr.example.com/", "https://tr.example.com/.well-known/ssf-configuration"),
-            ("https://tr.example.com/issuer1", "https://tr.example.com/.well-known/ssf-configuration/issuer1"),
-        ] {
-            let client = Client::new(&settings).expect("client");
-            let clock = Clock::manual(Timestamp::ZERO);
-            let discovery = Discovery::new(&Issuer::parse(issuer).expect("issuer"), client, clock).expect("url");
-            assert_eq!(discovery.url.as_str(), expected);
-        }
-    }
+/// A text that nobody can guess; `None` without randomness.
+fn random_text() -> Option<String> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).ok()?;
+    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

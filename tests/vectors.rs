@@ -2,6 +2,9 @@
 //! there. Everything goes through the library's public face, in the order in which an endpoint uses it.
 #![cfg(test)]
 
+#[path = "vectors/stream_answers.rs"]
+mod stream_answers;
+
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -314,6 +314,19 @@ pub struct StreamStatus {
     pub accepted: u64,
     /// Events refused since the start.
     pub refused: u64,
+    /// How it is: `live`, `late`, `blind`, `paused`, `gone`, or `unsupervised` where nobody can tell.
+    pub state: String,
+    /// Since when: seconds since 1970.
+    pub since: Timestamp,
+    /// When it last showed that it lives: seconds since 1970.
+    #[serde(default)]
+    pub last_sign_at: Option<Timestamp>,
+    /// Seconds from asking for the last verification event to its arrival.
+    #[serde(default)]
+    pub lag: Option<u64>,
+    /// Why the gateway cannot manage it as it should at the moment.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 /// How an app is.

@@ -31,7 +31,7 @@ mod tests {
     type Check = fn(&str, &Value);
 
     /// Every type that goes over the wire, by its name in the document. Whoever adds a type adds it here and there.
-    const TYPES: [(&str, Check); 24] = [
+    const TYPES: [(&str, Check); 25] = [
         ("RevokeRequest", is_described::<RevokeRequest>),
         ("Named", is_described::<Named>),
         ("RevokeAnswer", is_described::<RevokeAnswer>),
@@ -48,6 +48,7 @@ mod tests {
         ("Ready", is_described::<Ready>),
         ("LedgerStatus", is_described::<LedgerStatus>),
         ("IdpStatus", is_described::<IdpStatus>),
+        ("RevalidationStatus", is_described::<RevalidationStatus>),
         ("StreamStatus", is_described::<StreamStatus>),
         ("AppStatus", is_described::<AppStatus>),
         ("Problem", is_described::<Problem>),

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
+use super::streams;
 use crate::admin::{
     AppStatus, ApprovalAnswer, ApprovalError, ApprovalRequest, Gateway, Hold, IdpStatus, LedgerStatus, LiftAnswer,
     LiftError, LiftRequest, Made, Met, OutcomesAsked, Ready, RevalidationStatus, RevokeAnswer, RevokeError,
-    RevokeRequest, Status, StreamStatus, Waiting,
+    RevokeRequest, Status, StreamAnswer, StreamDeed, StreamError, Waiting,
 };
 use crate::endpoint::Endpoints;
 use crate::exchanges::Survey;
@@ -18,7 +19,6 @@ use crate::identity::Issuer;
 use crate::outcome::{Outcome, OutcomeList, Wanted};
 use crate::proxy::Balancer;
 use crate::revocation::{Lifted, RevocationId};
-use crate::stream::Delivery;
 use crate::time::Timestamp;
 
 /// The operators' view of the gateway.
@@ -141,6 +141,10 @@ impl Gateway for Operator {
         self.endpoints.parts().outcomes.beginning_with(id)
     }
 
+    async fn stream(&self, name: &str, deed: Option<StreamDeed>) -> Result<StreamAnswer, StreamError> {
+        streams::act(self.endpoints.parts(), name, deed).await
+    }
+
     async fn status(&self) -> Status {
         let parts = self.endpoints.parts();
         let mut idps = Vec::new();
@@ -151,23 +155,8 @@ impl Gateway for Operator {
             let (name, issuer) = (idp.name().to_owned(), idp.issuer().to_string());
             idps.push(IdpStatus { name, issuer, reachable, revalidation });
         }
-        let mut streams: Vec<_> = parts
-            .streams
-            .values()
-            .map(|stream| {
-                let state = stream.state();
-                StreamStatus {
-                    name: stream.settings().name.clone(),
-                    issuer: stream.settings().issuer.to_string(),
-                    polled: matches!(stream.delivery(), Delivery::Poll { .. }),
-                    last_poll_at: state.last_poll,
-                    poll_trouble: state.trouble.map(|trouble| trouble.to_string()),
-                    last_event_at: state.last_event,
-                    accepted: state.accepted,
-                    refused: state.refused,
-                }
-            })
-            .collect();
+        let mut streams: Vec<_> =
+            parts.streams.values().map(|stream| streams::status(stream, parts.clock.now())).collect();
         let mut apps: Vec<_> = parts
             .apps
             .iter()

@@ -124,6 +124,23 @@ impl BackgroundService for Remembering {
     }
 }
 
+/// Watches over a stream.
+pub(super) struct Watching {
+    pub(super) endpoints: Arc<Endpoints>,
+    pub(super) stream: Arc<Stream>,
+}
+
+#[async_trait]
+impl BackgroundService for Watching {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => {}
+            () = self.stream.supervise(self.endpoints.parts().watch()) => {}
+        }
+    }
+}
+
 /// Polls a stream.
 pub(super) struct Polling {
     pub(super) endpoints: Arc<Endpoints>,

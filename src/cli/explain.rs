@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::check::{admitted, asks, place, sorted};
 use super::table::columns;
 use super::{Exit, Explain, Outcome};
-use crate::apps::{Access, App, Asked, CanonicalPath, Host};
-use crate::config::Config;
+use crate::apps::{Access, App, Asked, CanonicalPath, Host, WhenBlind};
+use crate::config::{Config, StreamSettings};
 use crate::decision::{Client, Decision, Refusal, Request, decide};
 use crate::evidence::{self, Bearer, Evidence, Imprint, Maker, Shown};
 use crate::lineage::Lineage;
@@ -42,7 +42,7 @@ pub(super) fn explain(config: &Config, asked: &Explain) -> Outcome {
         rows.push(row("answer", "the gateway's own endpoint; the app never sees it"));
         return Outcome::done(columns(&rows));
     }
-    rows.extend(reasons(app, &path));
+    rows.extend(reasons(config, app, &path));
     for (who, evidence) in [("nobody", Evidence::default())].into_iter().chain(person(config, app, &path, asked)) {
         rows.extend(answers(who, &method, app, &path, &evidence));
     }
@@ -70,7 +70,7 @@ fn split(url: &str) -> Option<(Host, &str)> {
 }
 
 /// Which rules hold for the path.
-fn reasons(app: &App, path: &CanonicalPath) -> Vec<[String; 2]> {
+fn reasons(config: &Config, app: &App, path: &CanonicalPath) -> Vec<[String; 2]> {
     let mut rows = Vec::new();
     for rule in &app.rules {
         if path.may_be_below(&rule.path) {
@@ -92,6 +92,7 @@ fn reasons(app: &App, path: &CanonicalPath) -> Vec<[String; 2]> {
         }
     };
     rows.push(row("access", &verdict));
+    rows.extend(when_blind(config, app, path));
     for place in app.minting.iter().flat_map(|minting| minting.at(path)) {
         for (what, fields) in [("sealed in the answer", &place.response), ("opened in the request", &place.request)] {
             let fields: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
@@ -101,6 +102,22 @@ fn reasons(app: &App, path: &CanonicalPath) -> Vec<[String; 2]> {
         }
     }
     rows
+}
+
+/// What the path's app does while a stream is dark.
+fn when_blind(config: &Config, app: &App, path: &CanonicalPath) -> Option<[String; 2]> {
+    let spoken_for = |stream: &&StreamSettings| stream.speaks_for.contains(&app.idp);
+    let streams: Vec<_> = config.streams.values().filter(spoken_for).map(|stream| stream.name.clone()).collect();
+    if streams.is_empty() || app.asks(path).by() == Access::Public {
+        return None;
+    }
+    let request = Request { client: Client::Fetch, path, origin: None, blind: true };
+    let text = match app.when_blind {
+        WhenBlind::Serve => "it goes on as if nothing were".to_owned(),
+        WhenBlind::Reestablish => format!("everybody goes through {} again, and again from time to time", app.idp),
+        WhenBlind::Refuse => words(&decide(&request, app, &Evidence::default(), Standing::default()), app),
+    };
+    Some(row("blind", &format!("while the stream {} is dark: {text}", streams.join(" or "))))
 }
 
 /// The person whom the command line describes, with a session that is good, or with a token where only a token will do.
@@ -166,7 +183,7 @@ fn cookie(config: &Config, app: &App, asked: &Explain) -> Result<Option<(String,
 fn answers(who: &str, method: &Method, app: &App, path: &CanonicalPath, evidence: &Evidence) -> Vec<[String; 2]> {
     let answer = |mode: &'static str| {
         let headers = HeaderMap::from_iter([("sec-fetch-mode".parse().ok()?, HeaderValue::from_static(mode))]);
-        let request = Request { client: Client::of(method, &headers), path, origin: None };
+        let request = Request { client: Client::of(method, &headers), path, origin: None, blind: false };
         Some(words(&decide(&request, app, evidence, Standing::default()), app))
     };
     let (page, script) = (answer("navigate").unwrap_or_default(), answer("cors").unwrap_or_default());
@@ -194,6 +211,7 @@ fn words(decision: &Decision, app: &App) -> String {
         Decision::Refuse(refusal @ (Refusal::NotAllowed | Refusal::ForeignOrigin | Refusal::OnHold)) => {
             format!("403 `{}`", refusal.word())
         }
+        Decision::Refuse(refusal @ Refusal::Blind) => format!("503 `{}`", refusal.word()),
         Decision::Refuse(refusal @ Refusal::MixedCredentials) => format!("400 `{}`", refusal.word()),
     }
 }

@@ -244,8 +244,14 @@ pub(super) fn shown(status: &crate::admin::Status) -> String {
         [name, issuer, polled, last, stream.accepted.to_string(), stream.refused.to_string()]
     });
     out.push_str(&table(["stream", "issuer", "last poll", "last event", "accepted", "refused"], rows.collect()));
+    let rows = status.streams.iter().map(|stream| {
+        let sign = stream.last_sign_at.map_or_else(|| "none".to_owned(), |at| at.to_string());
+        let lag = stream.lag.map_or_else(|| "unknown".to_owned(), |seconds| format!("{seconds} s"));
+        [stream.name.clone(), stream.state.clone(), stream.since.to_string(), sign, lag]
+    });
+    out.push_str(&table(["stream", "state", "since", "last sign of life", "lag"], rows.collect()));
     for stream in &status.streams {
-        if let Some(trouble) = &stream.poll_trouble {
+        for trouble in [&stream.poll_trouble, &stream.trouble].into_iter().flatten() {
             out.push_str(&format!("\nstream {}: {trouble}\n", stream.name));
         }
     }

@@ -86,7 +86,9 @@ fn what_makes_no_sense_is_refused_as_it_was_typed() {
     }
     assert!(!Cli::try_parse_from(["portcullis", "--help"]).expect_err("help").use_stderr());
     let help = Cli::command().render_long_help().to_string();
-    for code in [Exit::Done, Exit::Failed, Exit::Usage, Exit::Unreachable, Exit::TryAgain, Exit::Config] {
+    for code in
+        [Exit::Done, Exit::Failed, Exit::Usage, Exit::Unreachable, Exit::TryAgain, Exit::Transmitter, Exit::Config]
+    {
         assert!(help.contains(&format!("{:>4}  ", code as u8)), "{code:?} is not in the help");
     }
 }
@@ -221,6 +223,7 @@ fn an_explanation_says_what_each_kind_of_sender_gets() {
             &["GET", "https://wiki.example.com/x"][..],
             &[
                 "app     wiki",
+                "blind   while the stream corp is dark: everybody goes through corp again",
                 "asks for a login and group staff; department it",
                 "in a browser: to the sign-in at corp",
                 "by a script: 401 `login_required`",
@@ -351,6 +354,14 @@ fn a_status_says_how_each_stream_is_heard() {
         stream("a", false, None, None),
         stream("b", true, Some(1_795_463_999), None),
         stream("c", true, None, Some("the transmitter answers 500")),
+        StreamStatus {
+            state: "blind".into(),
+            since: Timestamp::from_secs(1_795_463_999),
+            last_sign_at: Some(Timestamp::from_secs(1_795_463_000)),
+            lag: Some(2),
+            trouble: Some("the transmitter cannot be reached".into()),
+            ..stream("d", false, None, None)
+        },
     ];
     let said = operator::shown(&crate::admin::Status { streams, ..crate::admin::Status::default() });
     for part in [
@@ -358,9 +369,69 @@ fn a_status_says_how_each_stream_is_heard() {
         "\nb       https://i  2026-11-23T19:59:59Z  never       0         0\n",
         "\nc       https://i  never                 never       0         0\n",
         "\nstream c: the transmitter answers 500\n",
+        "\nd       blind  2026-11-23T19:59:59Z  2026-11-23T19:43:20Z  2 s\n",
+        "\nstream d: the transmitter cannot be reached\n",
     ] {
         assert!(said.contains(part), "`{part}` is not in\n{said}");
     }
+}
+
+#[test]
+fn a_stream_is_looked_after_by_one_word() {
+    let (place, gateway) = (Place::new("stream"), gateway(true, true));
+    let address = serve(&gateway);
+    let config = place.file("portcullis.toml", &format!("[admin]\nlisten = \"{address}\"\ntoken = \"{TOKEN}\"\n"));
+    for (words, exit, part) in [
+        (&["show", "corp"][..], Exit::Done, "state   live, since"),
+        (&["create", "corp"], Exit::Done, "done    made, just now"),
+        (&["pause", "corp"], Exit::Done, "sends nothing until `portcullis stream resume`"),
+        (&["resume", "corp"], Exit::Done, "sends again"),
+        (&["delete", "corp"], Exit::Done, "not made again until"),
+        (&["delete", "corp", "--json"], Exit::Done, "\"name\":\"corp\""),
+        (&["verify", "corp"], Exit::Transmitter, "none came in 20 s: its events do not reach us"),
+        (&["verify", "by-hand"], Exit::Usage, "write `manage` in [streams.by-hand]"),
+        (&["show", "crop"], Exit::Usage, "there is no stream `crop`"),
+        (&["show", "a/../b"], Exit::Usage, "is no name of a stream"),
+    ] {
+        let outcome = typed(&[&["stream"], words, &["-c", &config]].concat()).expect("a command");
+        assert_eq!(outcome.exit, exit, "{words:?}: {outcome:?}");
+        let said = if exit == Exit::Done { &outcome.says } else { &outcome.complains };
+        assert!(said.contains(part), "{words:?}: `{part}` is not in\n{said}");
+    }
+    assert!(typed(&["stream", "dance", "corp"]).is_err() && typed(&["stream", "show"]).is_err());
+}
+
+#[test]
+fn a_stream_at_its_transmitter_is_shown_in_a_few_lines() {
+    let answer = crate::admin::StreamAnswer {
+        name: "corp".into(),
+        issuer: "https://idp.example.com".into(),
+        delivery: "poll".into(),
+        state: "live".into(),
+        since: Timestamp::from_secs(1_795_463_999),
+        transmitter: Some(crate::admin::StreamThere {
+            stream_id: "f67e39a0".into(),
+            status: Some("enabled".into()),
+            endpoint: "https://idp.example.com/poll".into(),
+            events: vec!["urn:a".into(), "urn:b".into()],
+            min_verification_interval: Some(60),
+            inactivity_timeout: None,
+        }),
+        anew: false,
+        verified_after: Some(340),
+    };
+    let body = serde_json::to_vec(&answer).expect("JSON");
+    let outcome = stream::answered(&Reply { status: 200, body }, Some(crate::admin::StreamDeed::Verify), false);
+    let expected = "\
+stream     corp, poll, of https://idp.example.com
+done       its event arrived 0.3 s after it was asked for
+state      live, since 2026-11-23T19:59:59Z
+there      f67e39a0, enabled
+polled at  https://idp.example.com/poll
+can send   urn:a, urn:b
+verify     every 60 s at the most
+";
+    assert_eq!(outcome.says, expected);
 }
 
 #[test]

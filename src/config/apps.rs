@@ -13,6 +13,7 @@ use super::values::{
 use super::{IdpSettings, tokens};
 use crate::apps::{
     Access, Allow, App, CanonicalPath, HeaderProfile, Host, LogoutPath, Origin, Prefix, Rule, Transport, Upstream,
+    WhenBlind,
 };
 use crate::identity::AppKey;
 
@@ -79,6 +80,8 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
         places.realms.add(name, realm, idp, (!learn).then(|| table.at("learn")));
     }
     let logout_paths = logout_paths(table, url.as_ref().map(|at| &at.value.1));
+    let choices = WhenBlind::ALL.map(|when| (when.word(), when));
+    let when_blind = table.or("when_blind", one_of(&choices, &[]), WhenBlind::default());
     let (origin, prefix) = url?.value;
     Some(App {
         name: name.to_owned(),
@@ -100,6 +103,7 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
         learn,
         session_cookies,
         logout_paths,
+        when_blind,
     })
 }
 

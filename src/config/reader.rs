@@ -362,6 +362,6 @@ fn join(words: &[&str]) -> String {
 }
 
 /// Keys that the design knows and this version does not.
-const NOT_YET: [&str; 3] = ["derived", "when_blind", "logout_paths"];
+const NOT_YET: [&str; 2] = ["derived", "logout_paths"];
 /// Characters of a name: it becomes a label of metrics and a part of URLs.
 const MAX_NAME: usize = 64;

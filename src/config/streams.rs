@@ -2,6 +2,7 @@
 
 use super::events;
 use super::faults::did_you_mean;
+use super::manage;
 use super::reader::{At, Reader, Why};
 use super::values::{email_domain, issuer, one_of, secure_url, text};
 use super::{Delivery, StreamSettings};
@@ -33,6 +34,11 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
         table.fault("audience", "it names nobody: no event would count");
     }
     let delivery = delivery(table);
+    let polled = matches!(delivery, Some(Delivery::Poll { .. }));
+    let (rules, allowed_events) = (events::rules(table), events::allowed(table));
+    let manage = manage::manage(name, table, delivery.as_ref(), &rules.acts_on(allowed_events.as_deref()));
+    let watch = manage::watch(table, polled);
+    let metadata_url = table.parse("metadata_url", secure_url).map(|at| at.value);
     let jwks_uri = table.parse("jwks_uri", secure_url).map(|at| at.value);
     let speaks_for: Vec<_> =
         table.list("speaks_for", |idp| known_idp(idp, idps)).into_iter().map(|at| at.value).collect();
@@ -44,6 +50,10 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     let widest = [Widest::User, Widest::Group, Widest::Tenant, Widest::Everyone].map(|widest| (widest.word(), widest));
     let widest = table.or("widest", one_of(&widest, &[]), Widest::User);
     let external_ids = [("user", TargetKind::User), ("email", TargetKind::Email)];
+    // A fault in its management is one of the stream.
+    if table.has("manage") && manage.is_none() {
+        return None;
+    }
     Some(StreamSettings {
         name: name.to_owned(),
         issuer: issuer?.value,
@@ -53,9 +63,12 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
         speaks_for,
         widest,
         bounds: bounds(table, apps),
-        rules: events::rules(table),
-        allowed_events: events::allowed(table),
+        rules,
+        allowed_events,
         scim_external_id: table.or("scim_external_id", one_of(&external_ids, &[]), TargetKind::User),
+        metadata_url,
+        manage,
+        watch,
     })
 }
 
@@ -94,12 +107,23 @@ fn delivery(table: &Reader<'_>) -> Option<Delivery> {
     if !polled {
         return Some(Delivery::Push { token: table.bearer("push_token", "push_token_file")? });
     }
+    // A stream that is managed is polled where the transmitter says, with what its management presents.
+    let managed = table.has("manage");
+    if managed {
+        if table.has("poll_url") {
+            table.fault("poll_url", "the transmitter says where a stream is that `manage` makes; drop it");
+            return None;
+        }
+        let own = table.has("poll_token") || table.has("poll_token_file");
+        let token = if own { Some(table.presented("poll_token", "poll_token_file")?) } else { None };
+        return Some(Delivery::Poll { url: None, token });
+    }
     if !table.has("poll_url") {
         table.fault("poll_url", "it is missing; it is the `endpoint_url` that the transmitter gave the stream");
     }
     let url = table.parse("poll_url", secure_url);
     let token = table.presented("poll_token", "poll_token_file");
-    Some(Delivery::Poll { url: url?.value, token: token? })
+    Some(Delivery::Poll { url: Some(url?.value), token: Some(token?) })
 }
 
 /// The name of an IdP that the file has.

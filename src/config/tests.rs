@@ -150,7 +150,38 @@ fn a_stream_is_pushed_or_polled() {
         assert!(matches!(delivery(&pushed), Delivery::Push { .. }));
     }
     let Delivery::Poll { url, token } = delivery(&GOOD.replace(PUSH, POLL)) else { panic!("it is polled") };
-    assert_eq!((url.as_str(), token.expose().as_str()), ("https://idp.example.com/poll?stream_id=7", "hunter2"));
+    let (url, token) = (url.as_ref().map(Url::as_str), token.as_ref().map(|token| token.expose().as_str()));
+    assert_eq!((url, token), (Some("https://idp.example.com/poll?stream_id=7"), Some("hunter2")));
+}
+
+#[test]
+fn a_stream_says_how_it_is_managed_and_watched() {
+    let stream = |text: &str| {
+        let config = parse(text).unwrap_or_else(|faults| panic!("{faults}"));
+        assert!(!format!("{config:?}").contains("hunter2") && !format!("{config:?}").contains("push-push"));
+        config.streams.get("corp").expect("corp").clone()
+    };
+    let usual = stream(GOOD);
+    assert!(usual.manage.is_none() && !usual.watch.managed && !usual.watch.polled);
+    let spans = [usual.watch.verify_every, usual.watch.blind_after, usual.watch.recheck_every];
+    assert_eq!(spans.map(|span| span.as_secs()), [120, 300, 900]);
+
+    let manage = "manage = { push_url = \"https://wiki.example.com/oauth2/ssf/corp\", token = \"hunter2\" }\n\
+                  verify_every = \"5m\"\nblind_after = \"20m\"\nsubjects = \"none\"\nwidest";
+    let pushed = stream(&GOOD.replacen("widest", manage, 1));
+    let settings = pushed.manage.expect("managed");
+    assert_eq!(settings.wanted.create()["delivery"]["authorization_header"], "Bearer push-push-push-push");
+    assert_eq!(settings.wanted.description, "portcullis corp");
+    assert_eq!(settings.subjects, crate::stream::manage::Subjects::None);
+    assert!(pushed.watch.managed && pushed.watch.verify_every == Duration::from_secs(300));
+
+    let manage = "delivery = \"poll\"\nmanage = { token_url = \"https://as.example.com/token\", client_id = \"gw\", \
+                  client_secret_file = \"short\", auth = \"post\", hosts = [\"poll.example.net:8443\"] }";
+    let polled = stream(&GOOD.replace(PUSH, manage));
+    assert!(matches!(polled.delivery, Delivery::Poll { url: None, token: None }));
+    let settings = polled.manage.expect("managed");
+    assert_eq!((settings.hosts, settings.wanted.endpoint), (vec!["poll.example.net:8443".to_owned()], None));
+    assert!(matches!(settings.credential, crate::stream::Credential::Client(_)));
 }
 
 #[test]
@@ -292,6 +323,25 @@ const POLL_BY_NOBODY: &str = "delivery = \"poll\"\npoll_url = \"https://a\"";
 const POLL_IN_CLEAR: &str = "delivery = \"poll\"\npoll_url = \"http://a\"\npoll_token = \"x\"";
 const POLL_WITH_BLANK: &str = "delivery = \"poll\"\npoll_url = \"https://a\"\npoll_token = \"hunter2 hunter2\"";
 
+/// A pushed stream with this in its `manage`: one fault there, of that key.
+macro_rules! managed {
+    (PUSHED, CLIENT, $more:literal, $key:literal, $why:literal) => {
+        managed!(PUSHED, concat!("token_url = \"https://as.example.com/t\", client_id = \"gw\", ", $more), $key, $why)
+    };
+    (PUSHED, $manage:expr, $key:literal, $why:literal) => {
+        managed!(concat!("push_url = \"https://wiki.example.com/oauth2/ssf/corp\", ", $manage), $key, $why)
+    };
+    ($manage:expr, $key:literal, $why:literal) => {
+        mistake(
+            "widest",
+            concat!("manage = { ", $manage, " }\nwidest"),
+            "manage",
+            concat!("streams.corp.manage.", $key),
+            $why,
+        )
+    };
+}
+
 const CLAIMS: &str = "claims = { device = \"device_id\" }";
 
 /// An app that takes tokens by these rules.
@@ -383,7 +433,13 @@ const MISTAKES: &[Mistake] = &[
         "apps.wiki.realm",
         "[apps.mail] is in the realm \"corp\"",
     ),
-    mistake(IDP, "idp = \"corp\"\nwhen_blind = \"serve\"", "when_blind", "apps.wiki.when_blind", "not in this version"),
+    mistake(
+        IDP,
+        "idp = \"corp\"\nwhen_blind = \"panic\"",
+        "when_blind",
+        "apps.wiki.when_blind",
+        "write \"serve\" or \"reestablish\" or \"refuse\"",
+    ),
     mistake(IDP, "idp = \"corp\"\ncolour = 3", "colour", "apps.wiki.colour", "known are"),
     mistake("\"30m\"", "30", "idle = 30", "session.idle", "expected a text"),
     mistake(IDP, "idp = [\"corp\"]", "idp = [", "apps.wiki.idp", "found a list"),
@@ -581,6 +637,62 @@ const MISTAKES: &[Mistake] = &[
         "audience",
         "streams.corp.audience",
         "names nobody",
+    ),
+    // streams that the gateway manages
+    managed!("token_file = \"short\"", "push_url", "it is missing: where shall the transmitter push? write `push_url"),
+    managed!(
+        "token_file = \"short\", push_url = \"https://wiki.example.com/oauth2/ssf/other\"",
+        "push_url",
+        "are taken at `/oauth2/ssf/corp`"
+    ),
+    managed!(
+        "token_file = \"short\", push_url = \"http://wiki.example.com/oauth2/ssf/corp\"",
+        "push_url",
+        "must be https"
+    ),
+    managed!(PUSHED, "", "token_file", "it is missing: write `token_file`, or `token_url`"),
+    managed!(PUSHED, "token_file = \"short\", client_id = \"gw\"", "token_file", "keep one of the two"),
+    managed!(PUSHED, "token = \"hunter2 hunter2\"", "token", "cannot stand in a header"),
+    managed!(PUSHED, "client_id = \"gw\", client_secret = \"x\"", "token_url", "it is missing"),
+    managed!(PUSHED, "token_url = \"https://as.example.com/t\", client_secret = \"x\"", "client_id", "it is missing"),
+    managed!(PUSHED, CLIENT, "", "client_secret_file", "or write `key_file` and `key_id`"),
+    managed!(PUSHED, CLIENT, "key_file = \"corp.secret\"", "key_id", "the `kid` under which the key is registered"),
+    managed!(PUSHED, CLIENT, "key_file = \"corp.secret\", key_id = \"k\"", "key_file", "holds no private key in PEM"),
+    managed!(PUSHED, CLIENT, "client_secret = \"x\", key_id = \"k\"", "key_id", "there is no `key_file`"),
+    managed!(PUSHED, CLIENT, "client_secret = \"x\", auth = \"jwt\"", "auth", "write \"basic\" or \"post\""),
+    managed!(PUSHED, CLIENT, "client_secret = \"x\", scopes = []", "scopes", "the list is empty"),
+    managed!(PUSHED, "token_file = \"short\", events = []", "events", "no event would come"),
+    managed!(PUSHED, "token_file = \"short\", hosts = [\"https://x.example\"]", "hosts[0]", "is no host; write"),
+    managed!(PUSHED, "token_file = \"short\", host = \"x\"", "host", "did you mean `hosts`"),
+    mistake(
+        PUSH,
+        "delivery = \"poll\"\nmanage = { token_file = \"short\", push_url = \"https://wiki.example.com/oauth2/ssf/corp\" }",
+        "manage",
+        "streams.corp.manage.push_url",
+        "nobody pushes",
+    ),
+    mistake(
+        PUSH,
+        "delivery = \"poll\"\npoll_url = \"https://a\"\nmanage.token_file = \"short\"",
+        "poll_url",
+        "streams.corp.poll_url",
+        "the transmitter says where",
+    ),
+    mistake("widest", "subjects = \"none\"\nwidest", "subjects", "streams.corp.subjects", "write `manage = { … }`"),
+    mistake("widest", "verify_every = \"90\"\nwidest", "verify_every", "streams.corp.verify_every", "has no unit"),
+    mistake(
+        "widest",
+        "blind_after = \"2m\"\nwidest",
+        "blind_after",
+        "streams.corp.blind_after",
+        "longer than `verify_every`",
+    ),
+    mistake(
+        "widest",
+        "metadata_url = \"http://idp.example.com/m\"\nwidest",
+        "metadata_url",
+        "streams.corp.metadata_url",
+        "must be https",
     ),
     // apps
     mistake(IDP, "idp = \"crop\"", "crop", "apps.wiki.idp", "there is no [idps.crop]; did you mean \"corp\"?"),

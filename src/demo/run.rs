@@ -92,6 +92,7 @@ fn write_config(state: &Path, ports: Ports, demo: &Demo) -> anyhow::Result<PathB
     }
     write_private(&state.join("client.secret"), &demo.client_secret)?;
     write_private(&state.join("push.token"), &demo.push_token)?;
+    write_private(&state.join("manage.token"), &demo.management_token)?;
     write_private(&state.join("admin.token"), &Secret::new(super::random_id()))?;
     let text = format!(
         r#"# Written by `portcullis demo` at every start.
@@ -117,10 +118,11 @@ commands = {{}}
 
 [streams.demo]
 issuer = "{issuer}"
-audience = "{AUDIENCE}"
+audience = ["{AUDIENCE}", "http://localhost:{port}"]
 delivery = "push"
 push_token_file = "push.token"
 speaks_for = ["demo"]
+manage = {{ push_url = "http://localhost:{port}/oauth2/ssf/demo", token_file = "manage.token" }}
 
 [apps.payroll]
 url = "http://localhost:{port}"

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::{Derived, Endpoints, Tokens, answer, revalidate};
 use crate::apps::{Access, App, CanonicalPath};
@@ -90,8 +90,10 @@ impl Endpoints {
         let Ok((standing, guard)) = self.0.enforcer.admit(exchange, cut) else {
             return Admission::Answer(self.overloaded(ask.client));
         };
-        let origin = ask.headers.get(http::header::ORIGIN).map(|o| o.to_str().unwrap_or("unreadable"));
-        let request = decision::Request { client: ask.client, path: ask.path, origin };
+        let origin = ask.headers.get(header::ORIGIN).map(|o| o.to_str().unwrap_or("unreadable"));
+        // After the exchange was entered: whoever makes it blind finds it in flight (law 3).
+        let blind = self.0.sight.is_blind(app.key);
+        let request = decision::Request { client: ask.client, path: ask.path, origin, blind };
         let decision = decision::decide(&request, app, &evidence, standing);
         tracing::debug!(app = app.name, method = %ask.method, path = %ask.path, decision = decision.word(), "decided");
         if standing.is_clear() || matches!(decision, Decision::Forward(_)) {
@@ -162,8 +164,10 @@ fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> 
         let page = Page::bad_request("The request carries credentials of several people.");
         return answer::either(client, StatusCode::BAD_REQUEST, refusal.word(), &page);
     }
-    if refusal == Refusal::OnHold {
-        return on_hold(app, client);
+    match refusal {
+        Refusal::OnHold => return on_hold(app, client),
+        Refusal::Blind => return blind(app, client, StatusCode::SERVICE_UNAVAILABLE),
+        Refusal::NotAllowed | Refusal::ForeignOrigin | Refusal::MixedCredentials => {}
     }
     let person = evidence.person().map(|p| p.email.as_deref().unwrap_or(&p.subject));
     let page = Page::forbidden(&app.name, person, "/oauth2/sign_out");
@@ -171,6 +175,13 @@ fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> 
     if refusal == Refusal::NotAllowed && !evidence.bearers.is_empty() && response.status() == StatusCode::FORBIDDEN {
         answer::insufficient_scope(app, &mut response);
     }
+    response
+}
+
+/// Nobody gets in until signals arrive again; it heals by itself.
+pub(super) fn blind(app: &App, client: Client, status: StatusCode) -> Response<Bytes> {
+    let mut response = answer::either(client, status, Refusal::Blind.word(), &Page::blind(&app.name));
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
     response
 }
 

@@ -72,6 +72,7 @@ impl Endpoints {
         let whole = evidence.bad_token.is_none() && evidence.is_of_one_person() && standing.is_clear();
         let enough = app.access != Access::Bearer || !evidence.bearers.is_empty();
         let person = evidence.person().filter(|_| whole && enough);
+        let person = person.filter(|_| !self.0.sight.is_blind(app.key));
         let admitted = person.filter(|person| app.allow.admits(person) && narrowed.admits(person));
         let response = admitted.and_then(|person| {
             let mut response = answer::empty(StatusCode::ACCEPTED);
@@ -93,7 +94,8 @@ impl Endpoints {
             return self.cannot_ask(Client::Fetch);
         };
         let origin = head.headers.get(header::ORIGIN).map(|o| o.to_str().unwrap_or("unreadable"));
-        let decision = decision::decide(&decision::Request { client, path, origin }, app, &evidence, standing);
+        let request = decision::Request { client, path, origin, blind: self.0.sight.is_blind(app.key) };
+        let decision = decision::decide(&request, app, &evidence, standing);
         tracing::debug!(app = app.name, method = %ask.method, path = %path, decision = decision.word(), "decided for a proxy");
         match decision {
             Decision::Forward(permit) => {
@@ -195,6 +197,11 @@ impl Endpoints {
         };
         if word == decision::Refusal::OnHold.word() {
             return super::admission::on_hold(app, reader);
+        }
+        if word == decision::Refusal::Blind.word() {
+            // nginx makes an error of its own of anything but 401 and 403.
+            let status = if family == Family::Nginx { StatusCode::FORBIDDEN } else { StatusCode::SERVICE_UNAVAILABLE };
+            return super::admission::blind(app, reader, status);
         }
         let name = person.map(|person| person.email.as_deref().unwrap_or(&person.subject));
         answer::either(reader, StatusCode::FORBIDDEN, word, &Page::forbidden(&app.name, name, "/oauth2/sign_out"))

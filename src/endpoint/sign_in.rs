@@ -48,13 +48,18 @@ impl Endpoints {
     /// goes on to our own start of a login, which knows what that login must prove.
     pub(crate) fn interrupted(&self, app: &App, ask: &Ask<'_>, evidence: &Evidence, guard: &Guard) -> Response<Bytes> {
         let standing = self.0.enforcer.judge_again(guard);
-        let request = decision::Request { client: ask.client, path: ask.path, origin: None };
+        let blind = self.0.sight.is_blind(app.key);
+        let request = decision::Request { client: ask.client, path: ask.path, origin: None, blind };
         let login = match decision::decide(&request, app, evidence, standing) {
             Decision::Login(login) => login,
             Decision::Refuse(refusal @ Refusal::OnHold) => {
                 self.0.metrics.request_blocked(refusal.word());
                 self.record_refusal(ask, app, evidence, standing);
                 return admission::on_hold(app, ask.client);
+            }
+            Decision::Refuse(refusal @ Refusal::Blind) => {
+                self.0.metrics.request_blocked(refusal.word());
+                return admission::blind(app, ask.client, StatusCode::SERVICE_UNAVAILABLE);
             }
             // What was let in and is not revoked has come to its own end.
             Decision::Forward(_) | Decision::Refuse(_) => {
@@ -101,6 +106,10 @@ impl Endpoints {
             .unwrap_or_default();
         if standing.held.is_some() {
             return admission::on_hold(app, Client::Navigation);
+        }
+        // A sign-in would lead to the same answer, one round later.
+        if self.0.sight.is_blind(app.key) {
+            return admission::blind(app, Client::Navigation, StatusCode::SERVICE_UNAVAILABLE);
         }
         let proof = Proof::demanded_by(standing);
         let hint = call.parameter("login_hint").filter(|hint| hint.len() <= 200);
@@ -272,6 +281,9 @@ impl Endpoints {
         }
         self.count_sign_in(&session, app);
         self.begins(idp, app, (call.headers(), flow), (&session, renewed.is_some()), refresh_token).await;
+        for stream in self.0.streams.values() {
+            stream.signed_in(idp.issuer(), &identity.subject, session.end(&self.0.session), now);
+        }
         self.0.metrics.login(idp.name(), "signed_in");
         tracing::info!(idp = idp.name(), app = app.name, "somebody signed in");
         self.0.audit.record(Event::SignedIn {

@@ -120,7 +120,9 @@ pub enum Outcome {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// 401 or 403: nothing gets better by itself.
-    #[error("the transmitter refuses our token ({0}): check `poll_token` and what it is allowed")]
+    #[error(
+        "the transmitter refuses our token ({0}): check `poll_token`, or what `manage` presents, and what that is allowed"
+    )]
     Denied(u16),
     /// Another status that is no success.
     #[error("the transmitter answers {0}")]

@@ -83,6 +83,14 @@ impl Rules {
         by_user.or(rule.action).unwrap_or_else(|| by_default(&happened.of))
     }
 
+    /// The types, of those that are `allowed`, whose events do something here: what a transmitter is asked for.
+    pub fn acts_on(&self, allowed: Option<&[Type]>) -> Vec<Type> {
+        let told = |of: &Type| self.said(of).unwrap_or_else(|| by_default(of));
+        let own = self.0.keys().filter(|of| matches!(of, Type::Other(_))).cloned();
+        let may = |of: &Type| allowed.is_none_or(|allowed| allowed.contains(of));
+        Type::known().chain(own).filter(|of| may(of) && told(of) != Action::Ignore).collect()
+    }
+
     /// What the settings say about a type, in a word for people.
     pub fn said(&self, of: &Type) -> Option<Action> {
         self.0.get(of)?.action
@@ -234,5 +242,16 @@ mod tests {
         ] {
             assert_eq!(rules.action(&happened), expected, "{happened:?}");
         }
+        let asked = rules.acts_on(None);
+        for (of, expected) in [
+            (Type::SessionRevoked, true),
+            (Type::AccountEnabled, true),
+            (Type::DeviceComplianceChange, false),
+            (Type::SessionPresented, false),
+            (Type::Other("urn:x".into()), true),
+        ] {
+            assert_eq!(asked.contains(&of), expected, "{of:?} is asked for");
+        }
+        assert_eq!(rules.acts_on(Some(&[Type::SessionRevoked, Type::SessionPresented])), [Type::SessionRevoked]);
     }
 }

@@ -21,6 +21,8 @@ pub enum State {
     Suspended,
     /// Archived, and so on hold.
     Archived,
+    /// On hold by an operator, whose word no command of the IdP undoes.
+    Kept,
 }
 
 impl State {
@@ -29,7 +31,7 @@ impl State {
         match self {
             Self::Unknown => "unknown",
             Self::Active => "active",
-            Self::Suspended => "suspended",
+            Self::Suspended | Self::Kept => "suspended",
             Self::Archived => "archived",
         }
     }
@@ -39,6 +41,7 @@ impl State {
         match origin {
             Origin::Command { command, .. } if command == OnAccount::Archive.word() => Self::Archived,
             Origin::Command { command, .. } if command == OnAccount::Delete.word() => Self::Unknown,
+            Origin::Operator => Self::Kept,
             Origin::Command { .. }
             | Origin::Stream { .. }
             | Origin::BackChannel { .. }
@@ -46,7 +49,6 @@ impl State {
             | Origin::FrontChannel { .. }
             | Origin::Revalidation { .. }
             | Origin::Blind { .. }
-            | Origin::Operator
             | Origin::SignOut
             | Origin::AppLogout { .. } => Self::Suspended,
         }
@@ -88,7 +90,7 @@ pub fn on_account(what: OnAccount, state: State, why: &Command<'_>) -> Commanded
         (OnAccount::Suspend, State::Suspended)
         | (OnAccount::Archive, State::Archived)
         | (OnAccount::Delete, State::Unknown) => (take(hold), Err(state)),
-        (OnAccount::Invalidate | OnAccount::Suspend | OnAccount::Archive, _) => (take(kill), Err(state)),
+        (OnAccount::Invalidate | OnAccount::Suspend | OnAccount::Archive | OnAccount::Delete, _) => (take(kill), Err(state)),
         (OnAccount::Reactivate, State::Suspended)
         | (OnAccount::Restore, State::Archived)
         // Whether somebody who is active was here before is not known.
@@ -192,27 +194,66 @@ mod tests {
     /// The draft's states and commands: what is done, and how it is answered.
     #[test]
     fn each_command_in_each_state_does_what_takes_away_and_answers_by_the_draft() {
-        use State::{Active, Archived, Suspended, Unknown};
-        const STATES: [State; 4] = [Active, Suspended, Archived, Unknown];
+        use State::{Active, Archived, Kept, Suspended, Unknown};
+        const STATES: [State; 5] = [Active, Suspended, Archived, Unknown, Kept];
         let (no, kill, hold, lift) = ("", "terminate", "hold", "lift");
         for (what, row) in [
-            (OnAccount::Audit, [(no, Ok(Active)), (no, Ok(Suspended)), (no, Ok(Archived)), (no, Ok(Unknown))]),
+            (
+                OnAccount::Audit,
+                [(no, Ok(Active)), (no, Ok(Suspended)), (no, Ok(Archived)), (no, Ok(Unknown)), (no, Ok(Kept))],
+            ),
             (
                 OnAccount::Invalidate,
-                [(kill, Ok(Active)), (kill, Err(Suspended)), (kill, Err(Archived)), (kill, Err(Unknown))],
+                [
+                    (kill, Ok(Active)),
+                    (kill, Err(Suspended)),
+                    (kill, Err(Archived)),
+                    (kill, Err(Unknown)),
+                    (kill, Err(Kept)),
+                ],
             ),
             (
                 OnAccount::Suspend,
-                [(hold, Ok(Suspended)), (hold, Err(Suspended)), (kill, Err(Archived)), (kill, Err(Unknown))],
+                [
+                    (hold, Ok(Suspended)),
+                    (hold, Err(Suspended)),
+                    (kill, Err(Archived)),
+                    (kill, Err(Unknown)),
+                    (kill, Err(Kept)),
+                ],
             ),
             (
                 OnAccount::Archive,
-                [(hold, Ok(Archived)), (hold, Ok(Archived)), (hold, Err(Archived)), (kill, Err(Unknown))],
+                [
+                    (hold, Ok(Archived)),
+                    (hold, Ok(Archived)),
+                    (hold, Err(Archived)),
+                    (kill, Err(Unknown)),
+                    (kill, Err(Kept)),
+                ],
             ),
-            (OnAccount::Delete, [(hold, Ok(Unknown)), (hold, Ok(Unknown)), (hold, Ok(Unknown)), (hold, Err(Unknown))]),
-            (OnAccount::Reactivate, [(lift, Err(Active)), (lift, Ok(Active)), (no, Err(Archived)), (no, Err(Unknown))]),
-            (OnAccount::Restore, [(lift, Err(Active)), (no, Err(Suspended)), (lift, Ok(Active)), (no, Err(Unknown))]),
-            (OnAccount::Activate, [(lift, Ok(Active)), (no, Err(Suspended)), (no, Err(Archived)), (lift, Ok(Active))]),
+            (
+                OnAccount::Delete,
+                [
+                    (hold, Ok(Unknown)),
+                    (hold, Ok(Unknown)),
+                    (hold, Ok(Unknown)),
+                    (hold, Err(Unknown)),
+                    (kill, Err(Kept)),
+                ],
+            ),
+            (
+                OnAccount::Reactivate,
+                [(lift, Err(Active)), (lift, Ok(Active)), (no, Err(Archived)), (no, Err(Unknown)), (no, Err(Kept))],
+            ),
+            (
+                OnAccount::Restore,
+                [(lift, Err(Active)), (no, Err(Suspended)), (lift, Ok(Active)), (no, Err(Unknown)), (no, Err(Kept))],
+            ),
+            (
+                OnAccount::Activate,
+                [(lift, Ok(Active)), (no, Err(Suspended)), (no, Err(Archived)), (lift, Ok(Active)), (no, Err(Kept))],
+            ),
         ] {
             for (state, (act, answer)) in STATES.into_iter().zip(row) {
                 let (token, idp) = (token(account(what), NOW), idp());
@@ -261,7 +302,8 @@ mod tests {
             (by("archive"), State::Archived),
             (by("delete"), State::Unknown),
             (by("archive_tenant"), State::Suspended),
-            (Origin::Operator, State::Suspended),
+            (Origin::Operator, State::Kept),
+            (Origin::FrontChannel { idp: "corp".into() }, State::Suspended),
         ] {
             assert_eq!(State::of(&origin), expected, "{origin:?}");
         }

@@ -268,7 +268,7 @@ mod tests {
         let mut app = crate::apps::tests::app("wiki", "https://wiki.example");
         app.access = crate::apps::Access::Public;
         let path = crate::apps::CanonicalPath::parse("/").expect("path");
-        let request = Request { client: Client::Fetch, path: &path, origin: None };
+        let request = Request { client: Client::Fetch, path: &path, origin: None, blind: false };
         match decide(&request, &app, &Evidence::default(), Standing::default()) {
             Decision::Forward(permit) => (app, permit),
             other => panic!("{other:?}"),

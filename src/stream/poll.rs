@@ -1,10 +1,11 @@
 //! Fetches the events of a polled stream (RFC 8936). What is asked and when is decided by [`event::poll`](Poll).
 
 use ::http::Request;
-use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER};
 use aws_lc_rs::rand;
 use url::Url;
 
+use super::authorization::sensitive;
 use super::{Delivery, Signals, Stream, Unserved};
 use crate::event::poll::{self, Heard, Outcome, Poll, Trouble};
 use crate::http::Error;
@@ -17,8 +18,17 @@ impl Stream {
         let Delivery::Poll { url, token } = &self.delivery else { return };
         let (mut poll, mut known) = (Poll::default(), None);
         loop {
+            // A managed stream is polled where the transmitter says, once it is there.
+            let place = match (url, &self.manager) {
+                (Some(url), _) => url.clone(),
+                (None, Some(manager)) => match manager.known().await.and_then(|stream| stream.endpoint.clone()) {
+                    Some(url) => url,
+                    None => return,
+                },
+                (None, None) => return,
+            };
             let watch = Stopwatch::start();
-            self.turn(&mut poll, (url, token), signals).await;
+            self.turn(&mut poll, (&place, token.as_ref()), signals).await;
             self.polled(poll.trouble(), signals.clock.now());
             self.say(poll.trouble(), &mut known);
             tokio::time::sleep(poll.rest(watch.elapsed(), random())).await;
@@ -26,7 +36,7 @@ impl Stream {
     }
 
     /// One request, and all that its answer brings.
-    async fn turn(&self, poll: &mut Poll, place: (&Url, &Secret<String>), signals: Signals<'_>) {
+    async fn turn(&self, poll: &mut Poll, place: (&Url, Option<&Secret<String>>), signals: Signals<'_>) {
         let (request, watch) = (poll.request(), Stopwatch::start());
         let answer = self.ask(&request, place).await;
         let sets = match &answer {
@@ -35,11 +45,9 @@ impl Stream {
                 let heard = Heard::Answer { status: answer.status().as_u16(), retry_after, body: answer.body() };
                 poll.heard(heard, watch.elapsed())
             }
-            Err(Error::TooLarge) => poll.heard(Heard::TooLarge, watch.elapsed()),
-            Err(Error::Deadline) => poll.heard(Heard::Late, watch.elapsed()),
-            Err(Error::Connect(_) | Error::Broken(_) | Error::NotHttps | Error::OffLimits | Error::NotUrl) => {
-                poll.heard(Heard::Unreachable, watch.elapsed())
-            }
+            Err(Asking::Failed(Error::TooLarge)) => poll.heard(Heard::TooLarge, watch.elapsed()),
+            Err(Asking::Failed(Error::Deadline)) => poll.heard(Heard::Late, watch.elapsed()),
+            Err(Asking::Failed(_) | Asking::NoToken) => poll.heard(Heard::Unreachable, watch.elapsed()),
         };
         // All at once: they share the ledger's next write, and none waits for another's.
         let judged = sets.into_iter().map(|set| async move {
@@ -58,13 +66,33 @@ impl Stream {
         }
     }
 
+    /// One request; once more with another token where the first is not accepted and another can be had.
     async fn ask(
         &self,
         ask: &poll::Request,
-        (url, token): (&Url, &Secret<String>),
+        (url, token): (&Url, Option<&Secret<String>>),
+    ) -> Result<::http::Response<Vec<u8>>, Asking> {
+        let tokens = match (token, &self.manager) {
+            (Some(token), _) => return Ok(self.once(ask, url, token).await?),
+            (None, Some(manager)) => manager.tokens(),
+            (None, None) => return Err(Asking::NoToken),
+        };
+        let token = tokens.token(url, None).await.map_err(|_| Asking::NoToken)?;
+        let answer = self.once(ask, url, &token).await?;
+        if answer.status() != 401 || !tokens.can_renew() {
+            return Ok(answer);
+        }
+        let token = tokens.token(url, Some(&token)).await.map_err(|_| Asking::NoToken)?;
+        Ok(self.once(ask, url, &token).await?)
+    }
+
+    async fn once(
+        &self,
+        ask: &poll::Request,
+        url: &Url,
+        token: &Secret<String>,
     ) -> Result<::http::Response<Vec<u8>>, Error> {
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| Error::NotUrl)?;
-        bearer.set_sensitive(true);
+        let bearer = sensitive(&format!("Bearer {}", token.expose())).ok_or(Error::NotUrl)?;
         let mut request = Request::post(url.as_str())
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json")
@@ -91,6 +119,16 @@ impl Stream {
         }
         *known = trouble;
     }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum Asking {
+    /// The management has no token to ask with, and says why.
+    #[error("there is no token to ask with")]
+    NoToken,
+    #[error(transparent)]
+    Failed(#[from] Error),
 }
 
 /// What keeps gateways apart. Without randomness they are not, and nothing worse.

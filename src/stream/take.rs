@@ -67,7 +67,9 @@ impl Signals<'_> {
     /// What an authentic event comes to.
     async fn judge(&self, stream: &Stream, event: &SecurityEvent) -> Result<(), Unserved> {
         let now = self.clock.now();
-        stream.heard(event, now);
+        if !stream.heard(event, now) {
+            return Err(Unserved::Refused(Answer::invalid_state()));
+        }
         let judged =
             policy::revocations(event, stream.settings(), now).map_err(|refused| Unserved::Refused(refused.into()))?;
         for unmatched in &judged.unmatched {

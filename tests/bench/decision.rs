@@ -9,7 +9,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
 use portcullis::apps::{
-    Access, Allow, App, Apps, CanonicalPath, HeaderProfile, Host, Origin, Prefix, Transport, Upstream,
+    Access, Allow, App, Apps, CanonicalPath, HeaderProfile, Host, Origin, Prefix, Transport, Upstream, WhenBlind,
 };
 use portcullis::decision::{Client, Decision, Request, decide};
 use portcullis::enforcer::{self, Enforcer};
@@ -64,6 +64,7 @@ fn app() -> App {
         learn: true,
         session_cookies: vec![],
         logout_paths: vec![],
+        when_blind: WhenBlind::Reestablish,
         realm: "wiki".into(),
     }
 }
@@ -143,7 +144,12 @@ fn decisions(criterion: &mut Criterion) {
                     ends_at: evidence.session().map(|s| s.end(&SESSION)),
                 };
                 let (standing, guard) = enforcer.admit(exchange, &Cut::new()).expect("room");
-                let request = Request { client: Client::of(&http::Method::GET, &headers), path: &path, origin: None };
+                let request = Request {
+                    client: Client::of(&http::Method::GET, &headers),
+                    path: &path,
+                    origin: None,
+                    blind: false,
+                };
                 let decision = decide(&request, app, &evidence, standing);
                 assert!(matches!(decision, Decision::Forward(_)), "the bench measures a request that passes");
                 drop(guard);

@@ -151,6 +151,23 @@ async fn a_command_that_does_not_fit_the_state_says_how_the_account_stands() {
 }
 
 #[tokio::test]
+async fn what_an_operator_holds_no_command_lifts() {
+    let house = house().await;
+    let mut ann = house.browser_of("ann").await;
+    let whom = json!({ "user": "00u-ann" });
+    house.operator_revokes(&json!({ "whom": whom, "mode": "hold" })).await;
+    for (command, status) in
+        [("audit", 200), ("reactivate", 409), ("activate", 409), ("suspend", 409), ("reactivate", 409), ("delete", 409)]
+    {
+        stands(&commands(&house, command).await, status, "suspended");
+        is_on_hold(&mut ann).await;
+    }
+    let lifted = house.operator(Ask::post("/v1/lifts", "application/json", json!({ "whom": whom }).to_string())).await;
+    assert_eq!(lifted.json()["lifted"], 1);
+    stands(&commands(&house, "audit").await, 200, "active");
+}
+
+#[tokio::test]
 async fn commands_that_come_late_undo_nothing_that_is_newer() {
     let house = house().await;
     let mut ann = house.browser_of("ann").await;

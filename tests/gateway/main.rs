@@ -22,6 +22,7 @@ mod poll;
 mod revalidation;
 mod signals;
 mod smuggling;
+mod streams;
 mod time;
 mod tls;
 mod tokens;

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use super::wire::{Answer, Ask, PATIENCE, Wire, soon};
 pub(crate) const AUDIENCE: &str = "https://gateway.example";
 /// The event of an ended session (CAEP §3.1).
 pub(crate) const SESSION_REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+/// The event that shows that a stream lives (SSF §8.1.4).
+pub(crate) const VERIFICATION: &str = "https://schemas.openid.net/secevent/ssf/event-type/verification";
 /// What operators present.
 const ADMIN_TOKEN: &str = "operators-only-0123456789";
 /// When the story begins.
@@ -45,6 +48,17 @@ pub(crate) struct Plan {
     keys: Vec<String>,
     files: Vec<(String, String)>,
     system_clock: bool,
+    meeting: Option<Meeting>,
+}
+
+/// What somebody does with the IdP before the gateway starts.
+#[derive(Clone)]
+struct Meeting(Arc<dyn Fn(&Demo) + Send + Sync>);
+
+impl std::fmt::Debug for Meeting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meeting")
+    }
 }
 
 impl Default for Plan {
@@ -59,6 +73,7 @@ impl Default for Plan {
             keys: vec!["ring-1.key".to_owned()],
             files: Vec::new(),
             system_clock: false,
+            meeting: None,
         }
     }
 }
@@ -98,6 +113,11 @@ impl Plan {
     pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
         self.files.push((name.to_owned(), text.to_owned()));
         self
+    }
+
+    /// Before the gateway starts somebody meets the IdP.
+    pub(crate) fn meets(self, with: impl Fn(&Demo) + Send + Sync + 'static) -> Self {
+        Self { meeting: Some(Meeting(Arc::new(with))), ..self }
     }
 
     /// The machine's own clock instead of one that stands still.
@@ -224,6 +244,9 @@ impl House {
         dir.write("admin.token", ADMIN_TOKEN);
         for (name, text) in &plan.files {
             dir.write(name, text);
+        }
+        if let Some(Meeting(meets)) = &plan.meeting {
+            meets(&demo);
         }
         let mut house = Self { demo, clock, backend, gateway: None, plan, ports, dir };
         house.try_start()?;

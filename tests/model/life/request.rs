@@ -61,7 +61,7 @@ impl World<'_> {
         };
         let cut = Cut::new();
         let (standing, guard) = enforcer.admit(exchange, &cut).expect("room");
-        let request = decision::Request { client: Client::Fetch, path: &path, origin: None };
+        let request = decision::Request { client: Client::Fetch, path: &path, origin: None, blind: false };
         let decided = decision::decide(&request, app, &evidence, standing);
 
         assert_eq!(decided.word(), expected.word, "{}", here());

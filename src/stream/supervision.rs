@@ -1,0 +1,347 @@
+//! Watches over a stream: asks what there is to ask, and acts when it can no longer be relied on. What is asked when, and how
+//! the stream is, is decided by [`event::supervise`](crate::event::supervise).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::manage::{Made, Manager, Trouble};
+use super::{Sight, Signals, Stream, random_text};
+use crate::apps::{App, Apps, WhenBlind};
+use crate::audit::Event as Audited;
+use crate::enforcer::Enforcer;
+use crate::event::stream_config::{Configuration, Metadata, Method};
+use crate::event::subjects::{Change, Subjects};
+use crate::event::supervise::{Health, Limits, Proof, Settings, Step, Supervision, Verdict};
+use crate::event::{Event, SecurityEvent, StreamStatus};
+use crate::identity::{AppKey, Issuer, Target};
+use crate::policy;
+use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
+use crate::time::Timestamp;
+
+/// Between two looks at the clock.
+const TURN: Duration = Duration::from_millis(250);
+/// People whom the transmitter is told about in one turn: it has other things to do.
+const PEOPLE_IN_A_TURN: usize = 8;
+
+/// What the watch over streams acts on.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Watch<'a> {
+    pub(crate) signals: Signals<'a>,
+    pub(crate) apps: &'a Apps,
+    pub(crate) enforcer: &'a Enforcer,
+    pub(crate) sight: &'a Sight,
+}
+
+/// Calls whose failures are told apart: one that goes well says nothing about another.
+#[derive(Copy, Clone, Debug)]
+pub(super) enum Kind {
+    /// Finding and making the stream.
+    Make,
+    /// Its status.
+    Status,
+    /// Verification.
+    Verify,
+    /// What it can send.
+    Events,
+}
+
+impl Kind {
+    const COUNT: usize = 4;
+}
+
+/// What is known about how a stream is.
+#[derive(Debug)]
+pub(super) struct Watched {
+    /// Guards the machine; held for a look or a change, never across a call.
+    supervision: Mutex<Supervision>,
+    /// Guards the people; the same.
+    subjects: Mutex<Subjects>,
+    /// Why the last call of each kind came to nothing.
+    troubles: Mutex<[Option<Trouble>; Kind::COUNT]>,
+    /// An event came.
+    pub(super) came: Notify,
+}
+
+impl Watched {
+    pub(super) fn new(settings: Settings, proof: Proof, now: Timestamp) -> Self {
+        Self {
+            supervision: Mutex::new(Supervision::new(settings, proof, now)),
+            subjects: Mutex::default(),
+            troubles: Mutex::default(),
+            came: Notify::new(),
+        }
+    }
+
+    pub(super) fn machine(&self) -> MutexGuard<'_, Supervision> {
+        lock(&self.supervision)
+    }
+
+    fn subjects(&self) -> MutexGuard<'_, Subjects> {
+        lock(&self.subjects)
+    }
+
+    /// What is wrong; what stands in the way of all else comes first.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        lock(&self.troubles).iter().flatten().next().cloned()
+    }
+
+    /// Takes note of an authentic event; false for the answer to a question that nobody asked.
+    pub(super) fn heard(&self, event: &SecurityEvent, now: Timestamp) -> bool {
+        let mut machine = self.machine();
+        for each in &event.events {
+            match each {
+                Event::Verification { state } => {
+                    if !machine.answered(state.as_deref(), now) {
+                        return false;
+                    }
+                }
+                Event::StreamUpdated { status, .. } => machine.told(*status, now),
+                Event::Happened(_) => {}
+            }
+        }
+        machine.heard(event.issued_at, now);
+        drop(machine);
+        self.came.notify_waiters();
+        true
+    }
+}
+
+impl Stream {
+    /// Watches over the stream for as long as the future is driven.
+    pub(crate) async fn supervise(&self, watch: Watch<'_>) {
+        let mut dark = false;
+        self.tell(None, self.watched.machine().health(watch.signals.clock.now()).0, watch);
+        loop {
+            if let Some(manager) = &self.manager {
+                let step = self.watched.machine().due(watch.signals.clock.now(), random_text);
+                if let Some(step) = step {
+                    self.take_step(manager, step, watch).await;
+                }
+                self.tell_about_people(manager, watch).await;
+            }
+            let verdict = self.watched.machine().judge(watch.signals.clock.now());
+            self.act(verdict, &mut dark, watch).await;
+            tokio::time::sleep(TURN).await;
+        }
+    }
+
+    /// Does what the machine wants done, and tells it what came of that.
+    async fn take_step(&self, manager: &Manager, step: Step, watch: Watch<'_>) {
+        let now = || watch.signals.clock.now();
+        let kind = match step {
+            Step::Make => Kind::Make,
+            Step::Status | Step::Resume => Kind::Status,
+            Step::Verify(_) => Kind::Verify,
+        };
+        let outcome = match step {
+            Step::Make => self.make(manager, watch.signals.clock.now()).await.map(drop),
+            Step::Status => match manager.status().await {
+                // Where status cannot be asked, events have to do.
+                Err(Trouble::NotOffered(_) | Trouble::NotAllowed(_)) => Ok(()),
+                status => status.map(|(status, _)| self.watched.machine().told(status, now())),
+            },
+            Step::Resume => match manager.set_status(StreamStatus::Enabled).await {
+                // It is theirs to enable again, or will be some time.
+                Err(Trouble::NotOffered(_) | Trouble::NotAllowed(_) | Trouble::Forbidden | Trouble::Pending) => Ok(()),
+                status => status.map(|status| self.watched.machine().told(status, now())),
+            },
+            Step::Verify(state) => {
+                let asked = manager.verify(&state).await;
+                if let Err(Trouble::TooOften | Trouble::NotOffered(_) | Trouble::NotAllowed(_)) = asked {
+                    self.watched.machine().not_verified(now());
+                }
+                asked
+            }
+        };
+        if let Err(Trouble::Gone) = outcome {
+            manager.forget();
+            self.watched.machine().gone(now());
+        }
+        self.note(kind, outcome.err());
+    }
+
+    /// Finds or makes the stream.
+    pub(super) async fn make(&self, manager: &Manager, now: Timestamp) -> Result<Made, Trouble> {
+        let made = async {
+            let made = manager.ensure().await?;
+            Ok::<_, Trouble>((made, manager.metadata().await?))
+        };
+        match made.await {
+            Ok((made, metadata)) => {
+                self.made(manager, &made, &metadata, now);
+                Ok(made)
+            }
+            Err(trouble) => {
+                self.watched.machine().not_made(now);
+                // What is not there cannot be gone: it is still to be made.
+                Err(if trouble == Trouble::Gone { Trouble::Status(404) } else { trouble })
+            }
+        }
+    }
+
+    fn made(&self, manager: &Manager, made: &Made, metadata: &Metadata, now: Timestamp) {
+        let Configuration { stream_id, min_verification_interval, inactivity_timeout, .. } = &*made.stream;
+        let limits =
+            Limits { min_verification_interval: *min_verification_interval, inactivity_timeout: *inactivity_timeout };
+        let proof = if metadata.verification_endpoint.is_some() {
+            Proof::Verification
+        } else if manager.method() == Method::Poll {
+            Proof::Polls
+        } else if metadata.status_endpoint.is_some() {
+            Proof::Status
+        } else {
+            Proof::Nothing
+        };
+        self.watched.machine().made(limits, proof, made.anew, now);
+        if made.anew {
+            self.watched.subjects().begin_again(now);
+        }
+        let stream = &self.settings.name;
+        tracing::info!(stream, stream_id, anew = made.anew, "the stream is there");
+        self.note(Kind::Events, (!made.stream.can_revoke()).then_some(Trouble::CannotRevoke));
+    }
+
+    /// What a verdict comes to: a line where something changed, revocations, apps that refuse.
+    async fn act(&self, verdict: Verdict, dark: &mut bool, watch: Watch<'_>) {
+        let was_dark = std::mem::replace(dark, verdict.dark);
+        if verdict.dark != was_dark {
+            for app in self.minding(watch.apps, WhenBlind::Refuse) {
+                Self::darken(app.key, verdict.dark, watch);
+            }
+        }
+        if verdict.reestablish {
+            // In force in any case; the intake says so loudly if it could not be written down.
+            let _ = watch.signals.enter(self.doubts(watch)).await;
+        }
+        // Said once it is so.
+        if let Some((from, to)) = verdict.change {
+            self.tell(Some(from), to, watch);
+        }
+    }
+
+    fn darken(app: AppKey, dark: bool, watch: Watch<'_>) {
+        if !dark {
+            return watch.sight.lighten(app);
+        }
+        watch.sight.darken(app);
+        watch.signals.metrics.cut(watch.enforcer.end_in(app));
+    }
+
+    /// Everything that people of this stream were asserted to be has to go through their IdP again: what the stream should
+    /// have said about them is not known.
+    fn doubts(&self, watch: Watch<'_>) -> Vec<Revocation> {
+        let now = watch.signals.clock.now();
+        let stream = &self.settings.name;
+        let mut revocations: Vec<Revocation> = Vec::new();
+        for idp in &self.settings.speaks_for {
+            let minds = self.minding(watch.apps, WhenBlind::Reestablish).filter(|app| app.idp == idp.name);
+            let apps: Vec<_> = minds.map(|app| app.name.clone()).collect();
+            let Some(whom) = Whom::all_of(vec![Target::everyone(&idp.issuer)]).filter(|_| !apps.is_empty()) else {
+                continue;
+            };
+            revocations.push(Revocation {
+                whom,
+                reach: Reach::Apps(apps),
+                mode: Mode::Reestablish,
+                cut_off: now,
+                origin: Origin::Blind { stream: stream.clone() },
+                reason: Some(format!("the stream `{stream}` may have missed something")),
+                received_at: now,
+            });
+        }
+        revocations
+    }
+
+    /// Apps that the stream reaches, and that do that when it is dark.
+    fn minding<'a>(&'a self, apps: &'a Apps, when_blind: WhenBlind) -> impl Iterator<Item = &'a Arc<App>> {
+        let policy::Settings { speaks_for, bounds, .. } = &self.settings;
+        let reached = move |app: &App| {
+            speaks_for.iter().any(|idp| idp.name == app.idp)
+                && (bounds.apps.is_empty() || bounds.apps.contains(&app.name))
+        };
+        apps.iter().filter(move |app| app.when_blind == when_blind && reached(app))
+    }
+
+    /// Says that the stream is another than before.
+    fn tell(&self, from: Option<Health>, to: Health, watch: Watch<'_>) {
+        let (stream, state) = (&self.settings.name, to.word());
+        watch.signals.metrics.stream_is(stream, to);
+        let Some(from) = from else { return };
+        let why = self.watched.trouble().map(|trouble| trouble.to_string());
+        match to {
+            Health::Live | Health::Unsupervised => tracing::info!(stream, state, "the stream can be relied on again"),
+            Health::Late => tracing::warn!(stream, state, why, "nothing shows at the moment that the stream lives"),
+            Health::Blind | Health::Paused | Health::Gone => {
+                tracing::error!(stream, state, why, "the stream cannot be relied on: signals may be missed");
+            }
+        }
+        watch.signals.audit.record(Audited::StreamChanged {
+            stream: stream.clone(),
+            from: from.word(),
+            to: state,
+            why,
+        });
+    }
+
+    /// Takes note of what is wrong with the management; says it once when it begins, changes or ends.
+    pub(super) fn note(&self, kind: Kind, trouble: Option<Trouble>) {
+        let before = match lock(&self.watched.troubles).get_mut(kind as usize) {
+            Some(place) => std::mem::replace(place, trouble.clone()),
+            None => return,
+        };
+        if before == trouble {
+            return;
+        }
+        let stream = &self.settings.name;
+        match trouble {
+            None => tracing::info!(stream, "the stream is managed again as it should"),
+            Some(trouble) if trouble.is_configuration() => {
+                tracing::error!(stream, %trouble, "the stream cannot be managed until somebody changes something");
+            }
+            Some(trouble) => tracing::warn!(stream, %trouble, "the stream is not managed as it should"),
+        }
+    }
+
+    /// Somebody of `issuer` signed in, for a session until then: the transmitter shall tell about them, if it tells about
+    /// nobody by itself. Waits for nothing.
+    pub(crate) fn signed_in(&self, issuer: &Issuer, sub: &str, until: Timestamp, now: Timestamp) {
+        if self.manager.is_none() || !self.settings.speaks_for.iter().any(|idp| idp.issuer == *issuer) {
+            return;
+        }
+        if let Err(error) = self.watched.subjects().signed_in((issuer.clone(), sub.to_owned()), until, now) {
+            tracing::error!(stream = self.settings.name, %error, "nothing will be told about somebody who signed in");
+        }
+    }
+
+    /// Tells the transmitter whom to tell about.
+    async fn tell_about_people(&self, manager: &Manager, watch: Watch<'_>) {
+        if manager.stream().is_none() || self.watched.subjects().is_empty() || !manager.adds_subjects().await {
+            return;
+        }
+        for _ in 0..PEOPLE_IN_A_TURN {
+            let now = watch.signals.clock.now();
+            let Some(change) = self.watched.subjects().due(now) else { return };
+            let Err(trouble) = manager.tell(&change).await else {
+                self.watched.subjects().done(&change, watch.signals.clock.now());
+                continue;
+            };
+            // 404 may mean the stream, which comes back.
+            let again = !matches!(trouble, Trouble::Status(400) | Trouble::NotAllowed(_) | Trouble::NotOffered(_));
+            let kept = self.watched.subjects().failed(&change, again, watch.signals.clock.now());
+            let (stream, what) = (&self.settings.name, matches!(change, Change::Add(_)));
+            if kept {
+                tracing::warn!(stream, added = what, %trouble, "the transmitter was not told about somebody; it will be");
+            } else {
+                tracing::error!(stream, added = what, %trouble, "the transmitter is not told about somebody");
+            }
+            // Whoever was asked too often is left alone for a turn.
+            return;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
