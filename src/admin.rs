@@ -21,6 +21,7 @@ mod api;
 mod approvals;
 mod holds;
 mod streams;
+mod revalidation;
 
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub use self::api::{
 };
 pub use self::approvals::{ApprovalAnswer, ApprovalError, ApprovalRequest, Waiting};
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
+pub use self::revalidation::RevalidationStatus;
 pub use self::streams::{StreamAnswer, StreamDeed, StreamError, StreamRequest, StreamThere};
 use crate::identity::is_loopback;
 use crate::secret::Secret;

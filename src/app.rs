@@ -3,6 +3,7 @@
 //! Nothing is half-started: what can fail (files, the ledger, addresses that are taken) fails here, before the first
 //! request is let in, with a message that says what to do.
 
+mod checks;
 mod operator;
 mod services;
 mod streams;
@@ -23,6 +24,7 @@ use pingora::services::background::{GenBackgroundService, background_service};
 use pingora::services::listening::Service;
 use tokio::sync::watch;
 
+use self::checks::Checking;
 use self::operator::{Listeners, Operator};
 use self::services::{AdminService, Deadlines, Housekeeping, Polling, Watching};
 use crate::audit::{self, Audit};
@@ -178,6 +180,10 @@ impl Gateway {
             let watching = Watching { endpoints: Arc::clone(&endpoints), stream: Arc::clone(stream) };
             server.add_service(background_service(&format!("watch over {name}"), watching));
         }
+        for (name, of_idp) in &endpoints.parts().checks {
+            let checking = Checking { checks: Arc::clone(of_idp) };
+            server.add_service(background_service(&format!("checks of {name}"), checking));
+        }
         let operator = Arc::new(Operator::new(endpoints, balancers, listeners));
         server.add_service(background_service("admin", AdminService::new(admin_listener, token, operator)));
         server.add_service(background_service("housekeeping", Housekeeping(intake)));
@@ -209,7 +215,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         exchanges: exchanges::Settings { max: config.server.max_exchanges },
     };
     let enforcer = Enforcer::new(&settings, Arc::clone(&ring));
-    let (ledger, replay) = Ledger::open(&ledger::Settings::at(config.ledger.path))?;
+    let (ledger, replay) = Ledger::open(&ledger::Settings::at(&config.ledger.path))?;
     if replay.is_new() {
         tracing::warn!("the ledger is new: whatever was revoked before this start is not known here");
     }
@@ -235,9 +241,21 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         streams.insert(name, Arc::new(stream(settings, &idps, &client, &clock)?));
     }
     let (apps, session, intake) = (config.apps, config.session, Arc::new(intake));
+    let checks = checks::all(&config.ledger.path, &idps, |idp, settings, grants| crate::checks::Parts {
+        idp,
+        settings,
+        session,
+        ring: Arc::clone(&ring),
+        enforcer: enforcer.clone(),
+        intake: Arc::clone(&intake),
+        audit: audit.clone(),
+        metrics: Arc::clone(&metrics),
+        clock: clock.clone(),
+        grants,
+    })?;
     let names = crate::lineage::Names::default();
     let sight = Sight::new(&apps);
-    Ok(Parts { apps, ring, session, idps, streams, sight, enforcer, intake, audit, metrics, names, clock })
+    Ok(Parts { apps, ring, session, idps, streams, sight, checks, enforcer, intake, audit, metrics, names, clock })
 }
 
 fn conf(settings: &ServerSettings) -> ServerConf {
@@ -312,7 +330,9 @@ fn stream(
             .collect(),
         widest: settings.widest,
         bounds: settings.bounds,
-        session_revoked: settings.session_revoked,
+        rules: settings.rules,
+        allowed_events: settings.allowed_events,
+        scim_external_id: settings.scim_external_id,
         critical_members: vec![],
     };
     Ok(Stream::new(policy, settings.delivery, keys, client.clone(), manager, settings.watch, clock.now()))

@@ -88,6 +88,20 @@ pub enum Event {
         #[serde(serialize_with = "bounded")]
         why: String,
     },
+    /// The IdP, asked whether a session still stands, did not say yes.
+    SessionRefused {
+        /// The IdP.
+        idp: String,
+        /// The word for how it was asked.
+        by: &'static str,
+        /// The person's `sub`; empty if nobody knows any more.
+        user: String,
+        /// The session.
+        #[serde(serialize_with = "first_eight")]
+        session: String,
+        /// What it said, or did not say.
+        why: &'static str,
+    },
     /// Somebody signed out.
     SignedOut {
         /// In which app.

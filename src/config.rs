@@ -6,6 +6,7 @@
 
 mod apps;
 mod context;
+mod events;
 mod faults;
 mod files;
 mod idps;
@@ -13,6 +14,7 @@ mod manage;
 mod minting;
 mod reader;
 mod realms;
+mod revalidate;
 mod secrets;
 mod server;
 mod streams;
@@ -32,13 +34,12 @@ pub use self::files::{Disk, File, Files};
 use self::reader::{Context, Reader};
 pub use self::secrets::Certificate;
 use crate::apps::Apps;
-use crate::event::supervise;
+use crate::event::{Type, supervise};
 pub use crate::http::Settings as OutboundSettings;
-use crate::identity::Issuer;
+use crate::identity::{Issuer, TargetKind};
 pub use crate::idp::Settings as IdpSettings;
-use crate::policy::{Bounds, Widest};
+use crate::policy::{Bounds, Rules, Widest};
 pub use crate::proxy::{Cidr, InvalidCidr};
-use crate::revocation::Mode;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session;
@@ -189,14 +190,18 @@ pub struct StreamSettings {
     pub widest: Widest,
     /// Further bounds of whom and what it reaches.
     pub bounds: Bounds,
-    /// What its `session-revoked` does.
-    pub session_revoked: Mode,
     /// Where the transmitter's metadata are, if not at a well-known place.
     pub metadata_url: Option<Url>,
     /// How the gateway manages it; `None` where others do.
     pub manage: Option<manage_stream::Settings>,
     /// How it is watched.
     pub watch: supervise::Settings,
+    /// What its events do, where that is not the default.
+    pub rules: Rules,
+    /// The types of events that it may send; `None` for all.
+    pub allowed_events: Option<Vec<Type>>,
+    /// What the `externalId` of a SCIM subject is here.
+    pub scim_external_id: TargetKind,
 }
 
 impl Config {

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use crate::apps::{Access, App, Asked, CanonicalPath};
 use crate::evidence::{BadToken, Evidence, Maker, Shown, Unusable};
 use crate::login::Proof;
+use crate::revalidation::Freshness;
 use crate::revocation::Standing;
 use crate::session::{Over, Person};
 
@@ -104,6 +105,8 @@ pub enum Cause {
     Terminated,
     /// Its session must be re-established.
     Reestablish,
+    /// The IdP has to say first that its session still stands.
+    Revalidate,
 }
 
 impl Cause {
@@ -117,6 +120,7 @@ impl Cause {
             Self::BadToken => "invalid_token",
             Self::Terminated => "session_revoked",
             Self::Reestablish => "reestablish_required",
+            Self::Revalidate => "revalidation_required",
         }
     }
 
@@ -264,6 +268,15 @@ pub fn decide(request: &Request<'_>, app: &App, evidence: &Evidence, standing: S
     // A cookie comes by itself, wherever the request was made; a token is borne on purpose.
     if by == Access::Bearer && evidence.bearers.is_empty() {
         return login(Cause::NoToken, Proof::Any);
+    }
+    // An IdP that sends no signal is asked, where that is due: first with a page, in the end by everything.
+    let due = match evidence.freshness {
+        Freshness::Fresh => false,
+        Freshness::Due => request.client == Client::Navigation,
+        Freshness::Overdue => true,
+    };
+    if due && by != Access::Bearer {
+        return login(Cause::Revalidate, Proof::Any);
     }
     match (evidence.person(), &evidence.shown) {
         (Some(person), _) if allows.iter().all(|allow| allow.admits(person)) => {
@@ -415,6 +428,7 @@ mod tests {
             shown: shown.shown.clone(),
             bearers: bearers.to_vec(),
             bad_token: bad.then_some(BadToken::Token),
+            ..Evidence::default()
         };
         let (nobody, ann) = (Evidence::default(), session(&["staff"]));
         let (of_app, of_idp) = (token(Maker::App, "ann"), token(Maker::Idp, "ann"));
@@ -479,6 +493,31 @@ mod tests {
                 Decision::Refuse(refusal) => Err((refusal.word(), None)),
             };
             assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_due_goes_through_the_idp_with_a_page_and_in_the_end_with_everything() {
+        use Freshness::{Due, Fresh, Overdue};
+        let clear = Standing::default();
+        let terminated = Standing { terminated: Some(Timestamp::from_secs(200)), ..clear };
+        for (freshness, client, path, standing, expected) in [
+            (Fresh, Client::Navigation, "/", clear, "forward"),
+            (Due, Client::Navigation, "/", clear, "revalidation_required"),
+            (Due, Client::Fetch, "/", clear, "forward"),
+            (Due, Client::WebSocket, "/", clear, "forward"),
+            (Due, Client::Navigation, "/healthz", clear, "forward"),
+            (Due, Client::Navigation, "/", terminated, "session_revoked"),
+            (Overdue, Client::Navigation, "/", clear, "revalidation_required"),
+            (Overdue, Client::Fetch, "/", clear, "revalidation_required"),
+            (Overdue, Client::WebSocket, "/", clear, "revalidation_required"),
+            (Overdue, Client::Fetch, "/healthz", clear, "forward"),
+        ] {
+            let evidence = Evidence { freshness, ..session(&["staff"]) };
+            let path = CanonicalPath::parse(path).expect("path");
+            let request = Request { client, path: &path, origin: None, blind: false };
+            let found = decide(&request, &app(), &evidence, standing);
+            assert_eq!(found.word(), expected, "{freshness:?} {client:?} {}", path.as_str());
         }
     }
 

@@ -19,6 +19,8 @@ mod derived;
 mod forward;
 mod front_channel;
 mod global;
+mod not_signed_in;
+mod revalidate;
 mod sign_in;
 mod sign_out;
 mod signal;
@@ -38,6 +40,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use crate::apps::{App, Apps, CanonicalPath, Host};
 use crate::audit::Audit;
+use crate::checks::Checks;
 use crate::decision::Client;
 use crate::enforcer::Enforcer;
 use crate::evidence::{self, Evidence, Shown};
@@ -77,6 +80,8 @@ pub(crate) struct Parts {
     pub(crate) idps: HashMap<String, Arc<Idp>>,
     pub(crate) streams: HashMap<String, Arc<Stream>>,
     pub(crate) sight: Sight,
+    /// The checks of sessions whose IdP sends no signal, by its name.
+    pub(crate) checks: HashMap<String, Arc<Checks>>,
     pub(crate) enforcer: Enforcer,
     pub(crate) intake: Arc<Intake>,
     pub(crate) audit: Audit,
@@ -194,7 +199,9 @@ impl Endpoints {
 
     /// What the cookies of a request show on `app`.
     fn evidence_in(&self, cookies: Option<&[(&str, &str)]>, app: &App) -> Evidence {
-        evidence::collect(cookies, app, &self.0.ring, &self.0.session, self.0.clock.now()).into()
+        let shown = evidence::collect(cookies, app, &self.0.ring, &self.0.session, self.0.clock.now());
+        let evidence = Evidence::from(shown);
+        Evidence { freshness: self.freshness(evidence.session()), ..evidence }
     }
 
     /// The session of a call, if it is one and no revocation covers it.

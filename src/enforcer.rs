@@ -115,6 +115,11 @@ impl Enforcer {
         self.exchanges.cut_in(app)
     }
 
+    /// Whether anything in flight runs on a credential with that key.
+    pub fn runs_on(&self, key: TargetKey) -> bool {
+        self.exchanges.runs_on(key)
+    }
+
     /// What [`Enforcer::apply`] would end, with nothing put in force.
     pub fn would_cut(&self, revocation: &Revocation) -> Counts {
         let alone = RevocationSet::default();

@@ -5,6 +5,7 @@
 //! decided here but in [`policy`](crate::policy).
 
 pub mod caep;
+mod kind;
 pub mod global;
 pub mod logout;
 pub mod poll;
@@ -17,7 +18,8 @@ pub mod token;
 
 use serde_json::{Map, Value};
 
-pub use self::caep::SessionRevoked;
+pub use self::caep::{Detail, Happened};
+pub use self::kind::Type;
 pub use self::subject::{Role, Simple, Subject};
 use crate::jose::Reject;
 use crate::time::Timestamp;
@@ -51,8 +53,9 @@ impl SecurityEvent {
 /// One event of a token, by its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Sessions are over (CAEP §3.1).
-    SessionRevoked(SessionRevoked),
+    /// Something happened to whom the subject names, also of a type that is not known here: that is acknowledged, and of no
+    /// effect unless the stream says so (SSF §4.2.3).
+    Happened(Happened),
     /// The stream is alive (SSF §8.1.4).
     Verification {
         /// What we asked to be sent back; absent if the transmitter verifies on its own.
@@ -64,11 +67,6 @@ pub enum Event {
         status: StreamStatus,
         /// Why, in the transmitter's words.
         reason: Option<String>,
-    },
-    /// A type that is not known here: acknowledged, and of no effect (SSF §4.2.3).
-    Unknown {
-        /// The type.
-        uri: String,
     },
 }
 
@@ -111,9 +109,6 @@ const VERIFICATION: [&str; 3] = [
     "https://schemas.openid.net/secevent/risc/event-type/verification",
 ];
 
-/// The types of events that a transmitter is asked for: those that do something here.
-pub const REQUESTED: &[&str] = &[caep::SESSION_REVOKED];
-
 /// SSF §8.1.5.
 const STREAM_UPDATED: &str = "https://schemas.openid.net/secevent/ssf/event-type/stream-updated";
 
@@ -121,7 +116,6 @@ impl Event {
     /// Reads the event of type `uri`. Members that are not known are ignored (SSF §4.2.3).
     fn parse(uri: &str, payload: &Map<String, Value>) -> Result<Self, Reject> {
         match uri {
-            caep::SESSION_REVOKED => Ok(Self::SessionRevoked(SessionRevoked::parse(payload)?)),
             STREAM_UPDATED => {
                 let status = payload.get("status").ok_or(Reject::Missing("status"))?;
                 let status = status.as_str().and_then(StreamStatus::parse).ok_or(Reject::Claim("status"))?;
@@ -135,7 +129,7 @@ impl Event {
                 };
                 Ok(Self::Verification { state })
             }
-            _ => Ok(Self::Unknown { uri: uri.to_owned() }),
+            _ => Happened::parse(Type::of(uri), payload).map(Self::Happened),
         }
     }
 }
@@ -166,6 +160,8 @@ mod tests {
         let ssf = "https://schemas.openid.net/secevent/ssf/event-type/";
         let state = |text: &str| Ok(Event::Verification { state: Some(text.to_owned()) });
         let stateless = Ok(Event::Verification { state: None });
+        let unknown =
+            |uri: &str| Event::Happened(Happened::parse(Type::Other(uri.to_owned()), &Map::new()).expect("no error"));
         for (uri, payload, expected) in [
             (format!("{ssf}verification"), json!({ "state": "x" }), state("x")),
             (format!("{ssf}verification"), json!({}), stateless.clone()),
@@ -186,8 +182,8 @@ mod tests {
             ),
             (format!("{ssf}stream-updated"), json!({ "status": "asleep" }), Err(Reject::Claim("status"))),
             (format!("{ssf}stream-updated"), json!({}), Err(Reject::Missing("status"))),
-            ("urn:x:new".to_owned(), json!({ "a": [] }), Ok(Event::Unknown { uri: "urn:x:new".into() })),
-            (format!("{ssf}Verification"), json!({}), Ok(Event::Unknown { uri: format!("{ssf}Verification") })),
+            ("urn:x:new".to_owned(), json!({ "a": [] }), Ok(unknown("urn:x:new"))),
+            (format!("{ssf}Verification"), json!({}), Ok(unknown(&format!("{ssf}Verification")))),
         ] {
             let payload = payload.as_object().expect("object");
             assert_eq!(Event::parse(&uri, payload), expected, "{uri} {payload:?}");
@@ -232,7 +228,7 @@ mod tests {
             "iss": issuer, "aud": "gateway", "iat": 1_700_000_000, "jti": "j", "toe": 1_699_999_999.5, "txn": "t",
             "sub_id": { "format": "complex", "user": { "format": "aliases", "identifiers": [
                 { "format": "email", "email": "ann@corp.com" }, { "format": "opaque", "id": "ann" } ] } },
-            "events": { caep::SESSION_REVOKED: { "event_timestamp": 1_700_000_000_123_u64,
+            "events": { "https://schemas.openid.net/secevent/caep/event-type/session-revoked": { "event_timestamp": 1_700_000_000_123_u64,
                 "initiating_entity": "admin", "reason_admin": { "en": "left" } } },
         });
         let token = json!({

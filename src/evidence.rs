@@ -16,6 +16,7 @@ pub use self::bearer::{Borne, Reading, Scheme, has_mark, in_body, in_headers};
 pub use self::root::{Root, oldest};
 use crate::apps::App;
 use crate::lineage::Lineage;
+use crate::revalidation::Freshness;
 use crate::seal::{KeyRing, OpenError};
 use crate::session::{self, Over, Person, Session};
 use crate::time::Timestamp;
@@ -115,6 +116,8 @@ pub struct Evidence {
     pub bearers: Vec<Bearer>,
     /// It bears something that is no token, or none any more.
     pub bad_token: Option<BadToken>,
+    /// How long ago the IdP last spoke for its session, as far as that matters.
+    pub freshness: Freshness,
 }
 
 /// What is wrong with what a request bears. Both are doubt, and deny.

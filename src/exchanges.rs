@@ -322,6 +322,13 @@ impl Exchanges {
         counts
     }
 
+    /// Whether any exchange has that key.
+    pub fn runs_on(&self, key: TargetKey) -> bool {
+        let sought = Trace::of_key(key);
+        let mut slots = self.0.entries.iter();
+        slots.any(|slot| slot.trace.contains(&sought) && slot.entry.exchange.shares(&[key]))
+    }
+
     fn covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Vec<Arc<Entry>> {
         let sought: Vec<_> = keys.iter().map(|key| Trace::of_key(*key)).collect();
         // The walk locks every shard, empty ones too. That is what orders it after each `enter` that it does not see.

@@ -4,12 +4,15 @@
 //! only as [`crate::jose::Verified`] claims: the token's text is verified here, by the verifier of all other tokens.
 
 pub mod access;
+mod authentication;
+mod check;
 mod claims;
 mod discovery;
 mod exchange;
 mod front_channel;
 mod global;
 mod introspection;
+mod part;
 mod replay;
 
 use std::collections::BTreeMap;
@@ -19,10 +22,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use url::Url;
 
+pub use self::check::{Checked, Said};
 use self::discovery::{Discovery, Metadata};
 pub use self::global::{GlobalRevocation, NotAdmitted, Revoker};
 use self::introspection::Introspector;
 pub use self::introspection::{Introspection, IntrospectionClient, LONGEST_ANSWER};
+pub use self::part::Part;
 use self::replay::Proofs;
 use crate::event::logout::{self, LogoutToken};
 use crate::http::{self, Client};
@@ -30,6 +35,7 @@ use crate::identity::{Identity, Issuer};
 use crate::jose::{Alg, Audience, Exp, Expectation, Reject, Verified};
 use crate::keys::{Failure, KeyCache, Source};
 use crate::login::{Accepted, Answer, Ask, Denied};
+use crate::revalidation;
 use crate::secret::Secret;
 use crate::time::{Clock, Timestamp};
 
@@ -64,6 +70,8 @@ pub struct Settings {
     pub global_revocation: Option<GlobalRevocation>,
     /// Whether browsers may bring its front-channel logouts.
     pub frontchannel_logout: bool,
+    /// How its sessions are checked, if it sends no signal.
+    pub revalidate: Option<revalidation::Settings>,
 }
 
 /// Names of claims. A dot goes one level down (`realm_access.roles`), unless a claim has the whole name, dots included.
@@ -117,39 +125,14 @@ pub struct Assertion {
     pub display_name: Option<String>,
     /// The ID token itself, which the IdP wants to see at sign-out (`id_token_hint`).
     pub id_token: Secret<String>,
+    /// What the IdP can be asked with whether the session still stands.
+    pub refresh_token: Option<Secret<String>>,
 }
 
 impl std::fmt::Debug for Assertion {
     /// Claims are personal: only who says so and when.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Assertion({}, {})", self.identity.issuer, self.identity.asserted_at)
-    }
-}
-
-/// A part of an IdP that is called.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The discovery document.
-    Metadata,
-    /// The key set.
-    Keys,
-    /// The token endpoint.
-    Token,
-    /// The userinfo endpoint.
-    Userinfo,
-    /// The introspection endpoint.
-    Introspection,
-}
-
-impl std::fmt::Display for Part {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Metadata => "metadata",
-            Self::Keys => "keys",
-            Self::Token => "token endpoint",
-            Self::Userinfo => "userinfo endpoint",
-            Self::Introspection => "introspection endpoint",
-        })
     }
 }
 
@@ -291,6 +274,11 @@ impl Idp {
         &self.settings.client_id
     }
 
+    /// How its sessions are checked, if they are.
+    pub const fn revalidation(&self) -> Option<&revalidation::Settings> {
+        self.settings.revalidate.as_ref()
+    }
+
     /// How old a person's last proof may be for an ordinary login.
     pub const fn max_age(&self) -> Duration {
         self.settings.max_age
@@ -312,14 +300,15 @@ impl Idp {
         let Accepted { flow, code } = answer.accept(&self.settings.issuer, metadata.names_itself)?;
         let tokens =
             exchange::exchange(&self.settings, &self.client, &metadata, code, &flow.verifier(), redirect_uri).await?;
-        let token = self.verify_id_token(tokens.id_token.expose(), flow.nonce()).await?;
+        let token = self.verify_id_token(tokens.id_token.expose(), Some(flow.nonce())).await?;
         let mut facts = claims::Facts::new(token.into_inner());
         if facts.is_short_of(&self.settings.claims)
             && let Some(endpoint) = &metadata.userinfo_endpoint
         {
             facts.add(exchange::userinfo(&self.client, endpoint, &tokens.access_token).await?)?;
         }
-        facts.into_assertion(&self.settings, tokens.id_token, self.clock.now())
+        let assertion = facts.into_assertion(&self.settings, tokens.id_token, self.clock.now())?;
+        Ok(Assertion { refresh_token: tokens.refresh_token, ..assertion })
     }
 
     /// Verifies a logout token of this IdP for us, and says whom it signs out (OpenID Connect Back-Channel Logout §2.6).
@@ -363,8 +352,9 @@ impl Idp {
         self.discovery.metadata().await.map(|_: Arc<Metadata>| ())
     }
 
-    /// OpenID Connect Core §3.1.3.7, with the audience as strict as IPSIE SL1 wants it.
-    async fn verify_id_token(&self, compact: &str, nonce: &str) -> Result<Verified<Map<String, Value>>, Error> {
+    /// OpenID Connect Core §3.1.3.7, with the audience as strict as IPSIE SL1 wants it. What a refresh brought answers no
+    /// login and has no nonce (§12.2).
+    async fn verify_id_token(&self, compact: &str, nonce: Option<&str>) -> Result<Verified<Map<String, Value>>, Error> {
         let expectation = Expectation {
             types: &["JWT"],
             type_required: false,

@@ -4,6 +4,7 @@
 //! an append takes one flush of the disk, however many wait at the same time. Each gateway has a file of its own.
 
 mod embedded;
+mod grants;
 #[cfg(test)]
 pub(crate) mod scratch;
 
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::embedded::Replay;
 use self::embedded::{Row, Store};
+pub use self::grants::{Change, Grants, Kept};
 use crate::revocation::{Fact, Unreadable};
 use crate::time::Timestamp;
 

@@ -21,6 +21,8 @@
 //! | intake | the only door by which a revocation enters | [`intake`] |
 //! | exchange | a request or stream in flight | [`exchanges`] |
 //! | dark | said of a stream: what it should have told is not known | [`stream`], [`event`] |
+//! | check | a question to an IdP that sends no signal: does this session still stand? | [`revalidation`], [`checks`] |
+//! | grant | what it is asked with: the refresh token of the sign-in, kept sealed | [`revalidation`], [`ledger`] |
 //!
 //! # The floors
 //!
@@ -52,6 +54,7 @@ pub mod policy;
 pub mod session;
 pub mod apps;
 pub mod lineage;
+pub mod revalidation;
 pub mod evidence;
 pub mod login;
 pub mod decision;
@@ -67,6 +70,7 @@ pub mod metrics;
 pub mod audit;
 pub mod ledger;
 pub mod intake;
+pub mod checks;
 pub mod stream;
 
 // floor 3: surfaces

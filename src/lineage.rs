@@ -115,7 +115,7 @@ impl Lineage {
     }
 
     /// Writes it into a layout. `None` if it has more targets than the layout can hold.
-    fn write(&self, out: &mut Vec<u8>) -> Option<()> {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) -> Option<()> {
         out.extend_from_slice(&self.person.to_be_bytes());
         out.extend_from_slice(&self.session.0);
         out.extend_from_slice(&self.asserted_at.secs().to_be_bytes());
@@ -129,7 +129,7 @@ impl Lineage {
     }
 
     /// Reads what [`Lineage::write`] wrote, out of a seal under `key`.
-    fn read(at: &mut Reader<'_>, key: KeyId) -> Option<Self> {
+    pub(crate) fn read(at: &mut Reader<'_>, key: KeyId) -> Option<Self> {
         let person = u128::from_be_bytes(at.array()?);
         let session = SessionId(at.array()?);
         let (asserted_at, auth_time) = (at.time()?, at.time()?);

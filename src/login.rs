@@ -21,6 +21,7 @@ pub use self::resume::{Accepted, Answer, Denied, Refusal, Resume, resume};
 pub use self::return_path::ReturnPath;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
+use crate::session::SessionId;
 use crate::time::Timestamp;
 
 /// Bytes of randomness that a flow is made of: 192 bits of state, 192 of nonce, 256 of PKCE verifier. In base64url
@@ -47,6 +48,8 @@ pub struct Start<'a> {
     pub max_age: Duration,
     /// Who is expected, if known (OpenID Connect Core §3.1.2.1).
     pub login_hint: Option<&'a str>,
+    /// The session that is only checked: the IdP may show no page, and what it says renews that session.
+    pub renews: Option<SessionId>,
 }
 
 /// A login that has begun.
@@ -88,6 +91,8 @@ impl std::fmt::Debug for Ask {
 pub enum Prompt {
     /// Ask for a proof, even of somebody who is signed in.
     Login,
+    /// Show no page: say yes or no.
+    Silent,
 }
 
 impl Prompt {
@@ -95,6 +100,7 @@ impl Prompt {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Login => "login",
+            Self::Silent => "none",
         }
     }
 }
@@ -119,12 +125,13 @@ pub fn begin(
         app: start.app.to_owned(),
         return_to: start.return_to,
         proof: start.proof,
+        renews: start.renews.map(|session| session.to_string()),
         begun_at: now,
     };
     let (prompt, max_age) = match flow.proof {
         Proof::NewerThan(_) => (Some(Prompt::Login), Duration::ZERO),
         // An assertion is made anew for every request: no more is needed.
-        Proof::Any | Proof::Reassert(_) => (None, start.max_age),
+        Proof::Any | Proof::Reassert(_) => (flow.renews.as_ref().map(|_| Prompt::Silent), start.max_age),
     };
     let ask = Ask {
         state: flow.state.clone(),

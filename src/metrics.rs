@@ -60,6 +60,9 @@ pub struct Metrics {
     tokens_refused: IntCounterVec,
     appends: Histogram,
     audit_dropped: IntCounter,
+    revalidations: IntCounterVec,
+    revalidating: IntGaugeVec,
+    grants_not_kept: IntCounterVec,
 }
 
 impl Default for Metrics {
@@ -134,6 +137,25 @@ impl Metrics {
             )?,
             appends: histogram(to, "ledger_append_seconds", "From an append to its record on disk", &APPEND)?,
             audit_dropped: counter(to, "audit_dropped_total", "Audit lines that were not written")?,
+            revalidations: counters(
+                to,
+                "revalidations_total",
+                "Times an IdP was asked whether a session still stands",
+                &["idp", "by", "result"],
+            )?,
+            revalidating: registered(
+                to,
+                IntGaugeVec::new(
+                    named("revalidation_sessions", "Sessions that are checked in the background, and those overdue"),
+                    &["idp", "state"],
+                )?,
+            )?,
+            grants_not_kept: counters(
+                to,
+                "revalidation_grants_not_kept_total",
+                "Sessions that are checked with the browser for want of a refresh token or of room for it",
+                &["idp", "why"],
+            )?,
             registry,
         })
     }
@@ -245,6 +267,24 @@ impl Metrics {
     /// Audit lines were not written.
     pub fn audit_dropped(&self, lines: u64) {
         self.audit_dropped.inc_by(lines);
+    }
+
+    /// `idp` was asked whether a session still stands; `result` is the word of its answer.
+    pub fn revalidated(&self, idp: &str, by: &'static str, result: &'static str) {
+        self.revalidations.with_label_values(&[idp, by, result]).inc();
+    }
+
+    /// So many sessions of `idp` are checked in the background, so many of them are overdue.
+    pub fn revalidating(&self, idp: &str, live: usize, overdue: usize) {
+        for (state, count) in [("live", live), ("overdue", overdue)] {
+            let gauge = self.revalidating.with_label_values(&[idp, state]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// A session of `idp` cannot be checked in the background; `why` is the word of the reason.
+    pub fn grant_not_kept(&self, idp: &str, why: &'static str) {
+        self.grants_not_kept.with_label_values(&[idp, why]).inc();
     }
 
     /// Everything, in the Prometheus text format (version 0.0.4).

@@ -3,12 +3,14 @@
 //! A transmitter is believed about its own people and no others. Outside its authority a signal is refused; what it
 //! says within its authority but cannot be matched to anybody is reported as unmatched, not called success (law 8).
 
+mod action;
 mod authority;
 mod front_channel;
 mod global;
 mod naming;
 mod rate;
 
+pub use self::action::{Action, Rule, Rules, by_default};
 pub use self::authority::Bounds;
 pub use self::front_channel::front_channel;
 pub use self::global::{NotRevoked, global};
@@ -16,7 +18,7 @@ pub use self::rate::{Rate, Rated};
 
 use crate::event::logout::{LogoutToken, Whose};
 use crate::event::reject::{Answer, Code};
-use crate::event::{Event, SecurityEvent, SessionRevoked, caep, token};
+use crate::event::{Event, Happened, SecurityEvent, Type, token};
 use crate::identity::{Issuer, Target, TargetKind};
 use crate::jose::{Alg, Expectation};
 use crate::revocation::{Lifted, Mode, Origin, Reach, Revocation, Whom};
@@ -39,8 +41,12 @@ pub struct Settings {
     pub widest: Widest,
     /// Further bounds of whom and what it reaches.
     pub bounds: Bounds,
-    /// What its `session-revoked` events do.
-    pub session_revoked: Mode,
+    /// What its events do, where that is not the default.
+    pub rules: Rules,
+    /// The types of events that it may send; `None` for all.
+    pub allowed_events: Option<Vec<Type>>,
+    /// What the `externalId` of a SCIM subject is here.
+    pub scim_external_id: TargetKind,
     /// The members of complex subjects that must be understood (the transmitter's `critical_subject_members`): an
     /// event with one that cannot be matched is discarded (SSF §3.6).
     pub critical_members: Vec<String>,
@@ -101,12 +107,14 @@ impl Widest {
 
     /// How wide `whom` can turn out to be.
     ///
-    /// A person is one person whatever narrows them further. Without a person but with a tenant it is the tenant: a
-    /// device or session that an identity never learned is passed over there (law 8). Without either, every fact must
-    /// be known and equal, so that the narrowest decides.
+    /// A person is one person whatever narrows them further. A device or session without a person must be known and
+    /// equal (law 8). Otherwise, with a tenant, it is the tenant: a group that an identity never learned is passed over
+    /// there. Without any of these every fact must be known and equal, so that the narrowest decides.
     pub fn of(whom: &Whom) -> Self {
         let has = |wanted: TargetKind| whom.targets().iter().any(|target| target.kind == wanted);
         if whom.targets().iter().any(|target| target.kind.names_a_person()) {
+            Self::User
+        } else if has(TargetKind::Device) || has(TargetKind::Session) {
             Self::User
         } else if has(TargetKind::Tenant) {
             Self::Tenant
@@ -165,6 +173,12 @@ pub enum Ignored {
     /// An event of a type that is not known here.
     #[error("the event type `{0}` is not known here")]
     EventType(String),
+    /// An event of a type, or with a content, that does nothing here.
+    #[error("`{0}` does nothing here")]
+    NoAction(String),
+    /// The transmitter says no more about this person: their sessions end by other signals, or by themselves.
+    #[error("the transmitter says no more about this person")]
+    OptedOut,
     /// The subject names another application than this gateway.
     #[error("the event is about another application")]
     Application,
@@ -185,6 +199,9 @@ pub enum Refused {
     /// It reaches wider than the stream may.
     #[error("the stream may not use a subject this wide")]
     TooWide(Widest),
+    /// The stream may not send events of this type.
+    #[error("the stream may not send events of this type")]
+    Event,
     /// It names an address of a domain that the stream does not speak for.
     #[error("the stream does not speak for addresses of this domain")]
     Domain,
@@ -208,40 +225,64 @@ pub fn revocations(event: &SecurityEvent, settings: &Settings, now: Timestamp) -
     let mut judged = Judged::default();
     for each in &event.events {
         match each {
-            Event::SessionRevoked(revoked) => judged.session_revoked(revoked, event, settings, now)?,
+            Event::Happened(happened) => judged.happened(happened, event, settings, now)?,
             Event::Verification { .. } | Event::StreamUpdated { .. } => {}
-            Event::Unknown { uri } => judged.ignored.push(Ignored::EventType(uri.clone())),
         }
     }
     Ok(judged)
 }
 
 impl Judged {
-    fn session_revoked(
+    fn happened(
         &mut self,
-        revoked: &SessionRevoked,
+        happened: &Happened,
         event: &SecurityEvent,
         settings: &Settings,
         now: Timestamp,
     ) -> Result<(), Refused> {
-        let named = naming::name(&event.subject, settings)?;
+        if settings.allowed_events.as_ref().is_some_and(|allowed| !allowed.contains(&happened.of)) {
+            return Err(Refused::Event);
+        }
+        let action = settings.rules.action(happened);
+        if action == Action::Ignore {
+            self.ignored.push(match &happened.of {
+                Type::Other(uri) => Ignored::EventType(uri.clone()),
+                Type::OptOutEffective => Ignored::OptedOut,
+                of => Ignored::NoAction(of.name().to_owned()),
+            });
+            return Ok(());
+        }
+        let named = naming::name(&event.subject, naming::Alone::of(happened), settings)?;
         let whoms = settings.may_revoke(named.whoms)?;
         self.unmatched.extend(named.unmatched);
         self.ignored.extend(named.ignored);
-        self.revocations.extend(whoms.into_iter().map(|whom| Revocation {
-            whom,
-            reach: settings.bounds.reach(),
-            mode: settings.session_revoked,
-            cut_off: event.effective_at(revoked.at, now),
-            origin: Origin::Stream {
-                stream: settings.name.clone(),
-                jti: event.jti.clone(),
-                txn: event.txn.clone(),
-                event: caep::SESSION_REVOKED.to_owned(),
-            },
-            reason: revoked.reason_admin.clone(),
-            received_at: now,
-        }));
+        let at = event.effective_at(happened.at, now);
+        let (reach, reason) = (settings.bounds.reach(), &happened.reason_admin);
+        let origin = Origin::Stream {
+            stream: settings.name.clone(),
+            jti: event.jti.clone(),
+            txn: event.txn.clone(),
+            event: happened.of.uri(),
+        };
+        match action.mode() {
+            Some(mode) => self.revocations.extend(whoms.into_iter().map(|whom| Revocation {
+                whom,
+                reach: reach.clone(),
+                mode,
+                cut_off: at,
+                origin: origin.clone(),
+                reason: reason.clone(),
+                received_at: now,
+            })),
+            None => self.lifts.extend(whoms.into_iter().map(|whom| Lifted {
+                whom,
+                reach: reach.clone(),
+                at,
+                origin: origin.clone(),
+                reason: reason.clone(),
+                received_at: now,
+            })),
+        }
         Ok(())
     }
 }

@@ -25,10 +25,12 @@ pub enum Purpose {
     Cookie,
     /// A token that an app made.
     Token,
+    /// What the IdP gave us to ask after a session with.
+    Grant,
 }
 
 impl Purpose {
-    const ALL: [Self; 5] = [Self::Session, Self::Flow, Self::SignOut, Self::Cookie, Self::Token];
+    const ALL: [Self; 6] = [Self::Session, Self::Flow, Self::SignOut, Self::Cookie, Self::Token, Self::Grant];
 
     const fn label(self) -> &'static [u8] {
         match self {
@@ -37,6 +39,7 @@ impl Purpose {
             Self::SignOut => b"portcullis sign-out 1",
             Self::Cookie => b"portcullis cookie 1",
             Self::Token => b"portcullis token 1",
+            Self::Grant => b"portcullis grant 1",
         }
     }
 }
@@ -165,6 +168,11 @@ impl KeyRing {
         &self.first().hasher
     }
 
+    /// The hasher of that key, if it is in the ring.
+    pub fn hasher_of(&self, key: KeyId) -> Option<&TargetHasher> {
+        self.0.iter().find(|known| known.id == key).map(|key| &key.hasher)
+    }
+
     /// The hashers of all keys: a revocation is put in force under each.
     pub fn hashers(&self) -> Vec<&TargetHasher> {
         self.0.iter().map(|key| &key.hasher).collect()
@@ -193,26 +201,27 @@ impl RingKey {
             let key = UnboundKey::new(&AES_256_GCM, &derive(purpose.label())?).map_err(|_| InvalidKey::Damaged)?;
             Ok(LessSafeKey::new(key))
         };
-        let [session, flow, sign_out, cookie, token] = Purpose::ALL;
+        let [session, flow, sign_out, cookie, token, grant] = Purpose::ALL;
         let mut id = [0; KEY_ID_LEN];
         for (to, from) in id.iter_mut().zip(digest::digest(&digest::SHA256, &derive(b"portcullis key id")?).as_ref()) {
             *to = *from;
         }
         Ok(Self {
             id: KeyId(id),
-            aeads: [aead(session)?, aead(flow)?, aead(sign_out)?, aead(cookie)?, aead(token)?],
+            aeads: [aead(session)?, aead(flow)?, aead(sign_out)?, aead(cookie)?, aead(token)?, aead(grant)?],
             hasher: TargetHasher::new(&derive(b"portcullis targets 1")?),
         })
     }
 
     fn aead(&self, purpose: Purpose) -> &LessSafeKey {
-        let [session, flow, sign_out, cookie, token] = &self.aeads;
+        let [session, flow, sign_out, cookie, token, grant] = &self.aeads;
         match purpose {
             Purpose::Session => session,
             Purpose::Flow => flow,
             Purpose::SignOut => sign_out,
             Purpose::Cookie => cookie,
             Purpose::Token => token,
+            Purpose::Grant => grant,
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct Settings {
 pub const NEVER: Timestamp = Timestamp::from_secs(u64::MAX);
 
 /// What names one session at this gateway. New at every login, so that a planted cookie never becomes somebody's.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub [u8; 16]);
 
 impl std::fmt::Display for SessionId {

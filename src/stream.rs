@@ -175,7 +175,7 @@ impl Stream {
                         ),
                     }
                 }
-                Event::SessionRevoked(_) | Event::Unknown { .. } => {}
+                Event::Happened(_) => {}
             }
         }
         true

@@ -9,8 +9,7 @@ use std::time::Duration;
 use portcullis::apps::Access;
 use portcullis::config::Config;
 use portcullis::idp::ProveBy;
-use portcullis::policy::Widest;
-use portcullis::revocation::Mode;
+use portcullis::policy::{Rules, Widest};
 
 const SAMPLE: &str = include_str!("../conf/portcullis.toml");
 
@@ -61,7 +60,7 @@ fn the_sample_loads_and_says_what_its_comments_say() {
     let corp = config.idps.get("corp").expect("corp");
     assert_eq!((corp.prove_by, corp.claims.tenant.as_str()), (ProveBy::AuthTime, "tenant"));
     let stream = config.streams.get("corp").expect("stream");
-    assert_eq!((stream.widest, stream.session_revoked), (Widest::User, Mode::Terminate));
+    assert_eq!((stream.widest, &stream.rules), (Widest::User, &Rules::default()));
     let wiki = config.apps.named("wiki").expect("wiki");
     assert_eq!(wiki.rules.iter().map(|rule| rule.access).collect::<Vec<_>>(), [Access::Public, Access::Login]);
 }
@@ -87,7 +86,7 @@ fn the_values_in_the_sample_are_the_defaults_that_it_claims() {
         "prove_by",
         "widest",
         "delivery",
-        "session_revoked",
+        "users_per_minute",
         "access =",
         "headers",
         "max_body",

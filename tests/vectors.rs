@@ -13,7 +13,7 @@ use portcullis::event::{logout, token};
 use portcullis::identity::Issuer;
 use portcullis::jose::{self, Alg, Keys, Signer};
 use portcullis::policy::{self, Settings, SpokenFor, Widest};
-use portcullis::revocation::{Mode, Revocation};
+use portcullis::revocation::Revocation;
 use portcullis::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -147,7 +147,9 @@ fn judge_set(file: &Value, compact: &str, keys: &Keys, now: Timestamp) -> Outcom
         }],
         widest: Widest::parse(file["widest"].as_str().expect("text")).expect("width"),
         bounds: policy::Bounds::default(),
-        session_revoked: Mode::Terminate,
+        rules: policy::Rules::default(),
+        allowed_events: None,
+        scim_external_id: portcullis::identity::TargetKind::User,
         critical_members: texts(&file["critical_members"]),
     };
     let event = match jose::verify(compact, keys, &settings.expectation(), now).and_then(token::parse) {

@@ -264,6 +264,9 @@ pub struct IdpStatus {
     pub issuer: String,
     /// Its metadata and keys were fetched.
     pub reachable: bool,
+    /// How its sessions are checked, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revalidation: Option<super::revalidation::RevalidationStatus>,
 }
 
 /// How a stream is.

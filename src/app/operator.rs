@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use super::streams;
 use crate::admin::{
     AppStatus, ApprovalAnswer, ApprovalError, ApprovalRequest, Gateway, Hold, IdpStatus, LedgerStatus, LiftAnswer,
-    LiftError, LiftRequest, Made, Ready, RevokeAnswer, RevokeError, RevokeRequest, Status, StreamAnswer, StreamDeed,
-    StreamError, Waiting,
+    LiftError, LiftRequest, Made, Ready, RevalidationStatus, RevokeAnswer, RevokeError, RevokeRequest, Status,
+    StreamAnswer, StreamDeed, StreamError, Waiting,
 };
 use crate::endpoint::Endpoints;
 use crate::identity::Issuer;
@@ -123,7 +123,10 @@ impl Gateway for Operator {
         let mut idps = Vec::new();
         for idp in parts.idps.values() {
             let reachable = idp.probe().await.is_ok();
-            idps.push(IdpStatus { name: idp.name().to_owned(), issuer: idp.issuer().to_string(), reachable });
+            let revalidation = parts.checks.get(idp.name());
+            let revalidation = revalidation.map(|of| RevalidationStatus::of(of.settings(), of.state()));
+            let (name, issuer) = (idp.name().to_owned(), idp.issuer().to_string());
+            idps.push(IdpStatus { name, issuer, reachable, revalidation });
         }
         let mut streams: Vec<_> =
             parts.streams.values().map(|stream| streams::status(stream, parts.clock.now())).collect();

@@ -2,7 +2,9 @@
 
 use super::table::{columns, count, or, table};
 use crate::apps::{Access, Allow, App};
-use crate::config::{AuditTo, Config, Delivery};
+use crate::config::{AuditTo, Config, Delivery, StreamSettings};
+use crate::event::Type;
+use crate::policy::by_default;
 
 /// What the config means, in a few tables.
 pub(super) fn summary(config: &Config) -> String {
@@ -54,11 +56,17 @@ pub(super) fn summary(config: &Config) -> String {
             delivery.to_owned(),
             stream.speaks_for.join(", "),
             stream.widest.word().to_owned(),
-            stream.session_revoked.word().to_owned(),
+            session_revoked(stream),
         ]
     });
     out.push_str(&table(["stream", "issuer", "by", "speaks for", "widest", "session-revoked"], rows.collect()));
     out
+}
+
+/// What a stream's `session-revoked` does.
+fn session_revoked(stream: &StreamSettings) -> String {
+    let of = Type::SessionRevoked;
+    stream.rules.said(&of).unwrap_or_else(|| by_default(&of)).word().to_owned()
 }
 
 /// Every app, by name.

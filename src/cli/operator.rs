@@ -205,6 +205,9 @@ pub(super) fn shown(status: &crate::admin::Status) -> String {
     out.push_str(&table(["app", "url", "upstreams"], rows.collect()));
     let rows = status.idps.iter().map(|idp| [idp.name.clone(), idp.issuer.clone(), yes(idp.reachable)]);
     out.push_str(&table(["idp", "issuer", "reachable"], rows.collect()));
+    for (idp, checks) in status.idps.iter().filter_map(|idp| Some((idp, idp.revalidation.as_ref()?))) {
+        out.push_str(&format!("\nsessions of {}: {}\n", idp.name, checks.line()));
+    }
     let rows = status.streams.iter().map(|stream| {
         let when = |at: Option<Timestamp>| at.map_or_else(|| "never".to_owned(), |at| at.to_string());
         let polled = if stream.polled { when(stream.last_poll_at) } else { "pushed".to_owned() };

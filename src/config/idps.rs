@@ -36,6 +36,7 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
     let introspection = super::tokens::introspection(table);
     let global_revocation = global_revocation(table);
     let frontchannel_logout = table.flag("frontchannel_logout", false);
+    let revalidate = super::revalidate::revalidate(table);
     Some(IdpSettings {
         name: name.to_owned(),
         issuer: issuer?.value,
@@ -51,6 +52,7 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
         introspection,
         global_revocation,
         frontchannel_logout,
+        revalidate,
     })
 }
 

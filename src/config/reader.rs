@@ -201,6 +201,30 @@ impl<'c> Reader<'c> {
         found
     }
 
+    /// A table with keys of the writer's choice, each with one text or with a table.
+    pub(super) fn choices<T>(
+        &self,
+        key: &'static str,
+        mut text: impl FnMut(&str, &str) -> Result<T, Why>,
+        mut table: impl FnMut(&str, &Self) -> Result<T, Why>,
+    ) -> Vec<T> {
+        let mut found = Vec::new();
+        for (name, value, place) in self.free_keys(key) {
+            let read = match value {
+                DeValue::String(word) => text(name, word),
+                DeValue::Table(keys) => {
+                    Self::over(self.context, Some(keys), place.clone(), false, |reader| table(name, reader))
+                }
+                other => Err(Why(wrong_type("a text, or a table", other))),
+            };
+            match read {
+                Ok(value) => found.push(value),
+                Err(why) => self.context.fault(&place, why),
+            }
+        }
+        found
+    }
+
     /// A table with keys of the writer's choice, each with one text or several.
     pub(super) fn texts_by_name(&self, key: &'static str) -> Vec<(String, Vec<String>)> {
         let mut found = Vec::new();

@@ -1,12 +1,13 @@
 //! `[streams.NAME]`: who may say that it is over, and for whom.
 
+use super::events;
 use super::faults::did_you_mean;
 use super::manage;
 use super::reader::{At, Reader, Why};
 use super::values::{email_domain, issuer, one_of, secure_url, text};
 use super::{Delivery, StreamSettings};
+use crate::identity::TargetKind;
 use crate::policy::{Bounds, Widest};
-use crate::revocation::Mode;
 
 /// People that a stream may revoke in a minute where the config says nothing: more than leave a company on its worst day,
 /// and not everybody.
@@ -34,7 +35,8 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     }
     let delivery = delivery(table);
     let polled = matches!(delivery, Some(Delivery::Poll { .. }));
-    let manage = manage::manage(name, table, delivery.as_ref());
+    let (rules, allowed_events) = (events::rules(table), events::allowed(table));
+    let manage = manage::manage(name, table, delivery.as_ref(), &rules.counting(allowed_events.as_deref()));
     let watch = manage::watch(table, polled);
     let metadata_url = table.parse("metadata_url", secure_url).map(|at| at.value);
     let jwks_uri = table.parse("jwks_uri", secure_url).map(|at| at.value);
@@ -47,8 +49,9 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     }
     let widest = [Widest::User, Widest::Group, Widest::Tenant, Widest::Everyone].map(|widest| (widest.word(), widest));
     let widest = table.or("widest", one_of(&widest, &[]), Widest::User);
-    let modes = [Mode::Terminate, Mode::Reestablish].map(|mode| (mode.word(), mode));
-    let session_revoked = table.or("session_revoked", one_of(&modes, &["hold"]), Mode::Terminate);
+    let external_ids = [("user", TargetKind::User), ("email", TargetKind::Email)];
+    let scim_external_id = table.or("scim_external_id", one_of(&external_ids, &[]), TargetKind::User);
+    let bounds = bounds(table, apps);
     // A fault in its management is one of the stream.
     if table.has("manage") && manage.is_none() {
         return None;
@@ -61,11 +64,13 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
         jwks_uri,
         speaks_for,
         widest,
-        bounds: bounds(table, apps),
-        session_revoked,
+        bounds,
         metadata_url,
         manage,
         watch,
+        rules,
+        allowed_events,
+        scim_external_id,
     })
 }
 

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::apps::{Access, AccessTokens, CanonicalPath, Host, Unproven};
 use crate::policy::Widest;
+use crate::revalidation::By;
 
 /// Files of a test, by path; `true` for those that others may read.
 struct Shelf(HashMap<PathBuf, (Vec<u8>, bool)>);
@@ -169,16 +170,42 @@ fn a_stream_says_how_it_is_managed_and_watched() {
     let settings = pushed.manage.expect("managed");
     assert_eq!(settings.wanted.create()["delivery"]["authorization_header"], "Bearer push-push-push-push");
     assert_eq!(settings.wanted.description, "portcullis corp");
+    // Asked for is what does something here.
+    let asked = |events: &[String], name: &str| events.iter().any(|event| event.ends_with(name));
+    let events = &settings.wanted.events;
+    assert!(asked(events, "/session-revoked") && asked(events, "/account-disabled") && !asked(events, "/opt-in"));
     assert_eq!(settings.subjects, crate::stream::manage::Subjects::None);
     assert!(pushed.watch.managed && pushed.watch.verify_every == Duration::from_secs(300));
 
     let manage = "delivery = \"poll\"\nmanage = { token_url = \"https://as.example.com/token\", client_id = \"gw\", \
-                  client_secret_file = \"short\", auth = \"post\", hosts = [\"poll.example.net:8443\"] }";
+                  client_secret_file = \"short\", auth = \"post\", hosts = [\"poll.example.net:8443\"], \
+                  events = [\"opt-in\", \"urn:x:y\"] }";
     let polled = stream(&GOOD.replace(PUSH, manage));
     assert!(matches!(polled.delivery, Delivery::Poll { url: None, token: None }));
     let settings = polled.manage.expect("managed");
     assert_eq!((settings.hosts, settings.wanted.endpoint), (vec!["poll.example.net:8443".to_owned()], None));
     assert!(matches!(settings.credential, crate::stream::Credential::Client(_)));
+    let opt_in = "https://schemas.openid.net/secevent/risc/event-type/opt-in";
+    assert_eq!(settings.wanted.events, [opt_in, "urn:x:y"]);
+}
+
+#[test]
+fn an_idp_says_how_its_sessions_are_checked() {
+    let of = |rules: &str| {
+        let config = parse(&GOOD.replace(CLAIMS, rules)).unwrap_or_else(|faults| panic!("{faults}"));
+        config.idps.get("corp").expect("corp").revalidate.clone()
+    };
+    assert_eq!(of(""), None);
+    let usual = of("revalidate = { every = \"5m\", by = \"refresh\" }").expect("on");
+    assert_eq!((usual.every, usual.by, usual.calls_per_second), (Duration::from_secs(300), By::Refresh, 20));
+    assert_eq!((usual.patience, usual.grace), (Duration::from_secs(900), Duration::from_secs(300)));
+    assert_eq!((usual.scopes.as_slice(), usual.consent), (["offline_access".to_owned()].as_slice(), false));
+    let silent = of("revalidate = { every = \"2s\", by = \"silent\", grace = \"30s\" }").expect("on");
+    assert_eq!((silent.by, silent.grace, silent.in_background()), (By::Silent, Duration::from_secs(30), false));
+    let other = "revalidate = { every = \"5m\", by = \"introspect\", patience = \"5m\", scopes = [], consent = true }";
+    let other = of(other).expect("on");
+    assert_eq!((other.by, other.patience, other.consent), (By::Introspect, Duration::from_secs(300), true));
+    assert!(other.scopes.is_empty());
 }
 
 #[test]
@@ -482,6 +509,83 @@ const MISTAKES: &[Mistake] = &[
     mistake(PUSH, POLL_WITH_BLANK, "poll_token", "streams.corp.poll_token", "cannot stand in a header"),
     mistake("\"group\"", "\"galaxy\"", "galaxy", "streams.corp.widest", "none of the choices"),
     mistake("widest", "apps = [\"wikki\"]\nwidest", "wikki", "streams.corp.apps[0]", "did you mean \"wiki\"?"),
+    mistake(
+        "widest",
+        "events = { session-revokd = \"hold\" }\nwidest",
+        "events",
+        "streams.corp.events.session-revokd",
+        "did you mean \"session-revoked\"?",
+    ),
+    mistake(
+        "widest",
+        "events = { session-revoked = \"kill\" }\nwidest",
+        "events",
+        "streams.corp.events.session-revoked",
+        "none of the choices",
+    ),
+    mistake(
+        "widest",
+        "events = { session-revoked = \"lift\" }\nwidest",
+        "events",
+        "streams.corp.events.session-revoked",
+        "none of the choices",
+    ),
+    mistake(
+        "widest",
+        "events = { account-enabled = \"hold\" }\nwidest",
+        "events",
+        "streams.corp.events.account-enabled",
+        "\"lift\" or \"ignore\"",
+    ),
+    mistake(
+        "widest",
+        "events = { session-revoked = { } }\nwidest",
+        "events",
+        "streams.corp.events.session-revoked",
+        "it says nothing",
+    ),
+    mistake(
+        "widest",
+        "events = { session-revoked = { at_least = \"LOW\" } }\nwidest",
+        "events",
+        "streams.corp.events.session-revoked.at_least",
+        "only `risk-level-change`",
+    ),
+    mistake(
+        "widest",
+        "events = { session-revoked = { action = \"hold\", at = \"LOW\" } }\nwidest",
+        "events",
+        "streams.corp.events.session-revoked.at",
+        "there is no key",
+    ),
+    mistake(
+        "widest",
+        "events = { session-revoked = 7 }\nwidest",
+        "events",
+        "streams.corp.events.session-revoked",
+        "a text, or a table",
+    ),
+    mistake(
+        "widest",
+        "allowed_events = []\nwidest",
+        "allowed_events",
+        "streams.corp.allowed_events",
+        "could say nothing",
+    ),
+    mistake(
+        "widest",
+        "allowed_events = [\"x\"]\nwidest",
+        "allowed_events",
+        "streams.corp.allowed_events[0]",
+        "there is no event",
+    ),
+    mistake(
+        "widest",
+        "scim_external_id = \"phone\"\nwidest",
+        "scim_external_id",
+        "streams.corp.scim_external_id",
+        "none of the choices",
+    ),
     mistake("widest", "apps = []\nwidest", "apps = []", "streams.corp.apps", "would count nowhere"),
     mistake("widest", "tenants = []\nwidest", "tenants", "streams.corp.tenants", "could revoke nobody"),
     mistake("widest", "email_domains = [\"@\"]\nwidest", "\"@\"", "streams.corp.email_domains[0]", "domain"),
@@ -517,6 +621,7 @@ const MISTAKES: &[Mistake] = &[
     managed!(PUSHED, CLIENT, "client_secret = \"x\", auth = \"jwt\"", "auth", "write \"basic\" or \"post\""),
     managed!(PUSHED, CLIENT, "client_secret = \"x\", scopes = []", "scopes", "the list is empty"),
     managed!(PUSHED, "token_file = \"short\", events = []", "events", "no event would come"),
+    managed!(PUSHED, "token_file = \"short\", events = [\"opt-on\"]", "events[0]", "did you mean \"opt-in\"?"),
     managed!(PUSHED, "token_file = \"short\", hosts = [\"https://x.example\"]", "hosts[0]", "is no host; write"),
     managed!(PUSHED, "token_file = \"short\", host = \"x\"", "host", "did you mean `hosts`"),
     mistake(
@@ -665,6 +770,57 @@ const MISTAKES: &[Mistake] = &[
         "introspect",
         "apps.mail.bearer.introspect",
         "[idps.partners] has no secret",
+    ),
+    mistake(CLAIMS, "revalidate = { by = \"refresh\" }", "revalidate", "idps.corp.revalidate.every", "it is missing"),
+    mistake(CLAIMS, "revalidate = { every = \"5m\" }", "revalidate", "idps.corp.revalidate.by", "it is missing"),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"1s\", by = \"silent\" }",
+        "revalidate",
+        "idps.corp.revalidate.every",
+        "between `2s` and `24h`",
+    ),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"5m\", by = \"graph\" }",
+        "revalidate",
+        "idps.corp.revalidate.by",
+        "none of the choices",
+    ),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"5m\", by = \"refresh\", calls = 3 }",
+        "revalidate",
+        "idps.corp.revalidate.calls",
+        "there is no key `calls`",
+    ),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"5m\", by = \"refresh\", calls_per_second = 0 }",
+        "revalidate",
+        "idps.corp.revalidate.calls_per_second",
+        "between 1 and 1000",
+    ),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"5m\", by = \"refresh\", max_sessions = 0 }",
+        "revalidate",
+        "idps.corp.revalidate.max_sessions",
+        "between 1 and 1000000",
+    ),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"5m\", by = \"refresh\", patience = \"1m\" }",
+        "revalidate",
+        "idps.corp.revalidate.patience",
+        "not be shorter than `every`",
+    ),
+    mistake(
+        CLAIMS,
+        "revalidate = { every = \"5m\", by = \"silent\", scopes = [\"x\"] }",
+        "revalidate",
+        "idps.corp.revalidate.scopes",
+        "about checks in the background",
     ),
     mistake(CLAIMS, "introspection = {}", "introspection", "idps.corp.introspection.endpoint", "drop `introspection`"),
     mistake(

@@ -230,7 +230,7 @@ pub(super) fn scope(text: &str) -> Result<String, Why> {
 }
 
 /// One of a few words, each with its value. Words of the design that this version does not know are told from typos.
-pub(super) fn one_of<T: Clone>(choices: &[(&str, T)], later: &[&str]) -> impl Fn(&str) -> Result<T, Why> {
+pub(super) fn one_of<T: Clone>(choices: &[(&str, T)], later: &[&str]) -> impl Fn(&str) -> Result<T, Why> + use<T> {
     let choices: Vec<(String, T)> = choices.iter().map(|(word, value)| ((*word).to_owned(), value.clone())).collect();
     let later: Vec<String> = later.iter().map(|word| (*word).to_owned()).collect();
     move |text| {

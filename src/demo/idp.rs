@@ -9,7 +9,7 @@ mod state;
 mod token;
 pub(super) mod views;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -95,6 +95,10 @@ pub struct Knobs {
     pub session_expiry: Option<Duration>,
     /// Claims that replace those of ID tokens and userinfo, per user; `null` removes one.
     pub extra_claims: HashMap<String, Map<String, Value>>,
+    /// Gives refresh tokens, a new one at each use; one that was used is refused.
+    pub refresh_tokens: bool,
+    /// Users whose accounts are disabled: no refresh token of theirs is good, and they cannot sign in.
+    pub disabled: BTreeSet<String>,
     /// What goes wrong at a path, such as `/token`.
     pub faults: HashMap<String, Fault>,
 }
@@ -340,7 +344,7 @@ async fn discovery(Shared(idp): Shared<Idp>) -> Json<Value> {
         "scopes_supported": ["openid", "profile", "email", "groups"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
-use super::{Derived, Endpoints, Tokens, answer};
+use super::{Derived, Endpoints, Tokens, answer, revalidate};
 use crate::apps::{Access, App, CanonicalPath};
 use crate::audit::Event;
 use crate::decision::{self, Client, Decision, Permit, Refusal};
@@ -13,6 +13,7 @@ use crate::evidence::{self, Bearer, Evidence};
 use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
 use crate::lineage::Lineage;
 use crate::page::Page;
+use crate::revalidation::Freshness;
 use crate::revocation::{Mode, Standing};
 use crate::session::Session;
 
@@ -53,6 +54,9 @@ impl Endpoints {
         let given = evidence::cookies(ask.headers);
         let given = given.as_deref();
         let mut evidence = self.evidence_in(given, app);
+        if evidence.freshness == Freshness::Due && revalidate::can_wait(ask) {
+            evidence.freshness = Freshness::Fresh;
+        }
         let by = app.asks(ask.path).by();
         let Ok(tokens) = self.bear(ask, app, by, &mut evidence).await else {
             return Admission::Answer(self.cannot_ask(ask.client));
@@ -74,6 +78,7 @@ impl Endpoints {
         let bearers = evidence.bearers.as_slice();
         let cookies = derived.held(behind);
         let ends = session.map(|session| session.end(&self.0.session)).into_iter();
+        let ends = ends.chain(session.and_then(|session| self.overdue_at(session)));
         let exchange = Exchange {
             credentials: own.into_iter().chain(borne).map(Held::from).chain(cookies).collect(),
             app: app.key,
@@ -92,6 +97,7 @@ impl Endpoints {
         tracing::debug!(app = app.name, method = %ask.method, path = %ask.path, decision = decision.word(), "decided");
         match decision {
             Decision::Forward(permit) => {
+                self.used(&app.idp, evidence.session(), &evidence.bearers);
                 let cookies = self.renewed(&evidence, app);
                 let (derived, tokens, evidence) = (Box::new(derived), Box::new(tokens), Box::new(evidence));
                 Admission::Forward { permit, guard, cookies, derived, tokens, evidence }

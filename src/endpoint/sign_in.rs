@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::{Ask, Call, Endpoints, PREFIX, admission, answer, expired, session_cookie};
+use super::{Ask, Call, Endpoints, PREFIX, admission, answer, expired, revalidate, session_cookie};
 use crate::apps::App;
 use crate::audit::Event;
 use crate::decision::{self, Cause, Client, Decision, Login, Refusal};
@@ -16,7 +16,7 @@ use crate::evidence::{self, Evidence, Unusable};
 use crate::exchanges::Guard;
 use crate::identity::{Target, TargetKind};
 use crate::idp::{self, Assertion, Idp};
-use crate::login::{self, Flows, Proof, Resume, ReturnPath, Shortfall, Start, Verdict};
+use crate::login::{self, Flows, Proof, Resume, ReturnPath, Start, Verdict};
 use crate::page::Page;
 use crate::revocation::Reestablished;
 use crate::secret::Secret;
@@ -36,7 +36,7 @@ impl Endpoints {
     pub(super) async fn sign_in(&self, login: &Login, app: &App, ask: &Ask<'_>) -> Response<Bytes> {
         let return_to = way_back(app, ask);
         let mut response = if login.can_be_redirected() {
-            self.begin(app, ask.headers, return_to, login.proof, None).await
+            self.begin_or_check(login, app, ask.headers, return_to).await
         } else {
             return answer::challenge(app, login, &self.start_url(app, return_to.as_str()), self.0.clock.now());
         };
@@ -113,17 +113,20 @@ impl Endpoints {
         }
         let proof = Proof::demanded_by(standing);
         let hint = call.parameter("login_hint").filter(|hint| hint.len() <= 200);
-        self.begin(app, call.headers(), return_to, proof, hint.as_deref()).await
+        let (renews, expected) = self.to_check(call.headers(), app).map(|s| revalidate::expected(&s)).unzip();
+        let hint = expected.flatten().or(hint);
+        self.begin(app, call.headers(), return_to, proof, hint.as_deref(), renews).await
     }
 
     /// Sends the browser to the IdP.
-    async fn begin(
+    pub(super) async fn begin(
         &self,
         app: &App,
         headers: &HeaderMap,
         return_to: ReturnPath,
         proof: Proof,
         login_hint: Option<&str>,
+        renews: Option<SessionId>,
     ) -> Response<Bytes> {
         let retry = self.start_url(app, return_to.as_str());
         let Some(idp) = self.0.idps.get(&app.idp) else {
@@ -132,8 +135,8 @@ impl Endpoints {
         self.wait_out(proof).await;
         let host = app.origin.host().as_str();
         let flows = self.flows(headers, host);
-        let start =
-            Start { host, idp: idp.name(), app: &app.name, return_to, proof, max_age: idp.max_age(), login_hint };
+        let (idp_name, max_age) = (idp.name(), idp.max_age());
+        let start = Start { host, idp: idp_name, app: &app.name, return_to, proof, max_age, login_hint, renews };
         let mut random = [0; login::RANDOM_LEN];
         let begun = rand::fill(&mut random)
             .ok()
@@ -200,7 +203,10 @@ impl Endpoints {
         };
         match idp.redeem(answer, &redirect_uri).await {
             Ok(assertion) => self.asserted(call, idp, app, &flow, assertion).await,
-            Err(idp::Error::Denied(denied)) => self.denied(idp, app, denied, &retry),
+            Err(idp::Error::Denied(denied)) => match self.refused(call, idp, app, &flow, denied).await {
+                Some(response) => response,
+                None => self.denied(idp, app, denied, &retry),
+            },
             Err(error) => self.idp_failed(idp, app, &error, &retry),
         }
     }
@@ -220,10 +226,13 @@ impl Endpoints {
         if rand::fill(&mut id).is_err() {
             return answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), &retry));
         }
-        let Assertion { identity, kept_claims, id_token, .. } = assertion;
+        let Assertion { identity, kept_claims, id_token, refresh_token, .. } = assertion;
         let claims =
             kept_claims.into_iter().flat_map(|(name, values)| values.into_iter().map(move |v| (name.clone(), v)));
-        let session = Session::begin(SessionId(id), idp.name(), &identity, claims.collect(), &self.0.ring, now);
+        let renewed = self.renewed_in(call, app, flow, &identity);
+        let id = renewed.as_ref().map_or(SessionId(id), |session| session.id);
+        let session = Session::begin(id, idp.name(), &identity, claims.collect(), &self.0.ring, now);
+        let session = revalidate::carried_on(renewed.as_ref(), session);
         let addressable = session.targets.iter().filter(|(kind, _)| *kind == TargetKind::Group).count();
         if addressable < identity.groups.len() {
             tracing::warn!(
@@ -243,7 +252,7 @@ impl Endpoints {
             Verdict::Proven => {}
             Verdict::AskAgain(proof) => {
                 self.0.metrics.login(idp.name(), "ask_again");
-                return self.begin(app, call.headers(), flow.return_to.clone(), proof, None).await;
+                return self.begin(app, call.headers(), flow.return_to.clone(), proof, None, None).await;
             }
             Verdict::OnHold => {
                 self.0.metrics.login(idp.name(), "on_hold");
@@ -251,6 +260,9 @@ impl Endpoints {
                 return admission::on_hold(app, Client::Navigation);
             }
             Verdict::CannotProve(shortfall) => return self.not_fresh(idp, app, &session, shortfall, &retry),
+        }
+        if let Some(shortfall) = self.still_due(idp, flow, &identity) {
+            return self.not_fresh(idp, app, &session, shortfall, &retry);
         }
         let host = app.origin.host().as_str();
         let Some(cookies) = session.seal(&self.0.ring, host) else {
@@ -267,6 +279,7 @@ impl Endpoints {
         for stream in self.0.streams.values() {
             stream.signed_in(idp.issuer(), &identity.subject, session.end(&self.0.session), now);
         }
+        self.begins(idp, app, (call.headers(), flow), (&session, renewed.is_some()), refresh_token).await;
         self.0.metrics.login(idp.name(), "signed_in");
         tracing::info!(idp = idp.name(), app = app.name, "somebody signed in");
         self.0.audit.record(Event::SignedIn {
@@ -299,66 +312,6 @@ impl Endpoints {
         .advise("Sign in again. If this page comes back, check that cookies are allowed here.")
         .action("Sign in", &self.start_url(call.app, return_to));
         answer::page(StatusCode::BAD_REQUEST, &page)
-    }
-
-    fn denied(&self, idp: &Idp, app: &App, denied: login::Denied, retry: &str) -> Response<Bytes> {
-        self.0.metrics.login(idp.name(), "denied");
-        self.0.audit.record(Event::SignInRefused {
-            app: app.name.clone(),
-            idp: idp.name().to_owned(),
-            user: None,
-            why: denied.to_string(),
-        });
-        let (status, happened) = match denied {
-            login::Denied::OtherIssuer | login::Denied::IssuerMissing | login::Denied::NoCode => {
-                (StatusCode::BAD_REQUEST, "The answer of the sign-in service is not one that was asked for.")
-            }
-            login::Denied::Refused(login::Refusal::Unavailable) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "The sign-in service has a fault at the moment.")
-            }
-            login::Denied::Refused(_) => (StatusCode::FORBIDDEN, "The sign-in service did not sign you in."),
-        };
-        let page = Page::new("You are not signed in", happened)
-            .advise("Try again, or ask the people who run this service.")
-            .action("Try again", retry)
-            .detail("What it said", &denied.to_string());
-        answer::page(status, &page)
-    }
-
-    /// The end of the road: the IdP did not prove a fresh login. A page, never a loop.
-    fn not_fresh(&self, idp: &Idp, app: &App, session: &Session, shortfall: Shortfall, retry: &str) -> Response<Bytes> {
-        self.0.metrics.login(idp.name(), "not_fresh");
-        self.0.audit.record(Event::SignInRefused {
-            app: app.name.clone(),
-            idp: idp.name().to_owned(),
-            user: Some(session.person.subject.clone()),
-            why: format!("{:?}", shortfall.why),
-        });
-        let mut response = answer::page(StatusCode::FORBIDDEN, &Page::login_not_fresh(idp.name(), retry));
-        if let Some(wait) = shortfall.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().into());
-        }
-        response
-    }
-
-    fn idp_failed(&self, idp: &Idp, app: &App, error: &idp::Error, retry: &str) -> Response<Bytes> {
-        self.0.metrics.login(idp.name(), "idp_failed");
-        tracing::warn!(idp = idp.name(), %error, "a sign-in failed at the IdP");
-        if error.is_transient() {
-            let mut response = answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(idp.name(), retry));
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
-            return response;
-        }
-        self.0.audit.record(Event::SignInRefused {
-            app: app.name.clone(),
-            idp: idp.name().to_owned(),
-            user: None,
-            why: error.to_string(),
-        });
-        let page = Page::new("You are not signed in", "The sign-in service gave an answer that cannot be trusted.")
-            .advise("Try again. If it stays so, the people who run this service find the reason in its log.")
-            .action("Try again", retry);
-        answer::page(StatusCode::BAD_GATEWAY, &page)
     }
 
     fn flows(&self, headers: &HeaderMap, host: &str) -> Flows {

@@ -335,11 +335,6 @@ impl Configuration {
             description: object.get("description").and_then(Value::as_str).map(str::to_owned),
         })
     }
-
-    /// Whether it can end a session at all.
-    pub fn can_revoke(&self) -> bool {
-        self.events_delivered.iter().any(|event| event == super::caep::SESSION_REVOKED)
-    }
 }
 
 /// Reads the answer to a question about a stream's status (SSF §8.1.2.1), and why it is so.

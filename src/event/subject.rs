@@ -108,6 +108,13 @@ pub enum Simple {
     },
     /// `ip-addresses` (SSF §3.5.3).
     IpAddresses(Vec<IpAddr>),
+    /// `scim` (RFC 9967): an account where it is provisioned.
+    Scim {
+        /// Its resource.
+        uri: Option<String>,
+        /// Its id at whoever provisions it.
+        external_id: Option<String>,
+    },
     /// A format that is not known here (SSF §3.4 lets parties agree on their own), by its name.
     Other(String),
 }
@@ -157,6 +164,7 @@ impl Simple {
             Self::JwtId { .. } => "jwt_id",
             Self::SamlAssertionId { .. } => "saml_assertion_id",
             Self::IpAddresses(_) => "ip-addresses",
+            Self::Scim { .. } => "scim",
             Self::Other(format) => format,
         }
     }
@@ -191,6 +199,12 @@ impl Simple {
             "ip-addresses" => {
                 let address = |value: &Value| value.as_str().and_then(|text| text.parse().ok()).ok_or(INVALID);
                 list("ip-addresses")?.iter().map(address).collect::<Result<_, _>>().map(Self::IpAddresses)
+            }
+            "scim" => {
+                only(&["uri", "externalId"])?;
+                let given = |name: &str| members.contains_key(name).then(|| text(name)).transpose();
+                let (uri, external_id) = (given("uri")?, given("externalId")?);
+                if uri.is_none() && external_id.is_none() { Err(INVALID) } else { Ok(Self::Scim { uri, external_id }) }
             }
             ALIASES => list("identifiers")?.iter().map(Self::parse_alias).collect::<Result<_, _>>().map(Self::Aliases),
             COMPLEX => Err(INVALID),
@@ -251,6 +265,14 @@ mod tests {
                 ] }),
                 Simple::Aliases(vec![Simple::Opaque(text("x")), Simple::Uri(text("u"))]),
             ),
+            (
+                json!({ "format": "scim", "uri": "/Users/1", "externalId": "ann" }),
+                Simple::Scim { uri: Some(text("/Users/1")), external_id: Some(text("ann")) },
+            ),
+            (
+                json!({ "format": "scim", "uri": "/Users/1" }),
+                Simple::Scim { uri: Some(text("/Users/1")), external_id: None },
+            ),
             (json!({ "format": "catalog_item", "any": { "thing": 1 } }), Simple::Other(text("catalog_item"))),
         ] {
             assert_eq!(Subject::parse(&value), Ok(Subject::Simple(expected.clone())), "{value}");
@@ -302,6 +324,8 @@ mod tests {
             json!({ "format": "iss_sub", "iss": "i", "sub": ["s"] }),
             json!({ "format": "ip-addresses", "ip-addresses": ["10.0.0.256"] }),
             json!({ "format": "ip-addresses", "ip-addresses": [] }),
+            json!({ "format": "scim" }),
+            json!({ "format": "scim", "uri": 7 }),
             json!({ "format": "aliases", "identifiers": [] }),
             json!({ "format": "aliases", "identifiers": vec![opaque.clone(); 9] }),
             json!({ "format": "aliases", "identifiers": [{ "format": "aliases", "identifiers": [opaque] }] }),

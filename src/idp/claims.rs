@@ -14,15 +14,16 @@ const MAX_SUBJECT: usize = 255;
 pub(super) type Claims = Map<String, Value>;
 
 /// What tells an ID token that answers *this* login from every other token of the issuer.
-pub(super) fn check_id_token(claims: &Claims, nonce: &str, client_id: &str) -> Result<(), Reject> {
+pub(super) fn check_id_token(claims: &Claims, nonce: Option<&str>, client_id: &str) -> Result<(), Reject> {
     // A SET or a logout token, signed by the same keys (RFC 8417 §4.5, Back-Channel Logout §2.4).
     if claims.contains_key("events") {
         return Err(Reject::Forbidden("events"));
     }
-    match claims.get("nonce") {
-        None => return Err(Reject::Missing("nonce")),
-        Some(found) if found == nonce => {}
-        Some(_) => return Err(Reject::Claim("nonce")),
+    match (nonce, claims.get("nonce")) {
+        (None, _) => {}
+        (Some(_), None) => return Err(Reject::Missing("nonce")),
+        (Some(nonce), Some(found)) if found == nonce => {}
+        (Some(_), Some(_)) => return Err(Reject::Claim("nonce")),
     }
     // OpenID Connect Core §3.1.3.7, step 5.
     if claims.get("azp").is_some_and(|party| party != client_id) {
@@ -46,6 +47,11 @@ impl Facts {
     /// True if the token lacks a fact by which people are known, so that the userinfo endpoint is worth asking.
     pub(super) fn is_short_of(&self, names: &ClaimNames) -> bool {
         [&names.email, &names.groups].into_iter().any(|name| find(&self.token, name).is_none())
+    }
+
+    /// True if there is a claim of that name, whatever it says.
+    pub(super) fn tell(&self, name: &str) -> bool {
+        self.document_with(name).is_some()
     }
 
     /// Adds what the userinfo endpoint says, if it speaks of the same person. The token has precedence.
@@ -75,7 +81,7 @@ impl Facts {
         let identity = self.identity(settings, subject(token)?, asserted_at, auth_time)?;
         let identity = Identity { session_expiry, ..identity };
         let kept_claims = self.kept(&settings.kept_claims).collect();
-        Ok(Assertion { identity, kept_claims, display_name: self.one("name"), id_token })
+        Ok(Assertion { identity, kept_claims, display_name: self.one("name"), id_token, refresh_token: None })
     }
 
     /// Everything by which `subject` can be revoked.

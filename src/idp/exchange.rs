@@ -58,6 +58,7 @@ type OidcClient = openidconnect::Client<
 pub(super) struct Tokens {
     pub(super) access_token: Secret<String>,
     pub(super) id_token: Secret<String>,
+    pub(super) refresh_token: Option<Secret<String>>,
 }
 
 /// The answer of the token endpoint, as far as we read it (OpenID Connect Core §3.1.3.3). The crate's own type would
@@ -67,6 +68,8 @@ struct TokenAnswer {
     access_token: AccessToken,
     token_type: CoreTokenType,
     id_token: String,
+    #[serde(default)]
+    refresh_token: Option<RefreshToken>,
 }
 
 impl std::fmt::Debug for TokenAnswer {
@@ -91,7 +94,7 @@ impl OAuth2TokenResponse for TokenAnswer {
     }
 
     fn refresh_token(&self) -> Option<&RefreshToken> {
-        None
+        self.refresh_token.as_ref()
     }
 
     fn scopes(&self) -> Option<&Vec<Scope>> {
@@ -156,8 +159,17 @@ pub(super) fn authorization_url(
         .set_max_age(ask.max_age)
         // `openid` is there already.
         .add_scopes(settings.scopes.iter().filter(|scope| *scope != "openid").cloned().map(Scope::new));
-    if let Some(Prompt::Login) = ask.prompt {
-        request = request.add_prompt(CoreAuthPrompt::Login);
+    let background = settings.revalidate.as_ref().filter(|revalidate| revalidate.in_background());
+    let for_refresh = background.iter().flat_map(|revalidate| &revalidate.scopes);
+    request = request.add_scopes(for_refresh.filter(|scope| !settings.scopes.contains(scope)).cloned().map(Scope::new));
+    let consent = background.is_some_and(|revalidate| revalidate.consent);
+    request = match ask.prompt {
+        Some(Prompt::Silent) => request.add_prompt(CoreAuthPrompt::None),
+        Some(Prompt::Login) => request.add_prompt(CoreAuthPrompt::Login),
+        None => request,
+    };
+    if consent && ask.prompt != Some(Prompt::Silent) {
+        request = request.add_prompt(CoreAuthPrompt::Consent);
     }
     if let Some(hint) = &ask.login_hint {
         request = request.set_login_hint(LoginHint::new(hint.clone()));
@@ -194,6 +206,7 @@ pub(super) async fn exchange(
     Ok(Tokens {
         access_token: Secret::new(answer.access_token.secret().clone()),
         id_token: Secret::new(answer.id_token),
+        refresh_token: answer.refresh_token.map(|token| Secret::new(token.secret().clone())),
     })
 }
 

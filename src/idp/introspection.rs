@@ -13,18 +13,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::http::Request;
-use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use aws_lc_rs::digest::{Context, SHA256};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
 pub use self::answers::LONGEST_ANSWER;
 use self::answers::{Answer, Answers};
+use super::authentication::authenticate;
 use super::claims::Claims;
-use super::discovery::{ClientAuthentication, Discovery};
+use super::discovery::Discovery;
 use super::{Error, Part, Settings};
 use crate::http::Client;
 use crate::jose::object_without_duplicates;
@@ -138,7 +137,7 @@ impl Introspector {
         let turn = tokio::time::timeout(self.patience, self.calls.acquire()).await;
         // The semaphore is never closed.
         let Ok(Ok(_turn)) = turn else { return Err(Trouble::Crowded) };
-        let request = request(settings, discovery, token).await?;
+        let request = request(settings, discovery, token, "access_token").await?;
         let answer = self.client.send(request, MAX_ANSWER).await;
         let answer = answer.map_err(|error| Error::from_http(Part::Introspection, error))?;
         match answer.status().as_u16() {
@@ -206,8 +205,13 @@ enum Trouble {
     Failed(#[from] Error),
 }
 
-/// RFC 7662 §2.1, with the client authentication of RFC 6749 §2.3.1.
-async fn request(settings: &Settings, discovery: &Discovery, token: &str) -> Result<Request<Vec<u8>>, Error> {
+/// RFC 7662 §2.1, with the client authentication of RFC 6749 §2.3.1. `kind` is what the token is, to our knowledge.
+pub(super) async fn request(
+    settings: &Settings,
+    discovery: &Discovery,
+    token: &str,
+    kind: &str,
+) -> Result<Request<Vec<u8>>, Error> {
     let own = settings.introspection.as_ref();
     let metadata = discovery.metadata().await?;
     let endpoint = own.and_then(|own| own.endpoint.as_ref()).or(metadata.introspection_endpoint.as_ref());
@@ -217,23 +221,12 @@ async fn request(settings: &Settings, discovery: &Discovery, token: &str) -> Res
         None => (&settings.client_id, settings.client_secret.as_ref().ok_or(Error::NoClientAuthentication)?),
     };
     let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("token", token).append_pair("token_type_hint", "access_token");
+    form.append_pair("token", token).append_pair("token_type_hint", kind);
     let mut request = Request::post(endpoint.as_str())
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-    match metadata.introspection_authentication {
-        ClientAuthentication::Basic => {
-            let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-            let pair = Secret::new(format!("{}:{}", encoded(id), encoded(secret.expose())));
-            let basic = Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())));
-            let mut basic = HeaderValue::from_str(basic.expose()).map_err(|_| Error::NoClientAuthentication)?;
-            basic.set_sensitive(true);
-            request = request.header(AUTHORIZATION, basic);
-        }
-        ClientAuthentication::Post => {
-            form.append_pair("client_id", id).append_pair("client_secret", secret.expose());
-        }
-        ClientAuthentication::Other => return Err(Error::NoClientAuthentication),
+    if let Some(basic) = authenticate(&mut form, metadata.introspection_authentication, id, Some(secret))? {
+        request = request.header(AUTHORIZATION, basic);
     }
     request.body(form.finish().into_bytes()).map_err(|_| Error::NoIntrospection)
 }

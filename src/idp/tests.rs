@@ -50,6 +50,7 @@ impl Setup {
             proof: Proof::NewerThan(Timestamp::from_secs(NOW - 100)),
             max_age: self.idp.max_age(),
             login_hint: Some("ann@example.com"),
+            renews: None,
         };
         let now = self.clock.now();
         let begun = begin(start, &Flows::default(), &self.ring, &[7; RANDOM_LEN], now).expect("begun");

@@ -237,7 +237,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 
 /// Makes the file if it is not there, and makes sure that only its owner reads it. Whatever SQLite puts beside it gets
 /// the same mode.
-fn create(path: &Path) -> Result<(), OpenError> {
+pub(super) fn create(path: &Path) -> Result<(), OpenError> {
     // Opened and closed before SQLite has it: closing a file later would drop the locks that SQLite holds on it.
     let file = open_for_owner(path).map_err(|e| unreachable_file(path, e))?;
     file.set_permissions(Permissions::from_mode(OWNER_ONLY)).map_err(|e| unreachable_file(path, e))
@@ -247,7 +247,7 @@ fn open_for_owner(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path)
 }
 
-fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -313,7 +313,7 @@ fn unreachable_file(path: &Path, error: io::Error) -> OpenError {
 }
 
 /// What an error of the database means to whoever starts the gateway.
-fn unusable(path: &Path, error: rusqlite::Error) -> OpenError {
+pub(super) fn unusable(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
@@ -325,7 +325,7 @@ fn unusable(path: &Path, error: rusqlite::Error) -> OpenError {
     }
 }
 
-fn not_durable(error: rusqlite::Error) -> AppendError {
+pub(super) fn not_durable(error: rusqlite::Error) -> AppendError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => AppendError::Full,
         _ => AppendError::Storage(Arc::new(error)),
@@ -343,7 +343,7 @@ fn sha256(bytes: &[u8], length: usize) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().iter().take(length).copied().collect()
 }
 
-fn stored(moment: Timestamp) -> i64 {
+pub(super) fn stored(moment: Timestamp) -> i64 {
     i64::try_from(moment.secs()).unwrap_or(i64::MAX)
 }
 

@@ -39,6 +39,9 @@ pub struct FlowState {
     pub return_to: ReturnPath,
     /// What the login must prove.
     pub proof: Proof,
+    /// The id of the session that it renews, if it is only a check of that: then no page may be shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renews: Option<String>,
     /// When it began.
     pub begun_at: Timestamp,
 }

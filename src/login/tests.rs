@@ -42,6 +42,7 @@ impl Browser {
             proof,
             max_age: Duration::from_secs(3600),
             login_hint: None,
+            renews: None,
         };
         let random = [self.logins; RANDOM_LEN];
         let begun = begin(start, &self.flows(), &self.ring, &random, Timestamp::from_secs(now)).expect("begun");
@@ -108,10 +109,33 @@ fn the_challenge_is_the_hash_of_the_verifier() {
         proof: Proof::Any,
         max_age: Duration::ZERO,
         login_hint: Some("ann@example.com"),
+        renews: None,
     };
     let begun = begin(start, &Flows::default(), &browser.ring, &random, Timestamp::ZERO).expect("begun");
     assert_eq!(begun.ask.code_challenge, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     assert_eq!(begun.ask.login_hint.as_deref(), Some("ann@example.com"));
+}
+
+#[test]
+fn a_check_shows_no_page_and_says_which_session_it_renews() {
+    let browser = Browser::new();
+    for (proof, prompt) in [(Proof::Any, Prompt::Silent), (Proof::NewerThan(Timestamp::from_secs(50)), Prompt::Login)] {
+        let start = Start {
+            host: HOST,
+            idp: "corp",
+            app: "wiki",
+            return_to: ReturnPath::front_page(),
+            proof,
+            max_age: Duration::from_secs(60),
+            login_hint: None,
+            renews: Some(SessionId([7; 16])),
+        };
+        let begun = begin(start, &Flows::default(), &browser.ring, &[7; RANDOM_LEN], Timestamp::ZERO).expect("begun");
+        assert_eq!(begun.ask.prompt, Some(prompt), "{proof:?}");
+        assert_eq!(begun.flow.renews, Some("07".repeat(16)));
+    }
+    let mut browser = browser;
+    assert_eq!(browser.begin(Proof::Any, 100).flow.renews, None);
 }
 
 #[test]
@@ -282,6 +306,7 @@ fn the_longest_return_path_fits_a_cookie() {
         proof: Proof::NewerThan(Timestamp::from_secs(1_800_000_000)),
         max_age: Duration::ZERO,
         login_hint: None,
+        renews: Some(SessionId([9; 16])),
     };
     let now = Timestamp::from_secs(1_800_000_000);
     let begun = begin(start, &Flows::default(), &browser.ring, &[9; RANDOM_LEN], now).expect("begun");

@@ -88,6 +88,7 @@ fn target(name: &Simple, idp: &SpokenFor, also: Option<&Issuer>) -> Result<Targe
         | Simple::JwtId { .. }
         | Simple::SamlAssertionId { .. }
         | Simple::IpAddresses(_)
+        | Simple::Scim { .. }
         | Simple::Other(_) => return Err(NotRevoked::Format),
     };
     Target::new(&idp.issuer, kind, value).ok_or(NotRevoked::Nobody)

@@ -1,7 +1,7 @@
 //! From the subject of an event to the people it names, separately for each issuer that the stream speaks for.
 
 use super::{Ignored, Refused, Settings, SpokenFor, Unmatched};
-use crate::event::{Role, Simple, Subject};
+use crate::event::{Detail, Happened, Role, Simple, Subject, Type};
 use crate::identity::{Issuer, Target, TargetKind};
 use crate::revocation::Whom;
 
@@ -16,9 +16,9 @@ pub(super) struct Named {
     pub(super) ignored: Vec<Ignored>,
 }
 
-/// Names the people of `subject` among those that the stream speaks for.
-pub(super) fn name(subject: &Subject, settings: &Settings) -> Result<Named, Refused> {
-    let members = members(subject);
+/// Names the people of `subject` among those that the stream speaks for. A simple one is `alone` to say whom it means.
+pub(super) fn name(subject: &Subject, alone: Alone, settings: &Settings) -> Result<Named, Refused> {
+    let Some(members) = members(subject, alone) else { return Ok(nobody(subject)) };
     let mut named = Named::default();
     for (role, _) in &members {
         if let Role::Other(member) = role {
@@ -35,7 +35,7 @@ pub(super) fn name(subject: &Subject, settings: &Settings) -> Result<Named, Refu
         let facts: Vec<Fact<'_>> = members
             .iter()
             .filter(|(role, _)| !matches!(role, Role::Other(_)))
-            .map(|(role, names)| Fact::find(role, names, issuer, &settings.speaks_for))
+            .map(|(role, names)| Fact::find(role, names, issuer, settings))
             .collect();
         foreign |= facts.iter().any(|fact| fact.found.is_foreign());
         let unknown = facts.iter().filter(|fact| fact.found.is_unknown());
@@ -60,8 +60,12 @@ pub(super) fn name(subject: &Subject, settings: &Settings) -> Result<Named, Refu
             }
         }
         // Law 8: a fact that no identity knows is passed over only where it narrows a person or tenant that is known.
-        let anchored = facts.iter().any(|fact| fact.is_anchor());
-        if facts.iter().any(|fact| fact.found.is_unknown() && !(anchored && fact.only_narrows())) {
+        let (anchored, person) = (facts.iter().any(Fact::is_anchor), facts.iter().any(Fact::is_person));
+        let passed_over = |fact: &Fact<'_>| match fact.role {
+            Role::Session | Role::Device => person,
+            _ => anchored && fact.only_narrows(),
+        };
+        if facts.iter().any(|fact| fact.found.is_unknown() && !passed_over(fact)) {
             continue;
         }
         let choices: Vec<&[Target]> = facts.iter().filter_map(|fact| fact.found.targets()).collect();
@@ -91,21 +95,87 @@ fn discarded(member: &str) -> Named {
     Named { unmatched: vec![Unmatched::CriticalMember(member.to_owned())], ..Named::default() }
 }
 
-/// A subject as members, each with its alternative names. A simple subject is a complex one of a single member (SSF
-/// §8.1.3.1 leaves this open): a session where it is opaque, because that is how CAEP §3.1 names one, else a person.
-fn members(subject: &Subject) -> Vec<(Role, Vec<(Role, &Simple)>)> {
+/// The subject is of a kind that nobody here is known by.
+fn nobody(subject: &Subject) -> Named {
+    let format = match subject {
+        Subject::Simple(simple) => simple.format().to_owned(),
+        Subject::Complex(_) => "complex".to_owned(),
+    };
+    Named { unmatched: vec![Unmatched::Format { role: "principal".to_owned(), format }], ..Named::default() }
+}
+
+/// What a simple subject describes (SSF §8.1.3.1 leaves this open): it depends on the event.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Alone {
+    /// A session where it is opaque, because that is how CAEP §3.1 names one; else a person.
+    SessionOrPerson,
+    /// A person.
+    Person,
+    /// A device.
+    Device,
+    /// A session.
+    Session,
+    /// A tenant.
+    Tenant,
+    /// A group.
+    Group,
+    /// An organisational unit.
+    OrgUnit,
+    /// Something that is not known here.
+    Unknown,
+}
+
+impl Alone {
+    /// What the simple subject of such an event describes: what CAEP's examples show, and what a risk says of itself.
+    pub(super) fn of(happened: &Happened) -> Self {
+        match (&happened.of, &happened.detail) {
+            (Type::SessionRevoked | Type::SessionEstablished | Type::SessionPresented, _) => Self::SessionOrPerson,
+            (Type::DeviceComplianceChange, _) => Self::Device,
+            (_, Detail::Risk { principal, .. }) => match principal.as_str() {
+                "USER" => Self::Person,
+                "DEVICE" => Self::Device,
+                "SESSION" => Self::Session,
+                "TENANT" => Self::Tenant,
+                "GROUP" => Self::Group,
+                "ORG_UNIT" => Self::OrgUnit,
+                _ => Self::Unknown,
+            },
+            _ => Self::Person,
+        }
+    }
+
+    /// The role of `simple` then.
+    const fn role(self, simple: &Simple) -> Option<Role> {
+        Some(match (self, simple) {
+            (Self::Unknown, _) => return None,
+            // A token's or an assertion's id is as good as a session's.
+            (Self::SessionOrPerson, Simple::Opaque(_))
+            | (Self::Session, _)
+            | (_, Simple::JwtId { .. } | Simple::SamlAssertionId { .. }) => Role::Session,
+            (Self::SessionOrPerson | Self::Person, _) => Role::User,
+            (Self::Device, _) => Role::Device,
+            (Self::Tenant, _) => Role::Tenant,
+            (Self::Group, _) => Role::Group,
+            (Self::OrgUnit, _) => Role::OrgUnit,
+        })
+    }
+}
+
+/// One member of a subject: its role, and its alternative names with theirs.
+type Member<'a> = (Role, Vec<(Role, &'a Simple)>);
+
+/// A subject as members. A simple subject is a complex one of a single member.
+fn members(subject: &Subject, alone: Alone) -> Option<Vec<Member<'_>>> {
     match subject {
         Subject::Simple(simple) => {
-            let names: Vec<_> = alternatives(simple).iter().map(|name| (role_alone(name), name)).collect();
-            vec![(role_alone(simple), names)]
+            let names =
+                alternatives(simple).iter().map(|name| Some((alone.role(name)?, name))).collect::<Option<_>>()?;
+            Some(vec![(alone.role(simple)?, names)])
         }
-        Subject::Complex(facts) => facts
-            .iter()
-            .map(|(role, simple)| {
-                let names = alternatives(simple).iter().map(|name| (role.clone(), name)).collect();
-                (role.clone(), names)
-            })
-            .collect(),
+        Subject::Complex(facts) => {
+            let names = |role: &Role, simple| alternatives(simple).iter().map(|name| (role.clone(), name)).collect();
+            Some(facts.iter().map(|(role, simple)| (role.clone(), names(role, simple))).collect())
+        }
     }
 }
 
@@ -113,22 +183,6 @@ fn alternatives(simple: &Simple) -> &[Simple] {
     match simple {
         Simple::Aliases(names) => names,
         one => std::slice::from_ref(one),
-    }
-}
-
-/// What a simple subject of `session-revoked` describes.
-const fn role_alone(simple: &Simple) -> Role {
-    match simple {
-        Simple::Opaque(_) | Simple::JwtId { .. } | Simple::SamlAssertionId { .. } => Role::Session,
-        Simple::IssSub { .. }
-        | Simple::Email(_)
-        | Simple::PhoneNumber(_)
-        | Simple::Account(_)
-        | Simple::Did(_)
-        | Simple::Uri(_)
-        | Simple::Aliases(_)
-        | Simple::IpAddresses(_)
-        | Simple::Other(_) => Role::User,
     }
 }
 
@@ -196,11 +250,11 @@ impl Found {
 }
 
 impl<'a> Fact<'a> {
-    fn find(role: &'a Role, names: &'a [(Role, &'a Simple)], issuer: &Issuer, speaks_for: &[SpokenFor]) -> Self {
+    fn find(role: &'a Role, names: &'a [(Role, &'a Simple)], issuer: &Issuer, settings: &Settings) -> Self {
         let mut targets = Vec::new();
         let mut others = Vec::new();
         for (role, name) in names {
-            match find(role, name, issuer, speaks_for) {
+            match find(role, name, issuer, settings) {
                 Found::Targets(found) => targets.extend(found),
                 other => others.push(other),
             }
@@ -221,6 +275,11 @@ impl<'a> Fact<'a> {
             .is_some_and(|targets| targets.iter().all(|t| t.kind.names_a_person() || t.kind == TargetKind::Tenant))
     }
 
+    /// True where it finds one person.
+    fn is_person(&self) -> bool {
+        self.found.targets().is_some_and(|targets| targets.iter().all(|t| t.kind.names_a_person()))
+    }
+
     /// True where it only narrows whom the others name.
     const fn only_narrows(&self) -> bool {
         match self.role {
@@ -237,7 +296,8 @@ impl<'a> Fact<'a> {
 }
 
 /// What `name` in `role` is to the people of `issuer`.
-fn find(role: &Role, name: &Simple, issuer: &Issuer, speaks_for: &[SpokenFor]) -> Found {
+fn find(role: &Role, name: &Simple, issuer: &Issuer, settings: &Settings) -> Found {
+    let speaks_for = &settings.speaks_for;
     let target = |kind: TargetKind, value: &str| {
         Target::new(issuer, kind, value).map_or(Found::Unknown, |target| Found::Targets(vec![target]))
     };
@@ -254,7 +314,11 @@ fn find(role: &Role, name: &Simple, issuer: &Issuer, speaks_for: &[SpokenFor]) -
         }
         Simple::Email(address) if *role == Role::User => return target(TargetKind::Email, address),
         Simple::PhoneNumber(number) if *role == Role::User => return target(TargetKind::Phone, number),
-        Simple::Email(_)
+        Simple::Scim { external_id: Some(id), .. } if *role == Role::User => {
+            return target(settings.scim_external_id, id);
+        }
+        Simple::Scim { .. }
+        | Simple::Email(_)
         | Simple::PhoneNumber(_)
         | Simple::Account(_)
         | Simple::Did(_)

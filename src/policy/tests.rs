@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::event::Subject;
+use crate::event::{Detail, Subject, caep};
 use crate::jose::tests::Xorshift;
 
 const IDP: &str = "https://idp.example.com";
@@ -23,7 +23,9 @@ fn settings(idps: &[SpokenFor], widest: Widest) -> Settings {
         speaks_for: idps.to_vec(),
         widest,
         bounds: Bounds::default(),
-        session_revoked: Mode::Terminate,
+        rules: Rules::default(),
+        allowed_events: None,
+        scim_external_id: TargetKind::User,
         critical_members: Vec::new(),
     }
 }
@@ -35,8 +37,18 @@ fn event(subject: &Value) -> SecurityEvent {
         issued_at: NOW,
         occurred_at: None,
         subject: Subject::parse(subject).unwrap_or_else(|why| panic!("{subject}: {why}")),
-        events: vec![Event::SessionRevoked(SessionRevoked::default())],
+        events: vec![Event::Happened(happened("session-revoked", Detail::None))],
     }
+}
+
+/// What a stream says about one type.
+fn told(of: &str, action: Action) -> Rules {
+    [(Type::named(of), Rule { action: Some(action), ..Rule::default() })].into_iter().collect()
+}
+
+fn happened(of: &str, detail: Detail) -> Happened {
+    let of = Type::named(of);
+    Happened { of, detail, at: None, initiating_entity: None, reason_admin: None, reason_user: None }
 }
 
 /// Whom each revocation names, as `kind value` joined by ` and `, sorted; an issuer that is not the IdP's is named.
@@ -353,9 +365,9 @@ fn a_subject_wider_than_the_stream_may_use_is_refused() {
         (json!({ "group": opaque("g") }), Group),
         (json!({ "tenant": opaque("t") }), Tenant),
         (json!({ "tenant": opaque("t"), "group": opaque("g") }), Tenant),
-        // A device that an identity never learned is passed over within a tenant that matches.
-        (json!({ "tenant": opaque("t"), "device": opaque("d") }), Tenant),
-        (json!({ "tenant": opaque("t"), "session": opaque("s") }), Tenant),
+        // A device or session must be known where nobody is named beside it, also within a tenant.
+        (json!({ "tenant": opaque("t"), "device": opaque("d") }), User),
+        (json!({ "tenant": opaque("t"), "session": opaque("s") }), User),
     ] {
         let subject = complex(members);
         for widest in [User, Group, Tenant, Everyone] {
@@ -413,16 +425,18 @@ fn a_revocation_says_where_it_came_from_and_when_it_takes_effect() {
     let mut event = event(&iss_sub(IDP, "ann"));
     let at = NOW.minus(std::time::Duration::from_secs(90));
     event.events = vec![
-        Event::Unknown { uri: "urn:x".into() },
+        Event::Happened(happened("urn:x", Detail::None)),
         Event::Verification { state: None },
-        Event::SessionRevoked(SessionRevoked {
+        Event::Happened(Happened {
             at: Some(at),
             reason_admin: Some("left".into()),
-            ..SessionRevoked::default()
+            ..happened("session-revoked", Detail::None)
         }),
     ];
-    let settings =
-        Settings { session_revoked: Mode::Reestablish, ..settings(&[spoken_for("corp", IDP)], Widest::User) };
+    let settings = Settings {
+        rules: told("session-revoked", Action::Reestablish),
+        ..settings(&[spoken_for("corp", IDP)], Widest::User)
+    };
     let judged = revocations(&event, &settings, NOW).expect("judged");
     assert_eq!(judged.ignored, [Ignored::EventType("urn:x".into())]);
     let [revocation] = judged.revocations.as_slice() else { panic!("{judged:?}") };
@@ -434,7 +448,7 @@ fn a_revocation_says_where_it_came_from_and_when_it_takes_effect() {
             stream: "stream".into(),
             jti: "j1".into(),
             txn: Some("t1".into()),
-            event: caep::SESSION_REVOKED.into()
+            event: "https://schemas.openid.net/secevent/caep/event-type/session-revoked".into()
         }
     );
 }
@@ -442,7 +456,7 @@ fn a_revocation_says_where_it_came_from_and_when_it_takes_effect() {
 #[test]
 fn an_event_that_is_no_revocation_needs_no_authority() {
     let mut event = event(&iss_sub(PARTNER, "ann"));
-    event.events = vec![Event::Verification { state: None }, Event::Unknown { uri: "urn:x".into() }];
+    event.events = vec![Event::Verification { state: None }, Event::Happened(happened("urn:x", Detail::None))];
     let judged = revocations(&event, &settings(&[], Widest::User), NOW).expect("not refused");
     assert_eq!(judged, Judged { ignored: vec![Ignored::EventType("urn:x".into())], ..Judged::default() });
 }
@@ -530,4 +544,104 @@ fn no_subject_reaches_beyond_the_authority_of_its_stream_or_vanishes_silently() 
     }
     // The generator reaches every branch, or the assertions above mean little.
     assert!(enforced > 1000 && refused > 1000 && malformed > 1000, "{enforced} {refused} {malformed}");
+}
+
+/// What one event comes to: what is done to whom, as `mode whom` or `lift whom`; else what is said about it.
+fn comes_to(of: Happened, subject: &Value, settings: &Settings) -> String {
+    let event = SecurityEvent { events: vec![Event::Happened(of)], ..event(subject) };
+    let judged = match revocations(&event, settings, NOW) {
+        Ok(judged) => judged,
+        Err(refused) => return format!("refused: {refused}"),
+    };
+    let revoked = judged.revocations.iter().map(|one| format!("{} {}", one.mode.word(), one.whom));
+    let lifted = judged.lifts.iter().map(|one| format!("lift {}", one.whom));
+    let said = judged.unmatched.iter().map(|why| format!("unmatched: {why}"));
+    let said = said.chain(judged.ignored.iter().map(|why| format!("ignored: {why}")));
+    revoked.chain(lifted).chain(said).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_simple_subject_is_what_the_event_is_about() {
+    let tenant_wide = settings(&[spoken_for("corp", IDP)], Widest::Tenant);
+    let risk = |principal: &str| Detail::Risk { principal: principal.into(), level: caep::Level::High };
+    let broken = Detail::Compliance(caep::Compliance::NotCompliant);
+    let well = Detail::Compliance(caep::Compliance::Compliant);
+    for (of, detail, subject, expected) in [
+        ("session-revoked", Detail::None, opaque("x"), "terminate session x"),
+        ("session-revoked", Detail::None, iss_sub(IDP, "x"), "terminate user x"),
+        ("sessions-revoked", Detail::None, opaque("x"), "terminate user x"),
+        ("account-disabled", Detail::None, opaque("x"), "hold user x"),
+        ("account-disabled", Detail::None, email("x@a.org"), "hold email x@a.org"),
+        ("account-enabled", Detail::None, opaque("x"), "lift user x"),
+        ("identifier-changed", Detail::None, email("x@a.org"), "reestablish email x@a.org"),
+        ("identifier-recycled", Detail::None, email("x@a.org"), "terminate email x@a.org"),
+        ("device-compliance-change", broken.clone(), iss_sub(IDP, "d"), "hold device d"),
+        ("device-compliance-change", well, opaque("d"), "lift device d"),
+        (
+            "device-compliance-change",
+            broken,
+            json!({ "format": "complex", "device": opaque("d"), "tenant": opaque("t") }),
+            "hold device d and tenant t",
+        ),
+        ("risk-level-change", risk("USER"), opaque("x"), "reestablish user x"),
+        ("risk-level-change", risk("DEVICE"), opaque("x"), "reestablish device x"),
+        ("risk-level-change", risk("SESSION"), opaque("x"), "reestablish session x"),
+        ("risk-level-change", risk("TENANT"), opaque("x"), "reestablish tenant x"),
+        ("risk-level-change", risk("GROUP"), opaque("x"), "reestablish group x"),
+        (
+            "risk-level-change",
+            risk("ORG_UNIT"),
+            opaque("x"),
+            "unmatched: no identity here has a `org_unit` in the form `opaque`",
+        ),
+        (
+            "risk-level-change",
+            risk("SHIP"),
+            opaque("x"),
+            "unmatched: no identity here has a `principal` in the form `opaque`",
+        ),
+        ("prov:deactivate", Detail::None, json!({ "format": "scim", "externalId": "x" }), "hold user x"),
+        (
+            "prov:delete",
+            Detail::None,
+            json!({ "format": "scim", "uri": "/Users/1" }),
+            "unmatched: no identity here has a `user` in the form `scim`",
+        ),
+        (
+            "token-claims-change",
+            Detail::None,
+            json!({ "format": "jwt_id", "iss": IDP, "jti": "j" }),
+            "unmatched: no identity here has a `session` in the form `jwt_id`",
+        ),
+        ("session-presented", Detail::None, opaque("x"), "ignored: `session-presented` does nothing here"),
+        ("opt-out-effective", Detail::None, opaque("x"), "ignored: the transmitter says no more about this person"),
+        ("urn:x", Detail::None, opaque("x"), "ignored: the event type `urn:x` is not known here"),
+    ] {
+        assert_eq!(comes_to(happened(of, detail), &subject, &tenant_wide), expected, "{of} {subject}");
+    }
+}
+
+#[test]
+fn what_a_stream_may_not_say_is_refused_and_what_reaches_too_wide_also_where_it_lifts() {
+    let free = settings(&[spoken_for("corp", IDP)], Widest::User);
+    let few = Settings { allowed_events: Some(vec![Type::named("session-revoked")]), ..free.clone() };
+    let tenant = json!({ "format": "complex", "tenant": opaque("t") });
+    for (of, subject, settings, expected) in [
+        ("session-revoked", opaque("x"), &few, "terminate session x"),
+        ("account-disabled", opaque("x"), &few, "refused: the stream may not send events of this type"),
+        ("session-presented", opaque("x"), &few, "refused: the stream may not send events of this type"),
+        ("account-enabled", tenant.clone(), &free, "refused: the stream may not use a subject this wide"),
+        ("account-disabled", tenant, &free, "refused: the stream may not use a subject this wide"),
+        (
+            "account-enabled",
+            iss_sub(PARTNER, "x"),
+            &free,
+            "refused: the stream does not speak for the issuer of the subject",
+        ),
+    ] {
+        assert_eq!(comes_to(happened(of, Detail::None), &subject, settings), expected, "{of} {subject}");
+    }
+    let by_mail = Settings { scim_external_id: TargetKind::Email, ..free };
+    let subject = json!({ "format": "scim", "externalId": "x@a.org" });
+    assert_eq!(comes_to(happened("prov:deactivate", Detail::None), &subject, &by_mail), "hold email x@a.org");
 }

@@ -23,14 +23,16 @@ enum Found {
 /// True if a person with `targets` is named by all `members`.
 ///
 /// A fact that the identity never learned is passed over only where it narrows a person or tenant that did match
-/// (law 8): "ann on device D" reaches Ann when her device is unknown, "device D" alone reaches nobody then.
+/// (law 8): "ann on device D" reaches Ann when her device is unknown, "device D" alone reaches nobody then. Nor does
+/// "device D of tenant T": the tenant says where to look, and not that everybody there is on that device.
 pub(super) fn matches(members: &[Member], targets: &[(TargetKind, TargetKey)]) -> bool {
-    let anchored = members.iter().any(|m| is_anchor(m.kind) && look(*m, targets) == Found::Equal);
+    let matched = |is: fn(TargetKind) -> bool| members.iter().any(|m| is(m.kind) && look(*m, targets) == Found::Equal);
+    let (person, anchored) = (matched(TargetKind::names_a_person), matched(is_anchor));
     !members.is_empty()
         && members.iter().all(|member| match look(*member, targets) {
             Found::Equal => true,
             Found::Different => false,
-            Found::Unknown => anchored && is_widened(member.kind),
+            Found::Unknown => (person && is_one_of_theirs(member.kind)) || (anchored && is_one_of_many(member.kind)),
         })
 }
 
@@ -45,9 +47,14 @@ pub(super) const fn is_anchor(kind: TargetKind) -> bool {
     kind.names_a_person() || matches!(kind, TargetKind::Tenant)
 }
 
-/// Facts that only narrow, and may be unknown.
-const fn is_widened(kind: TargetKind) -> bool {
-    matches!(kind, TargetKind::Session | TargetKind::Device | TargetKind::Group | TargetKind::OrgUnit)
+/// Facts that narrow a person down.
+const fn is_one_of_theirs(kind: TargetKind) -> bool {
+    matches!(kind, TargetKind::Session | TargetKind::Device)
+}
+
+/// Facts that narrow a tenant down, and so a person, too.
+const fn is_one_of_many(kind: TargetKind) -> bool {
+    matches!(kind, TargetKind::Group | TargetKind::OrgUnit)
 }
 
 fn look(member: Member, targets: &[(TargetKind, TargetKey)]) -> Found {
@@ -87,7 +94,11 @@ mod tests {
             ("another user, same device", rule(&[(User, 7), (Device, 9)]), &ann_on_d, false),
             ("unknown device alone", rule(&[(Device, 9)]), &ann, false),
             ("unknown device and group", rule(&[(Device, 9), (Group, 4)]), &ann, false),
-            ("unknown device and tenant", rule(&[(Device, 9), (Tenant, 3)]), &ann, true),
+            ("unknown device and tenant", rule(&[(Device, 9), (Tenant, 3)]), &ann, false),
+            ("unknown session and tenant", rule(&[(Session, 9), (Tenant, 3)]), &ann, false),
+            ("known device and tenant", rule(&[(Device, 9), (Tenant, 3)]), &ann_on_d, true),
+            ("unknown group and tenant", rule(&[(Group, 9), (Tenant, 3)]), &ann_on_d, true),
+            ("unknown group and user", rule(&[(Group, 9), (User, 1)]), &ann_on_d, true),
             ("unknown device, wrong tenant", rule(&[(Device, 9), (Tenant, 8)]), &ann, false),
             ("unknown session and user", rule(&[(Session, 6), (User, 1)]), &ann, true),
             ("second group", rule(&[(User, 1), (Group, 5)]), &ann, true),

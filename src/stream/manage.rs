@@ -90,7 +90,7 @@ pub enum Trouble {
     #[error("the transmitter's answer cannot be used: {0}")]
     Unusable(#[from] Unusable),
     /// What it can send ends nobody's session (SSF §8.1.1, `events_delivered`).
-    #[error("the transmitter will not send `session-revoked` on this stream: it cannot end a session")]
+    #[error("the transmitter will send no event on this stream that ends a session: see `portcullis stream show`")]
     CannotRevoke,
     /// Nobody has found the stream yet.
     #[error("the stream is not found or made yet")]

@@ -7,7 +7,7 @@ use crate::intake::{Intake, NotDurable};
 use crate::jose::Reject;
 use crate::keys::Failure;
 use crate::metrics::Metrics;
-use crate::policy;
+use crate::policy::{self, Ignored};
 use crate::revocation::{Lifted, Revocation};
 use crate::stream::Stream;
 use crate::time::Clock;
@@ -75,6 +75,13 @@ impl Signals<'_> {
         for unmatched in &judged.unmatched {
             self.metrics.subject_unmatched();
             tracing::warn!(stream = stream.settings().name, jti = event.jti, why = %unmatched, "a signal names nobody here");
+        }
+        for ignored in &judged.ignored {
+            if *ignored == Ignored::OptedOut {
+                tracing::warn!(stream = stream.settings().name, jti = event.jti, why = %ignored, "a person is out of sight");
+            } else {
+                tracing::debug!(stream = stream.settings().name, jti = event.jti, why = %ignored, "an event is passed over");
+            }
         }
         let rated = stream.rated(judged.revocations, now);
         // Both, whatever becomes of the other: what is within authority must not wait for what is not.

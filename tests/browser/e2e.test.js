@@ -13,6 +13,7 @@ import * as backchannel from './scenarios/backchannel.js';
 import * as login from './scenarios/login.js';
 import * as logs from './scenarios/logs.js';
 import * as nodeRed from './scenarios/node-red.js';
+import * as revalidation from './scenarios/revalidation.js';
 import * as restart from './scenarios/restart.js';
 import * as revocation from './scenarios/revocation.js';
 import * as signOut from './scenarios/sign-out.js';
@@ -26,7 +27,7 @@ const world = await World.start();
 after(() => world.stop());
 
 // The search of the logs comes last: it needs everything that the others left there.
-const all = [login, revocation, appSession, tokens, accessTokens, nodeRed, backchannel, stubbornIdp, restart, signOut, logs];
+const all = [login, revocation, appSession, tokens, accessTokens, nodeRed, backchannel, stubbornIdp, revalidation, restart, signOut, logs];
 for (const scenarios of all) {
   for (const [promise, scenario] of Object.entries(scenarios)) {
     test(promise.replaceAll('_', ' '), () => tell(scenario));

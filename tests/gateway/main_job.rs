@@ -64,7 +64,7 @@ async fn an_idp_that_answers_with_an_old_login_gets_a_page_and_never_a_loop() {
 
 #[tokio::test]
 async fn reestablishing_asks_the_idp_and_not_the_person() {
-    let house = House::of(Plan::default().stream("session_revoked = \"reestablish\"")).await;
+    let house = House::of(Plan::default().stream("events = { session-revoked = \"reestablish\" }")).await;
     let mut ann = house.browser_of("ann").await;
     let mut thief = ann.clone();
     thief.forgets_the_idp();
@@ -78,7 +78,7 @@ async fn reestablishing_asks_the_idp_and_not_the_person() {
 
 #[tokio::test]
 async fn reestablishing_fails_where_the_idp_has_ended_its_session() {
-    let house = House::of(Plan::default().stream("session_revoked = \"reestablish\"")).await;
+    let house = House::of(Plan::default().stream("events = { session-revoked = \"reestablish\" }")).await;
     let mut ann = house.browser_of("ann").await;
     house.revokes("ann").await;
     assert!(ann.follows("/").await.is_sign_in_page());

@@ -11,7 +11,7 @@
 // Prints one JSON line when it is ready: {"issuer":"…","control":"…","pid":…}. It ends with its standard input, so
 // that it never outlives the test run that started it.
 //
-// The people are ann, ben and eve; a password is the name with `-password` behind it.
+// The people are ann, ben and eve, and p0, p1, p2… for crowds; a password is the name with `-password` behind it.
 //
 // Control endpoints (second port; JSON in, JSON out):
 //   GET  /sessions                     who is signed in: [{uid, sub, auth_time, sids: {client: sid}}]
@@ -23,6 +23,9 @@
 //   POST /sign                         signs a JWT with the OP's key: {typ, claims} → {token}
 //   POST /frozen-auth-time?on=1        logins keep the person's first auth_time: an IdP that ignores prompt=login
 //   POST /deaf-introspection?on=1      who asks about a token is hung up on: an IdP that is half down
+//   POST /disable?sub=…&on=1           an administrator disables that account (or enables it): nothing is sent to anybody
+//   POST /revoke-grants?sub=…          … takes back all that the person allowed clients: nothing is sent to anybody
+//   GET  /refreshes                    when refresh tokens were used: [{client_id, at, status}]
 //   GET  /authorizations               every authorization request: [{client_id, prompt, max_age, at}]
 //   GET  /secrets                      every code, token and SET that was issued (for the search of the logs)
 import dns from 'node:dns';
@@ -34,12 +37,17 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import Provider, { errors } from 'oidc-provider';
 
 import { signInPage, signedOutPage, signOutPage } from './pages.js';
+import { Store } from './store.js';
 
 const PEOPLE = new Map([
   ['ann', { email: 'ann@corp.example', name: 'Ann Archer', groups: ['staff'] }],
   ['ben', { email: 'ben@corp.example', name: 'Ben Baker', groups: ['staff', 'admins'] }],
   ['eve', { email: 'eve@elsewhere.example', name: 'Eve Else', groups: [] }],
 ]);
+/** Nobody knows the people of a crowd but by their name. */
+function personOf(name) {
+  return PEOPLE.get(name) ?? (/^p\d{1,4}$/.test(name) ? { email: `${name}@corp.example`, name, groups: ['staff'] } : undefined);
+}
 const SCOPES = ['openid', 'email', 'profile', 'groups', 'offline_access'];
 const RESOURCE_SCOPES = ['read', 'write'];
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
@@ -57,12 +65,16 @@ const ec = await signingKey('ES256', 'idp-ec');
 
 const sessions = new Map(); // uid → jti of the session as last saved
 const authorizations = [];
+const refreshes = [];
+const grants = new Map(); // accountId → ids of grants
+const disabled = new Set();
 const secrets = new Set();
 const firstLogin = new Map(); // sub → auth_time of the first login, for the frozen mode
 let frozen = false;
 let deaf = false;
 
 const provider = new Provider(op.url, {
+  adapter: Store,
   clients: (settings.clients ?? []).map(client),
   jwks: { keys: [rsa.jwk, ec.jwk] },
   scopes: SCOPES,
@@ -78,6 +90,8 @@ const provider = new Provider(op.url, {
   pkce: { required: () => true },
   // Without a page that asks for consent nobody is granted `offline_access`; phones need to refresh all the same.
   issueRefreshToken: (_, client, code) => client.applicationType === 'native' || code.scopes.has('offline_access'),
+  // As IdPs do for browsers and phones alike: each use gives a new one, and the old one used again ends the grant.
+  rotateRefreshToken: () => true,
   cookies: { keys: [randomUUID()] },
   ttl: { Session: 86_400, Grant: 86_400, Interaction: 600, IdToken: 3600, AccessToken: 3600, AuthorizationCode: 60, RefreshToken: 86_400 },
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
@@ -97,7 +111,7 @@ const provider = new Provider(op.url, {
   },
   extraTokenClaims: whatAccessTokensSay,
   findAccount: (_, sub) => {
-    const person = PEOPLE.get(sub);
+    const person = disabled.has(sub) ? undefined : personOf(sub);
     return person && {
       accountId: sub,
       claims: () => ({ sub, email_verified: true, preferred_username: sub, ...person }),
@@ -107,6 +121,10 @@ const provider = new Provider(op.url, {
   fetch: postOnLoopback,
 });
 provider.on('session.saved', (session) => sessions.set(session.uid, session.jti));
+provider.on('grant.saved', (grant) => {
+  if (!grants.has(grant.accountId)) grants.set(grant.accountId, new Set());
+  grants.get(grant.accountId).add(grant.jti);
+});
 provider.on('session.destroyed', (session) => sessions.delete(session.uid));
 provider.on('server_error', (_, error) => console.error('idp: server error', error));
 provider.use(noteWhatIsIssued);
@@ -158,7 +176,7 @@ function whatAccessTokensSay(ctx, token) {
   const says = resources.get(token.resourceServer?.identifier())?.says ?? [];
   const { RefreshToken, AuthorizationCode } = ctx?.oidc?.entities ?? {};
   const source = RefreshToken ?? AuthorizationCode;
-  const facts = { auth_time: source?.authTime, sid: source?.sid, ...PEOPLE.get(token.accountId) };
+  const facts = { auth_time: source?.authTime, sid: source?.sid, ...personOf(token.accountId) };
   return Object.fromEntries(says.filter((name) => facts[name] !== undefined).map((name) => [name, facts[name]]));
 }
 
@@ -174,7 +192,11 @@ async function noteWhatIsIssued(ctx, next) {
     const { client_id, prompt, max_age } = ctx.query;
     authorizations.push({ client_id, prompt, max_age, at: Date.now() });
   }
+  const at = Date.now();
   await next();
+  if (ctx.path === '/token' && ctx.oidc?.params?.grant_type === 'refresh_token') {
+    refreshes.push({ client_id: ctx.oidc.client?.clientId, at, status: ctx.status });
+  }
   const sent = ctx.response.get('location');
   const code = sent && URL.canParse(sent) && new URL(sent).searchParams.get('code');
   if (code) secrets.add(code);
@@ -220,7 +242,7 @@ async function signIn(ctx, next) {
   }
   const form = new URLSearchParams(await text(ctx.req));
   const name = form.get('username');
-  if (!PEOPLE.has(name) || form.get('password') !== `${name}-password`) {
+  if (!personOf(name) || disabled.has(name) || form.get('password') !== `${name}-password`) {
     ctx.status = 401;
     ctx.body = signInPage({ prompt: params.prompt, failed: true });
     return undefined;
@@ -251,6 +273,21 @@ const CONTROL = {
   'GET /sessions': async () => (await signedIn()).map(describe),
   'GET /authorizations': async () => authorizations,
   'GET /secrets': async () => [...secrets],
+  'GET /refreshes': async () => refreshes,
+
+  'POST /disable': async (query) => {
+    disabled[query.get('on') === '1' ? 'add' : 'delete'](query.get('sub'));
+    return { disabled: [...disabled] };
+  },
+
+  'POST /revoke-grants': async (query) => {
+    const ids = [...grants.get(query.get('sub')) ?? []];
+    for (const id of ids) {
+      await provider.RefreshToken.revokeByGrantId(id);
+      await (await provider.Grant.find(id))?.destroy();
+    }
+    return { revoked: ids.length };
+  },
   'POST /deaf-introspection': async (query) => ({ deaf: (deaf = query.get('on') === '1') }),
   'POST /frozen-auth-time': async (query) => ({ frozen: (frozen = query.get('on') === '1') }),
 

@@ -141,12 +141,15 @@ impl Signal {
     pub(crate) fn names(&self, shown: &Shown) -> bool {
         let has = |fact: &Fact| shown.facts.contains(fact);
         let knows = |kind| shown.facts.iter().any(|fact| fact.kind == kind);
-        let anchored = self.facts.iter().any(|fact| {
-            let anchors = [TargetKind::User, TargetKind::Email, TargetKind::Phone, TargetKind::Tenant];
-            anchors.contains(&fact.kind) && has(fact)
-        });
-        let narrows = [TargetKind::Session, TargetKind::Device, TargetKind::Group, TargetKind::OrgUnit];
-        self.facts.iter().all(|fact| has(fact) || (!knows(fact.kind) && anchored && narrows.contains(&fact.kind)))
+        let matched = |kinds: &[TargetKind]| self.facts.iter().any(|fact| kinds.contains(&fact.kind) && has(fact));
+        let person = matched(&[TargetKind::User, TargetKind::Email, TargetKind::Phone]);
+        let tenant = matched(&[TargetKind::Tenant]);
+        let passed_over = |kind| match kind {
+            TargetKind::Session | TargetKind::Device => person,
+            TargetKind::Group | TargetKind::OrgUnit => person || tenant,
+            _ => false,
+        };
+        self.facts.iter().all(|fact| has(fact) || (!knows(fact.kind) && passed_over(fact.kind)))
     }
 
     /// Laws 1 and 6: an assertion at or before the cut-off is over; a termination is passed only by a newer proof.

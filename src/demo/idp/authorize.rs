@@ -61,7 +61,10 @@ pub(super) async fn sign_in(
     let form = parameters(&body).unwrap_or_default();
     let typed = |name: &str| form.get(name).map_or("", String::as_str);
     let user = typed("user");
-    let known = idp.locked().person(user).is_some();
+    let known = {
+        let state = idp.locked();
+        state.person(user).is_some() && !state.knobs.disabled.contains(user)
+    };
     if !known || !Secret::new(PASSWORD.to_owned()).matches(typed("password")) {
         return sign_in_page(&idp, &query, &request, &client, false, Some("This name or password is not right."));
     }

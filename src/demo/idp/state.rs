@@ -27,6 +27,7 @@ pub(super) struct State {
     sessions: Vec<(Cookie, Session)>,
     grants: HashMap<String, Grant>,
     tokens: HashMap<String, Grant>,
+    refreshes: HashMap<String, Grant>,
     hints: HashMap<Vec<u8>, Hint>,
 }
 
@@ -83,6 +84,7 @@ impl State {
             sessions: Vec::new(),
             grants: HashMap::new(),
             tokens: HashMap::new(),
+            refreshes: HashMap::new(),
             hints: HashMap::new(),
         }
     }
@@ -130,6 +132,7 @@ impl State {
         let alive: BTreeSet<_> = self.sessions.iter().map(|(_, session)| session.sid.clone()).collect();
         self.grants.retain(|_, grant| alive.contains(&grant.sid));
         self.tokens.retain(|_, grant| alive.contains(&grant.sid));
+        self.refreshes.retain(|_, grant| alive.contains(&grant.sid));
         before - self.sessions.len()
     }
 
@@ -174,6 +177,23 @@ impl State {
             session.clients.insert(grant.client_id.clone());
         }
         self.issued += 1;
+    }
+
+    /// A refresh token for `grant`, if they are given.
+    pub(super) fn refresh_token(&mut self, grant: &Grant) -> Option<String> {
+        let token = self.knobs.refresh_tokens.then(random_id)?;
+        if self.refreshes.len() >= MAX_REMEMBERED {
+            self.refreshes.clear();
+        }
+        self.refreshes.insert(token.clone(), grant.clone());
+        Some(token)
+    }
+
+    /// What a refresh token stands for: once, and not for somebody whose account is disabled.
+    pub(super) fn refresh(&mut self, token: &str, client_id: &str) -> Option<(Grant, String)> {
+        let grant = self.refreshes.remove(token)?;
+        let good = grant.client_id == client_id && !self.knobs.disabled.contains(&grant.user);
+        good.then(|| (Grant { nonce: None, ..grant }, random_id()))
     }
 
     /// Whom an access token speaks for.

@@ -17,7 +17,7 @@ use super::{Client, Idp, merge};
 use crate::identity::Issuer;
 use crate::time::Timestamp;
 
-/// `POST /token`: a code becomes an ID token, once.
+/// `POST /token`: a code becomes an ID token, once; a refresh token another.
 pub(super) async fn exchange(Shared(idp): Shared<Idp>, headers: HeaderMap, body: String) -> Response {
     let Some(form) = parameters(&body) else { return refuse(StatusCode::BAD_REQUEST, "invalid_request") };
     let given = |name: &str| form.get(name).map_or("", String::as_str);
@@ -26,21 +26,26 @@ pub(super) async fn exchange(Shared(idp): Shared<Idp>, headers: HeaderMap, body:
     let Some(client) = authenticate(&state, &headers, &form) else {
         return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
     };
-    if given("grant_type") != "authorization_code" {
-        return refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type");
-    }
-    let Some((grant, access_token)) = state.redeem(given("code"), &client.id, now) else {
+    let found = match given("grant_type") {
+        "authorization_code" => state.redeem(given("code"), &client.id, now).filter(|(grant, _)| {
+            grant.redirect_uri == given("redirect_uri") && grant.code_challenge == challenge_of(given("code_verifier"))
+        }),
+        "refresh_token" => state.refresh(given("refresh_token"), &client.id),
+        _ => return refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type"),
+    };
+    let Some((grant, access_token)) = found else {
         return refuse(StatusCode::BAD_REQUEST, "invalid_grant");
     };
-    if grant.redirect_uri != given("redirect_uri") || grant.code_challenge != challenge_of(given("code_verifier")) {
-        return refuse(StatusCode::BAD_REQUEST, "invalid_grant");
-    }
     let id_token = claims(&state, idp.issuer(), &grant, Some(now)).and_then(|claims| state.signer.sign(None, &claims));
     let Some(id_token) = id_token else { return refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error") };
     state.remember(&grant, access_token.clone(), &id_token, now.plus(TOKEN_LIFE));
-    no_store(Json(json!({
+    let mut answer = json!({
         "access_token": access_token, "token_type": "Bearer", "expires_in": TOKEN_LIFE.as_secs(), "id_token": id_token,
-    })))
+    });
+    if let (Some(token), Some(members)) = (state.refresh_token(&grant), answer.as_object_mut()) {
+        members.insert("refresh_token".to_owned(), token.into());
+    }
+    no_store(Json(answer))
 }
 
 /// `GET /userinfo`: the claims about the person, without those about the login.

@@ -196,6 +196,7 @@ impl Op {
             introspection: None,
             global_revocation: None,
             frontchannel_logout: false,
+            revalidate: None,
         }
     }
 }

@@ -23,6 +23,14 @@ export class Idp {
   authorizations() { return this.#ask('GET', '/authorizations'); }
   secrets() { return this.#ask('GET', '/secrets'); }
   hangsUpOnQuestionsAboutTokens(on) { return this.#ask('POST', `/deaf-introspection?on=${on ? 1 : 0}`); }
+  /** An administrator disables an account, or enables it again; the IdP tells nobody. */
+  disables(sub, on = true) { return this.#ask('POST', `/disable?sub=${encodeURIComponent(sub)}&on=${on ? 1 : 0}`); }
+
+  /** An administrator takes back what a person allowed clients; the IdP tells nobody. */
+  revokesGrantsOf(sub) { return this.#ask('POST', `/revoke-grants?sub=${encodeURIComponent(sub)}`); }
+
+  /** When refresh tokens were used: [{client_id, at, status}]. */
+  refreshes() { return this.#ask('GET', '/refreshes'); }
   freezeAuthTime(on) { return this.#ask('POST', `/frozen-auth-time?on=${on ? 1 : 0}`); }
 
   /** An administrator ends one session: the logout token names it by `sid`. */

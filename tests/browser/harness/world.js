@@ -53,6 +53,8 @@ export class World {
     this.red = `http://red.localhost:${port}`;
     this.oauth = `http://oauth.localhost:${port}`;
     this.api = `http://api.localhost:${port}`;
+    this.checked = `http://checked.localhost:${port}`;
+    this.silent = `http://silent.localhost:${port}`;
     const origins = [this.wiki, this.tomcat, this.red, this.oauth];
     const [idp, browser, wiki, tomcat, red, oauth] = await Promise.all([
       Idp.start([{
@@ -61,7 +63,11 @@ export class World {
         redirect_uris: origins.map((origin) => `${origin}/oauth2/callback`),
         post_logout_redirect_uris: origins.map((origin) => `${origin}/oauth2/signed_out`),
         backchannel_logout_uri: `${this.wiki}/oauth2/backchannel-logout/corp`,
-      }, {
+      }, ...['checked', 'silent'].map((name) => ({
+        client_id: name,
+        client_secret: CLIENT_SECRET,
+        redirect_uris: [`${this[name]}/oauth2/callback`],
+      })), {
         client_id: 'cli',
         application_type: 'native',
         redirect_uris: ['com.corp.cli:/cb'],
@@ -91,6 +97,8 @@ export class World {
       oauth_url: this.oauth,
       oauth_upstream: oauth.origin,
       api_url: this.api,
+      checked_url: this.checked,
+      silent_url: this.silent,
     });
   }
 

@@ -225,7 +225,7 @@ audience = "{AUDIENCE}"
 delivery = "{delivery}"
 speaks_for = ["demo"]
 metadata_url = "http://{address}/metadata"
-manage = {{ {push_url}hosts = ["{address}"], {credential} }}
+manage = {{ {push_url}hosts = ["{address}"], events = ["session-revoked"], {credential} }}
 {more}"#
         );
         let state = Arc::clone(&self.state);

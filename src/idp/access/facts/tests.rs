@@ -33,6 +33,7 @@ fn settings() -> Settings {
         introspection: None,
         global_revocation: None,
         frontchannel_logout: false,
+        revalidate: None,
     }
 }
 
