@@ -6,6 +6,7 @@
 //! | `GET /ready` | no | 200, or 503 with the reasons why no requests are taken |
 //! | `GET /metrics` | no | Prometheus text; it holds counts and configured names, never people |
 //! | `GET /v1/status` | yes | [`Status`] |
+//! | `GET /v1/openapi.json` | no | all of this, for programs (OpenAPI 3.1) |
 //! | `POST /v1/revocations` | yes | [`RevokeAnswer`]; 200 means in force and durable, 503 in force but not durable |
 //! | `GET /v1/approvals` | yes | what is not in force and awaits approval: a list of [`Waiting`] |
 //! | `POST /v1/approvals` | yes | [`ApprovalAnswer`] |
@@ -14,14 +15,20 @@
 //! | `GET /v1/streams/NAME` | yes | [`StreamAnswer`]: how a stream is, here and at its transmitter |
 //! | `POST /v1/streams/NAME` | yes | the same, after a [`StreamRequest`] was done |
 //!
+//! What changes something takes an `Idempotency-Key`: sent again with the same key it is done once.
+//!
 //! Web pages must not reach it through a browser on the same machine: a request whose `Host` is not loopback is refused
 //! (DNS rebinding), whatever it asks for.
 
 mod api;
 mod approvals;
 mod holds;
-mod streams;
 mod revalidation;
+mod met;
+mod openapi;
+mod problem;
+mod repeat;
+mod streams;
 
 use std::sync::Arc;
 
@@ -43,10 +50,13 @@ pub use self::api::{
 };
 pub use self::approvals::{ApprovalAnswer, ApprovalError, ApprovalRequest, Waiting};
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
+pub use self::met::{Met, MetInApp};
+use self::repeat::Repeats;
 pub use self::revalidation::RevalidationStatus;
 pub use self::streams::{StreamAnswer, StreamDeed, StreamError, StreamRequest, StreamThere};
 use crate::identity::is_loopback;
 use crate::secret::Secret;
+use crate::time::Clock;
 
 /// What the door opens on.
 #[async_trait]
@@ -83,8 +93,8 @@ pub enum RevokeError {
 }
 
 /// Everything behind the door. `token` is what operators present.
-pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>) -> Router {
-    let door = Door { gateway, token: Arc::new(token) };
+pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>, clock: Clock) -> Router {
+    let door = Door { gateway, token: Arc::new(token), repeats: Repeats::new(clock) };
     let operators = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/revocations", post(revoke))
@@ -97,6 +107,7 @@ pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>) -> Router {
         .route("/ping", get(async || text(StatusCode::OK, "pong\n".to_owned())))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
+        .route("/v1/openapi.json", get(openapi::document))
         .merge(operators)
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing here"))
         .method_not_allowed_fallback(async || problem(StatusCode::METHOD_NOT_ALLOWED, "not with this method"))
@@ -108,6 +119,7 @@ pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>) -> Router {
 struct Door {
     gateway: Arc<dyn Gateway>,
     token: Arc<Secret<String>>,
+    repeats: Repeats,
 }
 
 /// Refuses what a browser was tricked into sending here under a foreign name.
@@ -158,22 +170,30 @@ async fn status(State(door): State<Door>) -> Response {
 }
 
 async fn revoke(State(door): State<Door>, request: Request) -> Response {
-    let request = match read(request).await {
+    let key = match repeat::key(request.headers()) {
+        Ok(key) => key,
+        Err(problem) => return json(StatusCode::BAD_REQUEST, &problem),
+    };
+    let request: RevokeRequest = match read(request).await {
         Ok(request) => request,
         Err(refusal) => return refusal,
     };
-    match door.gateway.revoke(request).await {
-        Ok(answer) => json(StatusCode::OK, &answer),
-        Err(refused) => {
-            let error = refused.to_string();
-            match refused {
-                RevokeError::Unclear(_) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error),
-                RevokeError::NotDurable(done) => {
-                    json(StatusCode::SERVICE_UNAVAILABLE, &Problem { error, done: Some(done) })
+    // Nothing is done in a dry run, and its answer is of the moment.
+    let key = key.filter(|_| !request.dry_run);
+    let work = async {
+        match door.gateway.revoke(request.clone()).await {
+            Ok(answer) => Told::of(StatusCode::OK, &answer),
+            Err(RevokeError::Unclear(unclear)) => Told::of(StatusCode::UNPROCESSABLE_ENTITY, &Problem::from(&unclear)),
+            Err(refused @ RevokeError::NotDurable(_)) => {
+                let mut problem = Problem::new(refused.to_string());
+                if let RevokeError::NotDurable(done) = refused {
+                    problem.done = Some(done);
                 }
+                Told::of(StatusCode::SERVICE_UNAVAILABLE, &problem)
             }
         }
-    }
+    };
+    door.repeats.once(key, "revoke", &request, work).await
 }
 
 /// The JSON of a request's body, or what is wrong with it.
@@ -188,15 +208,32 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Response> {
     serde_json::from_slice(&body).map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))
 }
 
+/// An answer in JSON, before it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    status: StatusCode,
+    body: String,
+}
+
+impl Told {
+    fn of(status: StatusCode, value: &impl Serialize) -> Self {
+        // Serialising plain structs with string keys into memory has no failing case.
+        Self { status, body: serde_json::to_string(value).unwrap_or_default() }
+    }
+
+    fn response(self) -> Response {
+        let mut answer = text(self.status, self.body);
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        answer
+    }
+}
+
 fn problem(status: StatusCode, error: &str) -> Response {
-    json(status, &Problem { error: error.to_owned(), done: None })
+    json(status, &Problem::new(error))
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    // Serialising plain structs with string keys into memory has no failing case.
-    let mut answer = text(status, serde_json::to_string(value).unwrap_or_default());
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
+    Told::of(status, value).response()
 }
 
 fn text(status: StatusCode, text: String) -> Response {
@@ -245,7 +282,8 @@ pub(crate) mod tests {
             };
             let dry_run = request.dry_run;
             self.asked.lock().expect("lock").push(request);
-            let answer = RevokeAnswer { revocations: vec![made], cut: 3, dry_run, durable: self.durable && !dry_run };
+            let (met, durable) = (Met::default(), self.durable && !dry_run);
+            let answer = RevokeAnswer { revocations: vec![made], cut: 3, met, dry_run, durable };
             if self.durable { Ok(answer) } else { Err(RevokeError::NotDurable(answer)) }
         }
 
@@ -325,7 +363,8 @@ pub(crate) mod tests {
     }
 
     async fn answer(gateway: &Arc<Scripted>, request: Request) -> (u16, String) {
-        let router = router(Arc::<Scripted>::clone(gateway), Secret::new(TOKEN.to_owned()));
+        let clock = Clock::manual(Timestamp::from_secs(1_000));
+        let router = router(Arc::<Scripted>::clone(gateway), Secret::new(TOKEN.to_owned()), clock);
         let answer = router.oneshot(request).await.expect("answer");
         let status = answer.status().as_u16();
         let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.expect("body");

@@ -184,8 +184,10 @@ impl Gateway {
             let checking = Checking { checks: Arc::clone(of_idp) };
             server.add_service(background_service(&format!("checks of {name}"), checking));
         }
+        let clock = endpoints.parts().clock.clone();
         let operator = Arc::new(Operator::new(endpoints, balancers, listeners));
-        server.add_service(background_service("admin", AdminService::new(admin_listener, token, operator)));
+        let admin = AdminService::new(admin_listener, token, operator, clock);
+        server.add_service(background_service("admin", admin));
         server.add_service(background_service("housekeeping", Housekeeping(intake)));
         Ok(Self { server })
     }
@@ -255,7 +257,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
     })?;
     let names = crate::lineage::Names::default();
     let sight = Sight::new(&apps);
-    Ok(Parts { apps, ring, session, idps, streams, sight, checks, enforcer, intake, audit, metrics, names, clock })
+    Ok(Parts { apps, ring, session, idps, streams, checks, sight, enforcer, intake, audit, metrics, names, clock })
 }
 
 fn conf(settings: &ServerSettings) -> ServerConf {

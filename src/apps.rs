@@ -1,14 +1,18 @@
 //! The applications behind the gateway: which one a request is for, and who may do what there.
 
+mod leaving;
 mod path;
 mod place;
+mod when_blind;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::leaving::LogoutPath;
 pub use self::path::{BadPath, CanonicalPath, Prefix};
 pub use self::place::{Field, Minting, Pattern, Place};
+pub use self::when_blind::WhenBlind;
 use crate::identity::AppKey;
 use crate::session::Person;
 
@@ -230,32 +234,6 @@ impl HeaderProfile {
     }
 }
 
-/// What an app does while a stream that speaks for its people is dark: what it should have told is not known (law 9).
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub enum WhenBlind {
-    /// It goes on as if nothing were.
-    Serve,
-    /// Everybody goes through the IdP again, and again from time to time.
-    #[default]
-    Reestablish,
-    /// Nobody gets in.
-    Refuse,
-}
-
-impl WhenBlind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Serve, Self::Reestablish, Self::Refuse];
-
-    /// The word that people write.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Serve => "serve",
-            Self::Reestablish => "reestablish",
-            Self::Refuse => "refuse",
-        }
-    }
-}
-
 /// An unmodified application behind the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
@@ -295,6 +273,8 @@ pub struct App {
     pub learn: bool,
     /// Cookies that are sealed besides every `HttpOnly` one.
     pub session_cookies: Vec<String>,
+    /// By which requests people sign out of it.
+    pub logout_paths: Vec<LogoutPath>,
     /// What it does while a stream of its IdP is dark.
     pub when_blind: WhenBlind,
 }
@@ -436,6 +416,7 @@ pub(crate) mod tests {
             websocket_origins: vec![],
             learn: true,
             session_cookies: vec![],
+            logout_paths: vec![],
             when_blind: WhenBlind::Reestablish,
         }
     }

@@ -148,6 +148,9 @@ struct Whom {
     /// The person, by e-mail address
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
+    /// The person, by phone number
+    #[arg(long, value_name = "NUMBER")]
+    phone: Option<String>,
     /// One session at the IdP, by `sid`
     #[arg(long, value_name = "SID")]
     session: Option<String>,
@@ -161,7 +164,7 @@ struct Whom {
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
     /// Everybody
-    #[arg(long, conflicts_with_all = ["user", "email", "session", "device", "tenant", "group"])]
+    #[arg(long, conflicts_with_all = ["user", "email", "phone", "session", "device", "tenant", "group"])]
     everyone: bool,
 }
 

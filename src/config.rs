@@ -190,18 +190,18 @@ pub struct StreamSettings {
     pub widest: Widest,
     /// Further bounds of whom and what it reaches.
     pub bounds: Bounds,
-    /// Where the transmitter's metadata are, if not at a well-known place.
-    pub metadata_url: Option<Url>,
-    /// How the gateway manages it; `None` where others do.
-    pub manage: Option<manage_stream::Settings>,
-    /// How it is watched.
-    pub watch: supervise::Settings,
     /// What its events do, where that is not the default.
     pub rules: Rules,
     /// The types of events that it may send; `None` for all.
     pub allowed_events: Option<Vec<Type>>,
     /// What the `externalId` of a SCIM subject is here.
     pub scim_external_id: TargetKind,
+    /// Where the transmitter's metadata are, if not at a well-known place.
+    pub metadata_url: Option<Url>,
+    /// How the gateway manages it; `None` where others do.
+    pub manage: Option<manage_stream::Settings>,
+    /// How it is watched.
+    pub watch: supervise::Settings,
 }
 
 impl Config {

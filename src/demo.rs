@@ -10,6 +10,7 @@ pub mod transmitter;
 
 pub use self::run::run;
 
+mod commands;
 mod outbound;
 mod run;
 
@@ -114,7 +115,8 @@ pub async fn start(settings: &Settings, clock: &Clock) -> anyhow::Result<Demo> {
         authorization: Some(Secret::new(format!("Bearer {}", push_token.expose()))),
         audience: settings.audience.clone(),
     });
-    let idp_server = Server::start(listener, idp.router().merge(transmitter.router()));
+    let desk = commands::router(idp.clone(), client_id.clone(), gateway("/oauth2/commands/demo")?);
+    let idp_server = Server::start(listener, idp.router().merge(transmitter.router()).merge(desk));
 
     let issuer = idp.issuer().clone();
     let app = Legacy::new(

@@ -12,15 +12,18 @@
 //! | `/oauth2/backchannel-logout/{idp}` | logout tokens (OIDC Back-Channel Logout §2.5) |
 //! | `/oauth2/frontchannel-logout/{idp}` | a frame of the IdP's sign-out page (OIDC Front-Channel Logout §2) |
 //! | `/oauth2/global-token-revocation/{idp}` | global token revocations (Okta's Universal Logout) |
+//! | `/oauth2/commands/{idp}` | commands of an IdP about its people (OpenID Provider Commands) |
 
 mod admission;
 mod answer;
+mod command;
 mod derived;
 mod forward;
 mod front_channel;
 mod global;
 mod not_signed_in;
 mod revalidate;
+mod leaving;
 mod sign_in;
 mod sign_out;
 mod signal;
@@ -79,9 +82,9 @@ pub(crate) struct Parts {
     pub(crate) session: session::Settings,
     pub(crate) idps: HashMap<String, Arc<Idp>>,
     pub(crate) streams: HashMap<String, Arc<Stream>>,
-    pub(crate) sight: Sight,
     /// The checks of sessions whose IdP sends no signal, by its name.
     pub(crate) checks: HashMap<String, Arc<Checks>>,
+    pub(crate) sight: Sight,
     pub(crate) enforcer: Enforcer,
     pub(crate) intake: Arc<Intake>,
     pub(crate) audit: Audit,
@@ -170,7 +173,8 @@ impl Endpoints {
             ("/backchannel-logout", m) if m == post => return self.logout(name, &call).await,
             ("/frontchannel-logout", m) if m == get => return self.front_channel(name, &call).await,
             ("/global-token-revocation", m) if m == post => return self.global_revocation(name, &call).await,
-            ("/ssf" | "/backchannel-logout" | "/frontchannel-logout" | "/global-token-revocation", _) => {
+            ("/commands", m) if m == post => return self.command(name, &call).await,
+            ("/ssf" | "/backchannel-logout" | "/frontchannel-logout" | "/global-token-revocation" | "/commands", _) => {
                 return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
             }
             _ => {}

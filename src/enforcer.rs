@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::exchanges::{Counts, Cut, Exchange, Exchanges, Full, Guard};
+use crate::exchanges::{Counts, Cut, Exchange, Exchanges, Full, Guard, Survey};
 use crate::identity::{AppKey, Target, TargetKey, TargetKind};
 use crate::revocation::{
     Credential, Lifted, OnHold, Reach, Reestablished, Revocation, RevocationId, RevocationSet, Standing, Whom, rules,
@@ -84,6 +84,19 @@ impl Enforcer {
         self.set.subjects_on_hold()
     }
 
+    /// The hold of exactly that subject, if it is on hold.
+    pub fn hold_on(&self, whom: &Whom, reach: &Reach) -> Option<OnHold> {
+        self.set.hold_on(whom, reach)
+    }
+
+    /// True if whoever has all of `targets` is on hold, in all apps.
+    pub fn holds_any(&self, targets: &[Target]) -> bool {
+        let keys = |hasher: &crate::identity::TargetHasher| -> Vec<_> {
+            targets.iter().map(|target| (target.kind, hasher.key(target))).collect()
+        };
+        self.ring.hashers().into_iter().any(|hasher| self.set.is_on_hold(&keys(hasher)))
+    }
+
     /// Since when exactly that subject is on hold, and when its hold was last lifted.
     pub fn hold_of(&self, whom: &Whom, reach: &Reach) -> (Option<Timestamp>, Option<Timestamp>) {
         self.set.hold_of(whom, reach)
@@ -110,21 +123,26 @@ impl Enforcer {
         self.exchanges.cut_over(now)
     }
 
-    /// Ends what people have in flight in `app`, which they must not use at the moment.
-    pub fn end_in(&self, app: AppKey) -> Counts {
-        self.exchanges.cut_in(app)
-    }
-
     /// Whether anything in flight runs on a credential with that key.
     pub fn runs_on(&self, key: TargetKey) -> bool {
         self.exchanges.runs_on(key)
     }
 
+    /// Ends what people have in flight in `app`, which they must not use at the moment.
+    pub fn end_in(&self, app: AppKey) -> Counts {
+        self.exchanges.cut_in(app)
+    }
+
     /// What [`Enforcer::apply`] would end, with nothing put in force.
     pub fn would_cut(&self, revocation: &Revocation) -> Counts {
+        self.would_meet(revocation).total().exchanges
+    }
+
+    /// The same, by app, with the sessions and people behind it.
+    pub fn would_meet(&self, revocation: &Revocation) -> Survey {
         let alone = RevocationSet::default();
         alone.insert(revocation, &self.ring.hashers());
-        self.exchanges.count_covered(&self.keys(revocation), &alone)
+        self.exchanges.survey_covered(&self.keys(revocation), &alone)
     }
 
     /// How `credential` stands now.

@@ -6,6 +6,7 @@
 
 pub mod caep;
 mod kind;
+pub mod command;
 pub mod global;
 pub mod logout;
 pub mod poll;

@@ -4,12 +4,18 @@
 //! would pay that back: each exchange would have to enter itself under every target of the person and leave again, on
 //! the hot path.
 
+mod survey;
+
+mod trace;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
+pub use self::survey::{Seen, Survey};
+use self::trace::Trace;
 use crate::identity::{AppKey, TargetKey, TargetKind};
 use crate::lineage::Lineage;
 use crate::revocation::{Credential, RevocationSet, Standing};
@@ -217,42 +223,6 @@ struct Slot {
     entry: Arc<Entry>,
 }
 
-/// What keys leave behind in 256 bits, two bits each: whose trace lacks a key's bits does not have the key. Reading it
-/// costs no jump through memory, which is what a walk over many exchanges would otherwise spend its time on.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-struct Trace([u64; 4]);
-
-impl Trace {
-    /// A key is a hash: any of its bytes will do as the number of a bit.
-    fn add(&mut self, key: TargetKey) {
-        let [one, other, ..] = key.0.to_le_bytes();
-        for bit in [one, other] {
-            if let Some(word) = self.0.get_mut(usize::from(bit >> 6)) {
-                *word |= 1 << (bit & 63);
-            }
-        }
-    }
-
-    fn of(exchange: &Exchange) -> Self {
-        let mut trace = Self::default();
-        for (_, key) in exchange.credentials.iter().flat_map(|held| held.targets.iter()) {
-            trace.add(*key);
-            trace.add(key.in_app(exchange.app));
-        }
-        trace
-    }
-
-    fn of_key(key: TargetKey) -> Self {
-        let mut trace = Self::default();
-        trace.add(key);
-        trace
-    }
-
-    fn contains(&self, other: &Self) -> bool {
-        self.0.iter().zip(other.0).all(|(mine, theirs)| mine & theirs == theirs)
-    }
-}
-
 #[derive(Debug)]
 struct Shared {
     entries: DashMap<u64, Slot>,
@@ -297,13 +267,18 @@ impl Exchanges {
     /// `keys` are those of the revocation just inserted ([`crate::revocation::rules`]); everybody else was judged by
     /// the same set already, when they entered.
     pub fn cut_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Counts {
-        cancel(&self.covered(keys, set))
+        cancel(&self.those(keys, |exchange| !exchange.judge(set).is_clear()))
     }
 
     /// Ends every exchange whose credentials reached their end by `now`, and counts those it ended.
     pub fn cut_over(&self, now: Timestamp) -> Counts {
         let over = self.0.entries.iter().filter(|slot| slot.ends_at.is_some_and(|end| end <= now));
         cancel(&over.map(|slot| Arc::clone(&slot.entry)).collect::<Vec<_>>())
+    }
+
+    /// What [`Exchanges::cut_covered`] would end, with nothing ended.
+    pub fn survey_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Survey {
+        self.survey(keys, |exchange| !exchange.judge(set).is_clear())
     }
 
     /// Ends every exchange of `app` for which somebody had to sign in, and counts those it ended.
@@ -313,15 +288,6 @@ impl Exchanges {
         cancel(&all.map(|slot| Arc::clone(&slot.entry)).collect::<Vec<_>>())
     }
 
-    /// What [`Exchanges::cut_covered`] would count, with nothing ended.
-    pub fn count_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Counts {
-        let mut counts = Counts::default();
-        for entry in self.covered(keys, set).iter().filter(|entry| !entry.cut.is_cancelled()) {
-            counts.add(entry.kind());
-        }
-        counts
-    }
-
     /// Whether any exchange has that key.
     pub fn runs_on(&self, key: TargetKey) -> bool {
         let sought = Trace::of_key(key);
@@ -329,14 +295,23 @@ impl Exchanges {
         slots.any(|slot| slot.trace.contains(&sought) && slot.entry.exchange.shares(&[key]))
     }
 
-    fn covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Vec<Arc<Entry>> {
+    fn survey(&self, keys: &[TargetKey], wanted: impl Fn(&Exchange) -> bool) -> Survey {
+        let mut survey = Survey::default();
+        for entry in self.those(keys, wanted).iter().filter(|entry| !entry.cut.is_cancelled()) {
+            survey.add(entry);
+        }
+        survey
+    }
+
+    /// Those who have one of `keys` and are `wanted`.
+    fn those(&self, keys: &[TargetKey], wanted: impl Fn(&Exchange) -> bool) -> Vec<Arc<Entry>> {
         let sought: Vec<_> = keys.iter().map(|key| Trace::of_key(*key)).collect();
         // The walk locks every shard, empty ones too. That is what orders it after each `enter` that it does not see.
         self.0
             .entries
             .iter()
             .filter(|slot| sought.iter().any(|trace| slot.trace.contains(trace)))
-            .filter(|slot| slot.entry.exchange.shares(keys) && !slot.entry.exchange.judge(set).is_clear())
+            .filter(|slot| slot.entry.exchange.shares(keys) && wanted(&slot.entry.exchange))
             .map(|slot| Arc::clone(&slot.entry))
             .collect()
     }

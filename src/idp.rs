@@ -7,6 +7,7 @@ pub mod access;
 mod authentication;
 mod check;
 mod claims;
+mod command;
 mod discovery;
 mod exchange;
 mod front_channel;
@@ -23,6 +24,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use self::check::{Checked, Said};
+pub use self::command::Commands;
 use self::discovery::{Discovery, Metadata};
 pub use self::global::{GlobalRevocation, NotAdmitted, Revoker};
 use self::introspection::Introspector;
@@ -68,6 +70,8 @@ pub struct Settings {
     pub introspection: Option<Introspection>,
     /// How it may ask for global token revocations; `None`: it may not.
     pub global_revocation: Option<GlobalRevocation>,
+    /// How it may command; `None`: it may not.
+    pub commands: Option<Commands>,
     /// Whether browsers may bring its front-channel logouts.
     pub frontchannel_logout: bool,
     /// How its sessions are checked, if it sends no signal.
@@ -243,6 +247,8 @@ pub struct Idp {
     /// Proofs of possession that were used.
     proofs: Proofs,
     revokers: global::Revokers,
+    /// Commands that were done.
+    commanded: Proofs,
     front_channel: front_channel::Allowance,
 }
 
@@ -255,8 +261,8 @@ impl Idp {
         let introspector = Introspector::new(client.clone(), clock.clone());
         let revokers = global::Revokers::new(settings.global_revocation.as_ref(), &client, &clock);
         let front_channel = front_channel::Allowance::default();
-        let proofs = Proofs::default();
-        Self { settings, client, clock, discovery, keys, introspector, proofs, revokers, front_channel }
+        let (proofs, commanded) = (Proofs::default(), Proofs::default());
+        Self { settings, client, clock, discovery, keys, introspector, proofs, revokers, commanded, front_channel }
     }
 
     /// The name in the config.

@@ -20,9 +20,9 @@
 //! | ledger | the durable record of revocations | [`ledger`] |
 //! | intake | the only door by which a revocation enters | [`intake`] |
 //! | exchange | a request or stream in flight | [`exchanges`] |
-//! | dark | said of a stream: what it should have told is not known | [`stream`], [`event`] |
 //! | check | a question to an IdP that sends no signal: does this session still stand? | [`revalidation`], [`checks`] |
 //! | grant | what it is asked with: the refresh token of the sign-in, kept sealed | [`revalidation`], [`ledger`] |
+//! | dark | said of a stream: what it should have told is not known | [`stream`], [`event`] |
 //!
 //! # The floors
 //!

@@ -5,6 +5,7 @@
 
 mod action;
 mod authority;
+mod command;
 mod front_channel;
 mod global;
 mod naming;
@@ -12,6 +13,7 @@ mod rate;
 
 pub use self::action::{Action, Rule, Rules, by_default};
 pub use self::authority::Bounds;
+pub use self::command::{Act, Command, Commanded, State, on_account, on_tenant};
 pub use self::front_channel::front_channel;
 pub use self::global::{NotRevoked, global};
 pub use self::rate::{Rate, Rated};

@@ -6,6 +6,7 @@ mod exchange;
 mod frames;
 mod headers;
 mod kind;
+mod leaving;
 mod line;
 mod minted;
 mod screen;
@@ -31,6 +32,7 @@ pub(crate) use self::exchange::Cuttable;
 use self::exchange::arrive;
 use self::headers::Peer;
 use self::kind::{LONG_BODY, kind};
+use self::leaving::Leaving;
 use self::line::Line;
 pub(crate) use self::line::{Lines, Patience};
 use self::minted::Minted;
@@ -126,6 +128,8 @@ impl Proxy {
                 if length.is_some_and(|length| length > app.max_body) {
                     return Ok(Some(self.endpoints.too_large(&app, client)));
                 }
+                let leaves = self.endpoints.leaves(&ask, &app, &evidence).is_some();
+                let leaving = if leaves { Leaving::Asked } else { Leaving::No };
                 // What was decided on is what is forwarded, byte for byte.
                 if session.req_header().raw_path() != target.as_bytes() {
                     let uri = target
@@ -139,7 +143,7 @@ impl Proxy {
                     guard.set_kind(Kind::Upload);
                 }
                 let minted = Minted::expected(&app, &tokens, &path);
-                ctx.forward = Some(Forward { permit, guard, cookies, derived, tokens, minted, evidence });
+                ctx.forward = Some(Forward { permit, guard, cookies, derived, tokens, minted, evidence, leaving });
                 Ok(None)
             }
         }
@@ -210,6 +214,7 @@ impl ProxyHttp for Proxy {
             body_seen: 0,
             body_sent: 0,
             answered: None,
+            instead: None,
             _in_flight: self.endpoints.metrics().request_begins(),
         }
     }
@@ -275,12 +280,14 @@ impl ProxyHttp for Proxy {
         if ctx.is_cut() {
             return Error::e_explain(ErrorType::HTTPStatus(401), "the session ended before the app answered");
         }
+        leaving::heard(&self.endpoints, response, ctx).await;
         let cookies = ctx.forward.as_ref().map(|forward| forward.cookies.as_slice()).unwrap_or_default();
         if let (Some(forward), Some(app)) = (&ctx.forward, &ctx.app) {
             let dress = |field: &[u8]| self.endpoints.dress(app, &forward.derived, field);
             headers::sealed(response, forward.derived.expiries(), dress)?;
         }
         headers::to_client(response, cookies)?;
+        leaving::answered(response, ctx)?;
         if let (Some(Forward { minted: Some(minted), tokens, .. }), Some(app)) = (&mut ctx.forward, &ctx.app) {
             let bare = session.req_header().method == http::Method::HEAD;
             minted.begins(response, bare, |fields: &[Field], location: &str| {
@@ -317,6 +324,7 @@ impl ProxyHttp for Proxy {
     ) -> Result<Option<Duration>> {
         ctx.body_sent += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
         ctx.is_long(ctx.body_sent, Kind::Download);
+        leaving::goes_on(ctx)?;
         if let (Some(Forward { minted: Some(minted), tokens, .. }), Some(app)) = (&mut ctx.forward, &ctx.app) {
             let seal =
                 |fields: &[Field], media, body: &[u8]| self.endpoints.seal_body(app, tokens, fields, media, body);
@@ -331,6 +339,8 @@ impl ProxyHttp for Proxy {
         let status = wire::status_of(error);
         let response = if session.response_written().is_some() {
             None
+        } else if let Some(instead) = ctx.instead.take() {
+            Some(instead)
         } else if ctx.is_cut() {
             Line::current().and_then(|line| {
                 line.answer();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::met::Met;
 use crate::apps::Apps;
 use crate::identity::{Issuer, Target, TargetKind};
 use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
@@ -28,6 +29,10 @@ pub struct RevokeRequest {
     /// Why, for the audit trail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Assertions at or before this moment are over; now, if nothing is said. Said again with the same moment, however much
+    /// later, a revocation is the same one: who signed in since stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
     /// Only say what would happen.
     #[serde(default)]
     pub dry_run: bool,
@@ -43,6 +48,9 @@ pub struct Named {
     /// The person, by e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+    /// The person, by phone number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
     /// One session at the IdP, by `sid`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
@@ -68,6 +76,8 @@ pub struct RevokeAnswer {
     pub revocations: Vec<Made>,
     /// Exchanges in flight that were cut, or would be.
     pub cut: usize,
+    /// Whom it met, or would meet, of those who had something in flight at that moment.
+    pub met: Met,
     /// Nothing was done.
     pub dry_run: bool,
     /// It is written down and outlives a restart. Always false for a dry run.
@@ -127,6 +137,9 @@ pub enum Unclear {
     /// There is no app of that name.
     #[error("there is no app `{0}`")]
     UnknownApp(String),
+    /// The moment is not there yet: it would lock out logins to come.
+    #[error("`as_of` is in the future")]
+    InFuture,
 }
 
 impl RevokeRequest {
@@ -146,6 +159,9 @@ impl RevokeRequest {
         if let Some(unknown) = self.apps.iter().find(|name| apps.named(name).is_none()) {
             return Err(Unclear::UnknownApp(unknown.clone()));
         }
+        if self.as_of.is_some_and(|moment| moment > now) {
+            return Err(Unclear::InFuture);
+        }
         let reach = if self.apps.is_empty() { Reach::All } else { Reach::Apps(self.apps.clone()) };
         let mut made: Vec<Revocation> = Vec::new();
         for issuer in issuers {
@@ -158,7 +174,7 @@ impl RevokeRequest {
                 whom,
                 reach: reach.clone(),
                 mode: self.mode,
-                cut_off: now,
+                cut_off: self.as_of.unwrap_or(now),
                 origin: Origin::Operator,
                 reason: self.reason.clone(),
                 received_at: now,
@@ -173,6 +189,7 @@ impl Named {
         [
             (TargetKind::User, &self.user),
             (TargetKind::Email, &self.email),
+            (TargetKind::Phone, &self.phone),
             (TargetKind::Session, &self.session),
             (TargetKind::Device, &self.device),
             (TargetKind::Tenant, &self.tenant),
@@ -323,11 +340,17 @@ pub struct AppStatus {
 }
 
 /// What every answer that is no success says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Problem {
     /// What is wrong.
     pub error: String,
+    /// Which part of the request is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
     /// What was done nevertheless: in force here, but not durable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<RevokeAnswer>,
@@ -368,6 +391,8 @@ mod tests {
             (r#"{"whom":{"user":""}}"#, &["corp"], Err(Unclear::NotA(TargetKind::User, String::new()))),
             (r#"{"whom":{}}"#, &["corp"], Err(Unclear::Nobody)),
             (r#"{"whom":{"user":"ann"},"apps":["mail"]}"#, &["corp"], Err(Unclear::UnknownApp("mail".into()))),
+            (r#"{"whom":{"phone":"+1 206 555"}}"#, &["corp"], Ok(vec!["phone +1206555"])),
+            (r#"{"whom":{"user":"ann"},"as_of":1001}"#, &["corp"], Err(Unclear::InFuture)),
             (r#"{"whom":{"user":"ann"},"apps":["wiki"],"mode":"reestablish"}"#, &["corp"], Ok(vec!["user ann"])),
         ] {
             let made = request(json).revocations(&idps(idp_names), &apps, now);
@@ -392,6 +417,37 @@ mod tests {
             assert!(serde_json::from_str::<RevokeRequest>(json).is_err(), "{json}");
         }
         assert_eq!(request(r#"{"whom":{"user":"ann"}}"#).mode, Mode::Terminate);
+    }
+
+    #[test]
+    fn a_moment_that_is_said_is_the_cut_off() {
+        for (json, expected) in [
+            (r#"{"whom":{"user":"ann"}}"#, 1000),
+            (r#"{"whom":{"user":"ann"},"as_of":900}"#, 900),
+            (r#"{"whom":{"user":"ann"},"as_of":1000}"#, 1000),
+        ] {
+            let made = request(json).revocations(&idps(&["corp"]), &Apps::default(), Timestamp::from_secs(1000));
+            let cut_offs = made.map(|made| made.iter().map(|r| r.cut_off.secs()).collect::<Vec<_>>());
+            assert_eq!(cut_offs, Ok(vec![expected]), "{json}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_names_its_field_and_its_remedy() {
+        for (unclear, field) in [
+            (Unclear::Nobody, "whom"),
+            (Unclear::EveryoneAndSomebody, "whom.everyone"),
+            (Unclear::NotA(TargetKind::Email, "ann".into()), "whom.email"),
+            (Unclear::NotA(TargetKind::Device, String::new()), "whom.device"),
+            (Unclear::UnknownIdp("crop".into()), "idp"),
+            (Unclear::WhichIdp, "idp"),
+            (Unclear::UnknownApp("mail".into()), "apps"),
+            (Unclear::InFuture, "as_of"),
+        ] {
+            let problem = Problem::from(&unclear);
+            assert_eq!(problem.field.as_deref(), Some(field), "{unclear}");
+            assert!(problem.remedy.is_some_and(|remedy| !remedy.is_empty()) && problem.done.is_none(), "{unclear}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::api::Made;
-use super::{Door, Problem, json, problem, read};
+use super::{Door, json, problem, read};
 use crate::revocation::{Revocation, RevocationId};
 use crate::time::Timestamp;
 
@@ -118,8 +118,6 @@ pub(super) async fn decide(State(door): State<Door>, request: Request) -> Respon
     match door.gateway.decide(request).await {
         Ok(answer) => json(StatusCode::OK, &answer),
         Err(error @ ApprovalError::Which) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
-        Err(error @ ApprovalError::NotDurable) => {
-            json(StatusCode::SERVICE_UNAVAILABLE, &Problem { error: error.to_string(), done: None })
-        }
+        Err(error @ ApprovalError::NotDurable) => problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::api::{Named, RevokeRequest, Unclear};
-use super::{Door, Problem, json, problem, read};
+use super::{Door, Problem, Told, json, read, repeat};
 use crate::apps::Apps;
 use crate::identity::Issuer;
 use crate::revocation::{Lifted, Mode, OnHold, Origin, Reach};
@@ -29,6 +29,10 @@ pub struct LiftRequest {
     /// Why, for the audit trail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Only a hold from before or at this moment; any, if nothing is said. Said again with the same moment, however much
+    /// later, it lifts no hold that is newer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
 }
 
 impl LiftRequest {
@@ -40,7 +44,8 @@ impl LiftRequest {
         now: Timestamp,
     ) -> Result<Vec<Lifted>, Unclear> {
         let (idp, whom, named) = (self.idp.clone(), self.whom.clone(), self.apps.clone());
-        let hold = RevokeRequest { idp, whom, apps: named, mode: Mode::Hold, reason: None, dry_run: false };
+        let (as_of, mode) = (self.as_of, Mode::Hold);
+        let hold = RevokeRequest { idp, whom, apps: named, mode, reason: None, as_of, dry_run: false };
         let lifted = |hold: crate::revocation::Revocation| Lifted {
             whom: hold.whom,
             reach: hold.reach,
@@ -110,17 +115,24 @@ impl From<&OnHold> for Hold {
 }
 
 pub(super) async fn lift(State(door): State<Door>, request: Request) -> Response {
-    let request = match read(request).await {
+    let key = match repeat::key(request.headers()) {
+        Ok(key) => key,
+        Err(problem) => return json(StatusCode::BAD_REQUEST, &problem),
+    };
+    let request: LiftRequest = match read(request).await {
         Ok(request) => request,
         Err(refusal) => return refusal,
     };
-    match door.gateway.lift(request).await {
-        Ok(answer) => json(StatusCode::OK, &answer),
-        Err(error @ LiftError::Unclear(_)) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
-        Err(error @ LiftError::NotDurable) => {
-            json(StatusCode::SERVICE_UNAVAILABLE, &Problem { error: error.to_string(), done: None })
+    let work = async {
+        match door.gateway.lift(request.clone()).await {
+            Ok(answer) => Told::of(StatusCode::OK, &answer),
+            Err(LiftError::Unclear(unclear)) => Told::of(StatusCode::UNPROCESSABLE_ENTITY, &Problem::from(&unclear)),
+            Err(error @ LiftError::NotDurable) => {
+                Told::of(StatusCode::SERVICE_UNAVAILABLE, &Problem::new(error.to_string()))
+            }
         }
-    }
+    };
+    door.repeats.once(key, "lift", &request, work).await
 }
 
 pub(super) async fn holds(State(door): State<Door>) -> Response {

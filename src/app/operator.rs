@@ -10,13 +10,14 @@ use async_trait::async_trait;
 use super::streams;
 use crate::admin::{
     AppStatus, ApprovalAnswer, ApprovalError, ApprovalRequest, Gateway, Hold, IdpStatus, LedgerStatus, LiftAnswer,
-    LiftError, LiftRequest, Made, Ready, RevalidationStatus, RevokeAnswer, RevokeError, RevokeRequest, Status,
+    LiftError, LiftRequest, Made, Met, Ready, RevalidationStatus, RevokeAnswer, RevokeError, RevokeRequest, Status,
     StreamAnswer, StreamDeed, StreamError, Waiting,
 };
 use crate::endpoint::Endpoints;
+use crate::exchanges::Survey;
 use crate::identity::Issuer;
 use crate::proxy::Balancer;
-use crate::revocation::Revocation;
+use crate::revocation::Lifted;
 use crate::time::Timestamp;
 
 /// The operators' view of the gateway.
@@ -72,28 +73,36 @@ impl Listeners {
     }
 }
 
-fn answer(revocations: &[Revocation], cut: usize, dry_run: bool, durable: bool) -> RevokeAnswer {
-    RevokeAnswer { revocations: revocations.iter().map(Made::from).collect(), cut, dry_run, durable }
-}
-
 #[async_trait]
 impl Gateway for Operator {
     async fn revoke(&self, request: RevokeRequest) -> Result<RevokeAnswer, RevokeError> {
         let parts = self.endpoints.parts();
         let revocations = request.revocations(&self.issuers(), &parts.apps, parts.clock.now())?;
+        let would = revocations.iter().map(|revocation| parts.enforcer.would_meet(revocation));
+        let met = Met::from(&would.fold(Survey::default(), Survey::and));
+        let answer = |cut: usize, durable: bool| RevokeAnswer {
+            revocations: revocations.iter().map(Made::from).collect(),
+            cut,
+            met: met.clone(),
+            dry_run: request.dry_run,
+            durable,
+        };
         if request.dry_run {
-            let cut = revocations.iter().map(|revocation| parts.enforcer.would_cut(revocation).total()).sum();
-            return Ok(answer(&revocations, cut, true, false));
+            return Ok(answer(met.exchanges, false));
         }
         match parts.intake.accept(revocations.clone()).await {
-            Ok(receipt) => Ok(answer(&revocations, receipt.cut.total(), false, true)),
-            Err(not) => Err(RevokeError::NotDurable(answer(&revocations, not.cut.total(), false, false))),
+            Ok(receipt) => Ok(answer(receipt.cut.total(), true)),
+            Err(not) => Err(RevokeError::NotDurable(answer(not.cut.total(), false))),
         }
     }
 
     async fn lift(&self, request: LiftRequest) -> Result<LiftAnswer, LiftError> {
         let parts = self.endpoints.parts();
-        let liftings = request.liftings(&self.issuers(), &parts.apps, parts.clock.now())?;
+        let mut liftings = request.liftings(&self.issuers(), &parts.apps, parts.clock.now())?;
+        if let Some(as_of) = request.as_of {
+            let since = |lifted: &Lifted| parts.enforcer.hold_of(&lifted.whom, &lifted.reach).0;
+            liftings.retain(|lifted| since(lifted).is_none_or(|since| since <= as_of));
+        }
         let lifting = parts.intake.lift(liftings).await.map_err(|_| LiftError::NotDurable)?;
         Ok(LiftAnswer { lifted: lifting.lifted, durable: true })
     }

@@ -13,6 +13,7 @@ use crate::endpoint::Endpoints;
 use crate::intake::Intake;
 use crate::secret::Secret;
 use crate::stream::Stream;
+use crate::time::Clock;
 
 /// How often what is over is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -25,11 +26,17 @@ pub(super) struct AdminService {
     listener: Mutex<Option<TcpListener>>,
     token: Secret<String>,
     operator: Arc<dyn admin::Gateway>,
+    clock: Clock,
 }
 
 impl AdminService {
-    pub(super) const fn new(listener: TcpListener, token: Secret<String>, operator: Arc<dyn admin::Gateway>) -> Self {
-        Self { listener: Mutex::new(Some(listener)), token, operator }
+    pub(super) const fn new(
+        listener: TcpListener,
+        token: Secret<String>,
+        operator: Arc<dyn admin::Gateway>,
+        clock: Clock,
+    ) -> Self {
+        Self { listener: Mutex::new(Some(listener)), token, operator, clock }
     }
 }
 
@@ -41,7 +48,7 @@ impl BackgroundService for AdminService {
             tracing::error!("the admin listener cannot be served");
             return;
         };
-        let router = admin::router(self.operator.clone(), self.token.clone());
+        let router = admin::router(self.operator.clone(), self.token.clone(), self.clock.clone());
         let stop = async move {
             // An error means that the server is gone.
             let _ = shutdown.wait_for(|stop| *stop).await;

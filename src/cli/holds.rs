@@ -12,7 +12,8 @@ pub(super) fn lift(typed: Lift) -> Outcome {
         Ok(door) => door,
         Err(outcome) => return outcome,
     };
-    let request = LiftRequest { idp: typed.idp, whom: typed.whom.into(), apps: typed.apps, reason: typed.reason };
+    let (idp, whom, apps) = (typed.idp, typed.whom.into(), typed.apps);
+    let request = LiftRequest { idp, whom, apps, reason: typed.reason, as_of: None };
     // Serialising plain structs with string keys into memory has no failing case.
     let body = serde_json::to_vec(&request).unwrap_or_default();
     door.call("/v1/lifts", Some(body)).map_or_else(|outcome| outcome, |reply| lifted(&reply, json))

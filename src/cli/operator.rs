@@ -8,7 +8,7 @@ use url::Url;
 
 use super::table::{columns, count, or, table};
 use super::{Exit, Outcome, Revoke, Running, Status, Whom};
-use crate::admin::{Made, Named, Problem, RevokeAnswer, RevokeRequest};
+use crate::admin::{Made, Met, Named, Problem, RevokeAnswer, RevokeRequest};
 use crate::config::{AdminSettings, Disk, Files as _};
 use crate::identity::is_loopback;
 use crate::revocation::Mode;
@@ -28,6 +28,7 @@ pub(super) fn revoke(typed: Revoke) -> Outcome {
         apps: typed.apps,
         mode: typed.mode.into(),
         reason: typed.reason,
+        as_of: None,
         dry_run: typed.dry_run,
     };
     // Serialising plain structs with string keys into memory has no failing case.
@@ -40,8 +41,8 @@ pub(super) fn revoke(typed: Revoke) -> Outcome {
 
 impl From<Whom> for Named {
     fn from(whom: Whom) -> Self {
-        let Whom { user, email, session, device, tenant, group, everyone } = whom;
-        Self { user, email, session, device, tenant, group, everyone }
+        let Whom { user, email, phone, session, device, tenant, group, everyone } = whom;
+        Self { user, email, phone, session, device, tenant, group, everyone }
     }
 }
 
@@ -151,7 +152,13 @@ pub(super) fn revoked(reply: &Reply, json: bool) -> Outcome {
 }
 
 pub(super) fn refused(reply: &Reply) -> Outcome {
-    let why = reply.read().map_or_else(|| format!("status {}", reply.status), |problem: Problem| problem.error);
+    let why = reply.read().map_or_else(
+        || format!("status {}", reply.status),
+        |problem: Problem| match problem.remedy {
+            Some(remedy) => format!("{}; {remedy}", problem.error),
+            None => problem.error,
+        },
+    );
     let exit = match reply.status {
         400..=499 if reply.status != 401 => Exit::Usage,
         401 => Exit::Config,
@@ -177,10 +184,24 @@ fn told(answer: &RevokeAnswer) -> String {
     }
     let verb = if answer.dry_run { "would be cut" } else { "cut" };
     rows.push(["in flight".to_owned(), format!("{} {verb}", count(answer.cut, "exchange"))]);
+    if answer.met.exchanges > 0 {
+        let Met { people, sessions, .. } = answer.met;
+        let people = if people == 1 { "1 person".to_owned() } else { format!("{people} people") };
+        rows.push(["of".to_owned(), format!("{people}, {}", count(sessions, "session"))]);
+    }
     if !answer.dry_run {
         rows.push(["durable".to_owned(), if answer.durable { "yes" } else { "no" }.to_owned()]);
     }
-    columns(&rows)
+    let mut out = columns(&rows);
+    let in_apps = answer.met.apps.iter().map(|met| {
+        let kinds: Vec<_> = met.exchanges.iter().map(|(kind, number)| count(*number, kind)).collect();
+        [met.app.clone(), met.people.to_string(), met.sessions.to_string(), kinds.join(", ")]
+    });
+    out.push_str(&table(["app", "people", "sessions", "in flight"], in_apps.collect()));
+    if answer.dry_run {
+        out.push_str("\nSessions are stored nowhere: who is signed in and has nothing in flight is met as well.\n");
+    }
+    out
 }
 
 pub(super) fn shown(status: &crate::admin::Status) -> String {

@@ -44,7 +44,8 @@ fn typed(words: &[&str]) -> Result<Outcome, clap::Error> {
 
 /// Serves the admin listener of `gateway` for as long as the test runs.
 fn serve(gateway: &Arc<Scripted>) -> SocketAddr {
-    let router = crate::admin::router(Arc::<Scripted>::clone(gateway), Secret::new(TOKEN.to_owned()));
+    let clock = crate::time::Clock::System;
+    let router = crate::admin::router(Arc::<Scripted>::clone(gateway), Secret::new(TOKEN.to_owned()), clock);
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listener");
     let address = listener.local_addr().expect("address");
     listener.set_nonblocking(true).expect("non-blocking");
@@ -150,6 +151,49 @@ fn the_exit_code_says_what_became_of_it() {
     }
 }
 
+/// In force, and not durable.
+const ONLY_HERE: &str = r#"{"revocations":[],"cut":0,"met":{"people":0,"sessions":0,"exchanges":0,"apps":[]},"dry_run":false,"durable":false}"#;
+
+#[test]
+fn a_dry_run_says_in_a_table_whom_it_would_meet() {
+    let answer = serde_json::json!({
+        "revocations": [{
+            "issuer": "https://idp.example.com", "whom": "group staff", "apps": [], "mode": "hold", "cut_off": 1_795_463_999,
+        }],
+        "cut": 4,
+        "met": { "people": 1, "sessions": 2, "exchanges": 4, "apps": [
+            { "app": "mail", "people": 1, "sessions": 1, "exchanges": { "request": 1 } },
+            { "app": "wiki", "people": 1, "sessions": 2, "exchanges": { "download": 1, "websocket": 2 } },
+        ] },
+        "dry_run": true,
+        "durable": false,
+    });
+    let outcome = revoked(&Reply { status: 200, body: answer.to_string().into() }, false);
+    assert_eq!(outcome.exit, Exit::Done);
+    let expected = "\
+would revoke  group staff, of https://idp.example.com
+in            every app
+mode          hold
+cut-off       2026-11-23T19:59:59Z; nobody gets in until it is lifted
+in flight     4 exchanges would be cut
+of            1 person, 2 sessions
+
+app   people  sessions  in flight
+mail  1       1         1 request
+wiki  1       2         1 download, 2 websockets
+
+Sessions are stored nowhere: who is signed in and has nothing in flight is met as well.
+";
+    assert_eq!(outcome.says, expected, "{}", outcome.says);
+}
+
+#[test]
+fn a_refusal_says_what_to_do() {
+    let body = r#"{"error":"there is no IdP `x`","field":"idp","remedy":"write another"}"#;
+    let outcome = revoked(&Reply { status: 422, body: body.into() }, false);
+    assert_eq!(outcome.complains, "the gateway refuses: there is no IdP `x`; write another");
+}
+
 #[test]
 fn an_answer_that_is_not_understood_is_not_done() {
     for (status, body, expected) in [
@@ -159,7 +203,7 @@ fn an_answer_that_is_not_understood_is_not_done() {
         (500, "", Exit::Unreachable),
         (503, r#"{"error":"starting"}"#, Exit::Unreachable),
         (422, r#"{"error":"there is no IdP `x`"}"#, Exit::Usage),
-        (200, r#"{"revocations":[],"cut":0,"dry_run":false,"durable":false}"#, Exit::TryAgain),
+        (200, ONLY_HERE, Exit::TryAgain),
     ] {
         let outcome = revoked(&Reply { status, body: body.into() }, false);
         assert_eq!(outcome.exit, expected, "{status} {body}: {outcome:?}");

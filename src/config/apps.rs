@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::reader::{At, Context, Place, Reader, plain_name};
+use super::reader::{At, Context, Place, Reader, Why, plain_name};
 use super::realms::{self, Realms};
 use super::streams::known_idp;
 use super::values::{
@@ -12,7 +12,8 @@ use super::values::{
 };
 use super::{IdpSettings, tokens};
 use crate::apps::{
-    Access, Allow, App, CanonicalPath, HeaderProfile, Host, Origin, Prefix, Rule, Transport, Upstream, WhenBlind,
+    Access, Allow, App, CanonicalPath, HeaderProfile, Host, LogoutPath, Origin, Prefix, Rule, Transport, Upstream,
+    WhenBlind,
 };
 use crate::identity::AppKey;
 
@@ -78,6 +79,7 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
     if let Some(idp) = &idp {
         places.realms.add(name, realm, idp, (!learn).then(|| table.at("learn")));
     }
+    let logout_paths = logout_paths(table, url.as_ref().map(|at| &at.value.1));
     let choices = WhenBlind::ALL.map(|when| (when.word(), when));
     let when_blind = table.or("when_blind", one_of(&choices, &[]), WhenBlind::default());
     let (origin, prefix) = url?.value;
@@ -100,6 +102,7 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
         websocket_origins,
         learn,
         session_cookies,
+        logout_paths,
         when_blind,
     })
 }
@@ -184,6 +187,22 @@ fn rules(table: &Reader<'_>, app: Option<&Prefix>) -> Vec<Rule> {
         }
         Some(Rule { path, access, allow })
     })
+}
+
+fn logout_paths(table: &Reader<'_>, app: Option<&Prefix>) -> Vec<LogoutPath> {
+    let paths = table.list("logout_paths", |text| {
+        LogoutPath::parse(text).ok_or_else(|| {
+            let why = "write `/logout`, `POST /logout` or `/doku.php?do=logout`, as the app sees it";
+            Why(format!("`{text}` is no path; {why}"))
+        })
+    });
+    for At { value, place } in &paths {
+        if let Some(app) = app.filter(|app| !value.is_below(app)) {
+            let app = app.as_str();
+            table.context().fault(place, format!("the app lives below `{app}`, and this path does not"));
+        }
+    }
+    values(paths)
 }
 
 fn is_below(path: &Prefix, app: &Prefix) -> bool {

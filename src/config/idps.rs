@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::IdpSettings;
 use super::reader::Reader;
 use super::values::{issuer, one_of, scope, seconds, secure_url, text};
-use crate::idp::{ClaimNames, GlobalRevocation, ProveBy, Revoker};
+use crate::idp::{ClaimNames, Commands, GlobalRevocation, ProveBy, Revoker};
+use crate::policy::Widest;
 
 /// How far an IdP's clock may be off.
 const SKEW: Duration = Duration::from_secs(60);
@@ -35,6 +36,7 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
     let prove_by = table.or("prove_by", one_of(&proofs, &[]), ProveBy::AuthTime);
     let introspection = super::tokens::introspection(table);
     let global_revocation = global_revocation(table);
+    let commands = commands(table);
     let frontchannel_logout = table.flag("frontchannel_logout", false);
     let revalidate = super::revalidate::revalidate(table);
     Some(IdpSettings {
@@ -51,6 +53,7 @@ fn idp(name: &str, table: &Reader<'_>, session_max_age: Duration) -> Option<IdpS
         skew: SKEW,
         introspection,
         global_revocation,
+        commands,
         frontchannel_logout,
         revalidate,
     })
@@ -82,6 +85,23 @@ fn global_revocation(table: &Reader<'_>) -> Option<GlobalRevocation> {
             table.fault("jwks_uri", why);
         }
         Some(GlobalRevocation { revoker: Revoker::Signer { issuer, jwks_uri }, audiences })
+    })
+}
+
+/// How the IdP may command; off unless it is there.
+fn commands(table: &Reader<'_>) -> Option<Commands> {
+    if !table.has("commands") {
+        return None;
+    }
+    table.section("commands", |table| {
+        let audiences: Vec<_> = table.one_or_many("audience", text).into_iter().map(|at| at.value).collect();
+        if table.is_empty_list("audience") {
+            table.fault("audience", "the list is empty: no command would count; drop it, the endpoint's URL is usual");
+        }
+        // Groups have no commands, and none is for everybody of an IdP.
+        let widths = [Widest::User, Widest::Tenant].map(|widest| (widest.word(), widest));
+        let widest = table.or("widest", one_of(&widths, &[]), Widest::User);
+        Some(Commands { audiences, widest })
     })
 }
 

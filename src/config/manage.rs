@@ -43,13 +43,9 @@ pub(super) fn watch(table: &Reader<'_>, polled: bool) -> supervise::Settings {
     }
 }
 
-/// How the gateway manages the stream; `None` if others do. `counting` events do something here.
-pub(super) fn manage(
-    name: &str,
-    table: &Reader<'_>,
-    delivery: Option<&Delivery>,
-    counting: &[Type],
-) -> Option<Settings> {
+/// How the gateway manages the stream; `None` if others do. The transmitter is asked for the `usual` events where the file
+/// names none.
+pub(super) fn manage(name: &str, table: &Reader<'_>, delivery: Option<&Delivery>, usual: &[Type]) -> Option<Settings> {
     let words = [("auto", Subjects::Auto), ("all", Subjects::All), ("none", Subjects::None)];
     let subjects = table.or("subjects", one_of(&words, &[]), Subjects::Auto);
     if !table.has("manage") {
@@ -86,7 +82,7 @@ pub(super) fn manage(
                 method,
                 endpoint,
                 authorization,
-                events: if events.is_empty() { counting } else { &events }.iter().map(Type::uri).collect(),
+                events: if events.is_empty() { usual } else { &events }.iter().map(Type::uri).collect(),
                 description,
             },
             stream_id,

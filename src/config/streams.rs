@@ -36,7 +36,7 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     let delivery = delivery(table);
     let polled = matches!(delivery, Some(Delivery::Poll { .. }));
     let (rules, allowed_events) = (events::rules(table), events::allowed(table));
-    let manage = manage::manage(name, table, delivery.as_ref(), &rules.counting(allowed_events.as_deref()));
+    let manage = manage::manage(name, table, delivery.as_ref(), &rules.acts_on(allowed_events.as_deref()));
     let watch = manage::watch(table, polled);
     let metadata_url = table.parse("metadata_url", secure_url).map(|at| at.value);
     let jwks_uri = table.parse("jwks_uri", secure_url).map(|at| at.value);
@@ -52,7 +52,7 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     let external_ids = [("user", TargetKind::User), ("email", TargetKind::Email)];
     let scim_external_id = table.or("scim_external_id", one_of(&external_ids, &[]), TargetKind::User);
     let bounds = bounds(table, apps);
-    // A fault in its management is one of the stream.
+    // A fault in its management is one of the stream. Every key was looked at by now.
     if table.has("manage") && manage.is_none() {
         return None;
     }
@@ -65,12 +65,12 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
         speaks_for,
         widest,
         bounds,
-        metadata_url,
-        manage,
-        watch,
         rules,
         allowed_events,
         scim_external_id,
+        metadata_url,
+        manage,
+        watch,
     })
 }
 

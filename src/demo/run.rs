@@ -114,6 +114,7 @@ level = "warn"
 issuer = "{issuer}"
 client_id = "{client}"
 client_secret_file = "client.secret"
+commands = {{}}
 
 [streams.demo]
 issuer = "{issuer}"

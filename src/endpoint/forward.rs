@@ -101,7 +101,12 @@ impl Endpoints {
                 if person.is_some_and(|person| !narrowed.admits(person)) {
                     return self.refuse(family, decision::Refusal::NotAllowed.word(), app, person, client);
                 }
-                self.allowed(family, app, person, &evidence)
+                if let Some(session) = self.leaves(&ask, app, &evidence) {
+                    // What the app will say is not heard here; the request goes to it all the same.
+                    self.leave(session, app).await;
+                    return self.allowed(family, app, person, None);
+                }
+                self.allowed(family, app, person, Some(&evidence))
             }
             Decision::Login(login) => {
                 if login.cause.is_revocation() {
@@ -131,7 +136,14 @@ impl Endpoints {
     }
 
     /// 200, with who it is under our names and under those that the app knows.
-    fn allowed(&self, family: Family, app: &App, person: Option<&Person>, evidence: &Evidence) -> Response<Bytes> {
+    /// `evidence`: of a session that goes on.
+    fn allowed(
+        &self,
+        family: Family,
+        app: &App,
+        person: Option<&Person>,
+        evidence: Option<&Evidence>,
+    ) -> Response<Bytes> {
         let mut response = answer::empty(StatusCode::OK);
         let profile = app.headers.names();
         let told = introduce(&mut response, person, &INTRODUCTION)
@@ -139,7 +151,9 @@ impl Endpoints {
         if told.is_none() {
             return self.doubted(Doubt::Original);
         }
-        answer::set_cookies(&mut response, &self.renewed_cookies(evidence, app, Some(family)));
+        if let Some(evidence) = evidence {
+            answer::set_cookies(&mut response, &self.renewed_cookies(evidence, app, Some(family)));
+        }
         response
     }
 

@@ -276,10 +276,10 @@ impl Endpoints {
             // Tokens that work without a session learn of it this way.
             self.0.intake.reestablished(Reestablished { who, at: identity.asserted_at }).await;
         }
+        self.begins(idp, app, (call.headers(), flow), (&session, renewed.is_some()), refresh_token).await;
         for stream in self.0.streams.values() {
             stream.signed_in(idp.issuer(), &identity.subject, session.end(&self.0.session), now);
         }
-        self.begins(idp, app, (call.headers(), flow), (&session, renewed.is_some()), refresh_token).await;
         self.0.metrics.login(idp.name(), "signed_in");
         tracing::info!(idp = idp.name(), app = app.name, "somebody signed in");
         self.0.audit.record(Event::SignedIn {

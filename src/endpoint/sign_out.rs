@@ -43,7 +43,7 @@ impl Endpoints {
         }
         let session = self.evidence(call.headers(), call.app).session().cloned();
         if let Some(session) = &session {
-            self.end(session, &call.app.name).await;
+            self.end(session, call.app, Origin::SignOut).await;
         }
         let wanted = call.parameter("rd");
         let back = wanted
@@ -51,12 +51,12 @@ impl Endpoints {
             .map_or_else(|| format!("{PREFIX}/signed_out"), |rd| return_path(rd, call.app).as_str().to_owned());
         let location = self.idp_sign_out(call, &format!("{}{back}", call.app.origin.as_str())).await.unwrap_or(back);
         let mut gone: Vec<_> = session::cookie_names().map(|name| expired(&name)).collect();
-        gone.push(Secret::new(format!("{HINT_COOKIE}=; Path={PREFIX}/sign_out; Secure; HttpOnly; Max-Age=0")));
+        gone.push(no_hint());
         answer::redirect(&location, &gone)
     }
 
     /// Revokes the one session, by its own id.
-    async fn end(&self, session: &session::Session, app: &str) {
+    pub(super) async fn end(&self, session: &session::Session, app: &App, origin: Origin) {
         let Some(idp) = self.0.idps.get(&session.idp) else { return };
         let now = self.0.clock.now();
         let target = Target::new(idp.issuer(), TargetKind::Gateway, &session.id.to_string());
@@ -66,14 +66,14 @@ impl Endpoints {
             reach: Reach::All,
             mode: Mode::Terminate,
             cut_off: now,
-            origin: Origin::SignOut,
+            origin,
             reason: None,
             received_at: now,
         };
         // In force here in any case; the intake says so loudly if it could not be written down.
         let _ = self.0.intake.accept(vec![revocation]).await;
         self.0.audit.record(Event::SignedOut {
-            app: app.to_owned(),
+            app: app.name.clone(),
             idp: session.idp.clone(),
             user: session.person.subject.clone(),
             session: session.id.to_string(),
@@ -89,4 +89,9 @@ impl Endpoints {
         let hint = Secret::new(String::from_utf8(opened.text).ok()?);
         idp.sign_out_url(Some(&hint), &url::Url::parse(back).ok()?, None).await.map(String::from)
     }
+}
+
+/// The `Set-Cookie` value that forgets the ID token.
+pub(super) fn no_hint() -> Secret<String> {
+    Secret::new(format!("{HINT_COOKIE}=; Path={PREFIX}/sign_out; Secure; HttpOnly; Max-Age=0"))
 }

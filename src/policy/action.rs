@@ -83,26 +83,17 @@ impl Rules {
         by_user.or(rule.action).unwrap_or_else(|| by_default(&happened.of))
     }
 
-    /// Whether events of a type may do something here.
-    fn count(&self, of: &Type) -> bool {
-        let rule = self.0.get(of).copied().unwrap_or_default();
-        rule.by_user
-            .into_iter()
-            .chain([rule.action.unwrap_or_else(|| by_default(of))])
-            .any(|does| does != Action::Ignore)
-    }
-
-    /// The types of events that may do something here, of those that are `allowed`.
-    pub fn counting(&self, allowed: Option<&[Type]>) -> Vec<Type> {
-        let others = self.0.keys().filter(|of| matches!(of, Type::Other(_))).cloned();
-        let allowed = |of: &Type| allowed.is_none_or(|allowed| allowed.contains(of));
-        Type::known().chain(others).filter(|of| self.count(of) && allowed(of)).collect()
+    /// The types, of those that are `allowed`, whose events do something here: what a transmitter is asked for.
+    pub fn acts_on(&self, allowed: Option<&[Type]>) -> Vec<Type> {
+        let told = |of: &Type| self.said(of).unwrap_or_else(|| by_default(of));
+        let own = self.0.keys().filter(|of| matches!(of, Type::Other(_))).cloned();
+        let may = |of: &Type| allowed.is_none_or(|allowed| allowed.contains(of));
+        Type::known().chain(own).filter(|of| may(of) && told(of) != Action::Ignore).collect()
     }
 
     /// Whether events of a type can end a session.
     pub fn end_sessions(&self, of: &Type) -> bool {
-        let rule = self.0.get(of).copied().unwrap_or_default();
-        rule.action.unwrap_or_else(|| by_default(of)).mode().is_some()
+        self.said(of).unwrap_or_else(|| by_default(of)).mode().is_some()
     }
 
     /// What the settings say about a type, in a word for people.
@@ -256,5 +247,16 @@ mod tests {
         ] {
             assert_eq!(rules.action(&happened), expected, "{happened:?}");
         }
+        let asked = rules.acts_on(None);
+        for (of, expected) in [
+            (Type::SessionRevoked, true),
+            (Type::AccountEnabled, true),
+            (Type::DeviceComplianceChange, false),
+            (Type::SessionPresented, false),
+            (Type::Other("urn:x".into()), true),
+        ] {
+            assert_eq!(asked.contains(&of), expected, "{of:?} is asked for");
+        }
+        assert_eq!(rules.acts_on(Some(&[Type::SessionRevoked, Type::SessionPresented])), [Type::SessionRevoked]);
     }
 }

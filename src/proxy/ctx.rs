@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Response, StatusCode};
 
 use super::LONG_BODY;
+use super::leaving::Leaving;
 use super::minted::Minted;
 use crate::apps::App;
 use crate::decision::{Client, Permit};
@@ -22,6 +24,8 @@ pub(crate) struct Ctx {
     pub(super) body_seen: u64,
     pub(super) body_sent: u64,
     pub(super) answered: Option<StatusCode>,
+    /// What is answered instead of what the app said.
+    pub(super) instead: Option<Response<Bytes>>,
     /// Counts the request as in flight, to the end of its life.
     pub(super) _in_flight: crate::metrics::InFlight,
 }
@@ -40,6 +44,8 @@ pub(super) struct Forward {
     pub(super) minted: Option<Minted>,
     /// What it was let in on.
     pub(super) evidence: Box<Evidence>,
+    /// Whether somebody signs out by it.
+    pub(super) leaving: Leaving,
 }
 
 impl Ctx {

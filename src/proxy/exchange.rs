@@ -34,6 +34,11 @@ pub(super) fn arrive() -> Cut {
     if let Some(line) = Line::current() {
         line.arrive();
     }
+    current()
+}
+
+/// What ends the exchange that the current task runs.
+pub(super) fn current() -> Cut {
     CUT.try_with(Cut::clone).unwrap_or_default()
 }
 

@@ -1,6 +1,6 @@
 //! Which session is asked about next, and not before when: pure, on a clock of milliseconds that never goes back.
 //!
-//! Two promises. No more calls begin within any second than are allowed. And as long as half of what is allowed suffices
+//! Two promises. No more calls begin within any second than are allowed, and they do not come in bursts. And as long as half of what is allowed suffices
 //! for all sessions, each is asked about at least once per interval: the first time after any part of it, so that many that
 //! signed in together come apart, and then a little early each time, so that whoever has to wait for their turn still
 //! comes in time.
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// The span in which calls are counted.
 const SECOND: u64 = 1_000;
+/// How late a call may begin without those behind it beginning later, too.
+const SLACK: u64 = 100;
 
 /// Who is asked about when. A key that was taken is not due again before it is put back.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Schedule<K> {
     when: HashMap<K, u64>,
     /// When the last calls began, oldest first; as many as may begin in one second.
     begun: VecDeque<u64>,
+    /// When the next call may begin, for the sake of an even pace.
+    slot: u64,
     /// Nothing begins before that.
     pause: u64,
 }
@@ -36,6 +40,7 @@ impl<K: Copy + Ord + Hash> Schedule<K> {
             due: BTreeSet::new(),
             when: HashMap::new(),
             begun: VecDeque::new(),
+            slot: 0,
             pause: 0,
         }
     }
@@ -76,6 +81,8 @@ impl<K: Copy + Ord + Hash> Schedule<K> {
         }
         let (_, key) = self.due.pop_first()?;
         self.when.remove(&key);
+        let gap = SECOND / u64::try_from(self.per_second).unwrap_or(SECOND);
+        self.slot = self.slot.max(now.saturating_sub(SLACK)).saturating_add(gap);
         self.begun.push_back(now);
         while self.begun.len() > self.per_second {
             self.begun.pop_front();
@@ -90,7 +97,7 @@ impl<K: Copy + Ord + Hash> Schedule<K> {
             Some(oldest) if self.begun.len() >= self.per_second => oldest.saturating_add(SECOND),
             Some(_) | None => 0,
         };
-        Some(Duration::from_millis((*due).max(room).max(self.pause).saturating_sub(now)))
+        Some(Duration::from_millis((*due).max(room).max(self.slot).max(self.pause).saturating_sub(now)))
     }
 
     fn put(&mut self, key: K, when: u64) {
@@ -189,6 +196,14 @@ mod tests {
         let calls = run(300_000, 1_000, 1_000, true, 5, 0x9e37_79b9);
         let most = busiest(&calls);
         assert!(most <= 20, "{most} of a thousand in one second of three hundred");
+        // Nor do they come in bursts where there are as many as may be.
+        let calls = run(10_000, 40, 1_000, true, 5, 0x9e37_79b9);
+        let within = |span: u64| {
+            let begins =
+                |(i, call): (usize, &(u64, u32))| calls[i..].iter().take_while(|c| c.0 < call.0 + span).count();
+            calls.iter().enumerate().map(begins).max().unwrap_or(0)
+        };
+        assert!(within(100) <= 9, "{} in a tenth of a second", within(100));
     }
 
     #[test]
@@ -202,11 +217,11 @@ mod tests {
         schedule.pause(Duration::from_secs(5), 0);
         schedule.pause(Duration::from_secs(1), 0);
         assert_eq!((schedule.take(4_999), schedule.wait(4_999)), (None, Some(Duration::from_millis(1))));
-        assert_eq!((schedule.take(5_000), schedule.take(5_000)), (Some('b'), Some('a')));
-        schedule.again('a', 5_000, all);
+        assert_eq!((schedule.take(5_000), schedule.take(5_000), schedule.take(5_100)), (Some('b'), None, Some('a')));
+        schedule.again('a', 5_100, all);
         schedule.remove(&'a');
         schedule.remove(&'z');
-        assert_eq!(schedule.wait(5_000), None);
+        assert_eq!(schedule.wait(5_100), None);
         // The earliest and the latest of the next time.
         for (random, expected) in [(0, 9_000), (all, 8_000)] {
             schedule.again('a', 0, random);

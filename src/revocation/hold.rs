@@ -101,6 +101,12 @@ impl Holds {
         self.known.get(&(whom.clone(), reach.clone()))?.since()
     }
 
+    /// The hold of exactly that subject, if it is on hold.
+    pub(super) fn on(&self, whom: &Whom, reach: &Reach) -> Option<OnHold> {
+        let known = self.known.get(&(whom.clone(), reach.clone()))?;
+        known.held.clone().filter(|_| known.since().is_some())
+    }
+
     /// When the hold of exactly that subject was last lifted.
     pub(super) fn lifted_at(&self, whom: &Whom, reach: &Reach) -> Option<Timestamp> {
         self.known.get(&(whom.clone(), reach.clone()))?.lifted

@@ -200,6 +200,16 @@ impl RevocationSet {
         self.holds.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// The hold of exactly that subject, if it is on hold.
+    pub fn hold_on(&self, whom: &Whom, reach: &Reach) -> Option<OnHold> {
+        self.holds.read().unwrap_or_else(PoisonError::into_inner).on(whom, reach)
+    }
+
+    /// True if whoever has `targets` is on hold in every app.
+    pub fn is_on_hold(&self, targets: &[(TargetKind, TargetKey)]) -> bool {
+        self.holds.read().unwrap_or_else(PoisonError::into_inner).of(targets).is_some()
+    }
+
     /// Since when exactly that subject is on hold, and when its hold was last lifted.
     pub fn hold_of(&self, whom: &Whom, reach: &Reach) -> (Option<Timestamp>, Option<Timestamp>) {
         let holds = self.holds.read().unwrap_or_else(PoisonError::into_inner);

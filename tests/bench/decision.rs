@@ -63,6 +63,7 @@ fn app() -> App {
         websocket_origins: vec![],
         learn: true,
         session_cookies: vec![],
+        logout_paths: vec![],
         when_blind: WhenBlind::Reestablish,
         realm: "wiki".into(),
     }

@@ -4,6 +4,7 @@
 mod approvals;
 mod bearers;
 mod claims;
+mod commands;
 mod crowd;
 mod cut;
 mod events;
@@ -11,8 +12,10 @@ mod front_channel;
 mod global;
 mod harness;
 mod holds;
+mod leaving;
 mod main_job;
 mod noise;
+mod operators;
 mod paths;
 mod poll;
 mod revalidation;

@@ -276,7 +276,10 @@ const CONTROL = {
   'GET /refreshes': async () => refreshes,
 
   'POST /disable': async (query) => {
-    disabled[query.get('on') === '1' ? 'add' : 'delete'](query.get('sub'));
+    const sub = query.get('sub');
+    disabled[query.get('on') === '1' ? 'add' : 'delete'](sub);
+    // Whoever is signed in there with the account is so no more.
+    for (const session of await signedIn()) if (disabled.has(session.accountId)) await session.destroy();
     return { disabled: [...disabled] };
   },
 

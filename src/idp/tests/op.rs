@@ -195,6 +195,7 @@ impl Op {
             skew: Duration::from_secs(60),
             introspection: None,
             global_revocation: None,
+            commands: None,
             frontchannel_logout: false,
             revalidate: None,
         }

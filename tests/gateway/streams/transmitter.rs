@@ -225,7 +225,8 @@ audience = "{AUDIENCE}"
 delivery = "{delivery}"
 speaks_for = ["demo"]
 metadata_url = "http://{address}/metadata"
-manage = {{ {push_url}hosts = ["{address}"], events = ["session-revoked"], {credential} }}
+allowed_events = ["session-revoked"]
+manage = {{ {push_url}hosts = ["{address}"], {credential} }}
 {more}"#
         );
         let state = Arc::clone(&self.state);

@@ -32,6 +32,7 @@ fn settings() -> Settings {
         skew: Duration::from_secs(60),
         introspection: None,
         global_revocation: None,
+        commands: None,
         frontchannel_logout: false,
         revalidate: None,
     }
