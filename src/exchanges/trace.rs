@@ -1,4 +1,4 @@
-//! What is looked at of an exchange before anything else of it.
+//! What a walk over many exchanges looks at first.
 
 use super::Exchange;
 use crate::identity::TargetKey;
@@ -10,7 +10,7 @@ pub(super) struct Trace([u64; 4]);
 
 impl Trace {
     /// A key is a hash: any of its bytes will do as the number of a bit.
-    fn add(&mut self, key: TargetKey) {
+    pub(super) fn add(&mut self, key: TargetKey) {
         let [one, other, ..] = key.0.to_le_bytes();
         for bit in [one, other] {
             if let Some(word) = self.0.get_mut(usize::from(bit >> 6)) {
