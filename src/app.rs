@@ -366,6 +366,14 @@ fn stream(
         allowed_events: settings.allowed_events,
         scim_external_id: settings.scim_external_id,
         critical_members: vec![],
+        quirks: settings.preset.quirks(),
+        subject_issuers: settings
+            .subject_issuers
+            .iter()
+            .flat_map(|(named, meant)| meant.iter().map(move |idp| (named, idp)))
+            .filter_map(|(named, idp)| Some((named.clone(), idps.get(idp)?)))
+            .map(|(named, idp)| policy::IssuerAlias { named, issuer: endpoint::spoken_for(idp).issuer })
+            .collect(),
     };
     Ok(Stream::new(policy, settings.delivery, keys, client.clone(), manager, settings.watch, clock.now()))
 }

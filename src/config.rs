@@ -35,7 +35,7 @@ pub use self::files::{Disk, File, Files};
 use self::reader::{Context, Reader};
 pub use self::secrets::Certificate;
 use crate::apps::Apps;
-use crate::event::{Type, supervise};
+use crate::event::{Preset, Type, supervise};
 pub use crate::http::Settings as OutboundSettings;
 use crate::identity::{Issuer, TargetKind};
 pub use crate::idp::Settings as IdpSettings;
@@ -229,6 +229,10 @@ pub struct StreamSettings {
     pub allowed_events: Option<Vec<Type>>,
     /// What the `externalId` of a SCIM subject is here.
     pub scim_external_id: TargetKind,
+    /// Which product it is, where that sends other than the final specifications.
+    pub preset: Preset,
+    /// Issuers as its subjects name them, each with the names of the IdPs that are meant.
+    pub subject_issuers: Vec<(String, Vec<String>)>,
     /// Where the transmitter's metadata are, if not at a well-known place.
     pub metadata_url: Option<Url>,
     /// How the gateway manages it; `None` where others do.

@@ -34,6 +34,8 @@ mod tokens;
 pub(crate) use self::admission::{Admission, Ask};
 pub(crate) use self::derived::Derived;
 pub(crate) use self::forward::asks_for_verdict;
+#[doc(hidden)]
+pub use self::forward::reads_original;
 pub(crate) use self::signal::spoken_for;
 pub(crate) use self::tokens::Tokens;
 

@@ -43,6 +43,7 @@ pub(super) fn explain(config: &Config, asked: &Explain) -> Outcome {
         return Outcome::done(columns(&rows));
     }
     rows.extend(reasons(config, app, &path));
+    rows.extend(leaves(app, asked, &method, &path));
     for (who, evidence) in [("nobody", Evidence::default())].into_iter().chain(person(config, app, &path, asked)) {
         rows.extend(answers(who, &method, app, &path, &evidence));
     }
@@ -102,6 +103,13 @@ fn reasons(config: &Config, app: &App, path: &CanonicalPath) -> Vec<[String; 2]>
         }
     }
     rows
+}
+
+/// Whether people sign out of the app by it.
+fn leaves(app: &App, asked: &Explain, method: &Method, path: &CanonicalPath) -> Option<[String; 2]> {
+    let query = asked.url.split('#').next().and_then(|url| url.split_once('?')).map(|(_, query)| query);
+    let leaves = app.logout_paths.iter().any(|logout| logout.is(method, path, query));
+    leaves.then(|| row("leaves", "if the app takes it, the session here ends, too"))
 }
 
 /// What the path's app does while a stream is dark.

@@ -140,6 +140,21 @@ fn a_good_file_becomes_values() {
 }
 
 #[test]
+fn a_stream_is_read_by_its_preset_and_may_call_an_issuer_by_another_name() {
+    let corp = |text: &str| parse(text).expect("no faults").streams.get("corp").cloned().expect("corp");
+    assert_eq!((corp(GOOD).preset, corp(GOOD).subject_issuers.len()), (Preset::Strict, 0));
+    for preset in Preset::ALL {
+        let text = GOOD.replace("widest", &format!("preset = \"{}\"\nwidest", preset.word()));
+        assert_eq!(corp(&text).preset, preset);
+    }
+    let aliases =
+        "subject_issuers = { \"https://idp.example.com/\" = \"corp\", \"https://a.example\" = [\"corp\"] }\nwidest";
+    let named = corp(&GOOD.replace("widest", aliases)).subject_issuers;
+    let named: Vec<_> = named.iter().map(|(name, idps)| format!("{name} {}", idps.join(" "))).collect();
+    assert_eq!(named, ["https://idp.example.com/ corp", "https://a.example corp"]);
+}
+
+#[test]
 fn a_stream_is_pushed_or_polled() {
     let delivery = |text: &str| {
         let config = parse(text).unwrap_or_else(|faults| panic!("{faults}"));
@@ -318,6 +333,11 @@ const POLL: &str =
     "delivery = \"poll\"\npoll_url = \"https://idp.example.com/poll?stream_id=7\"\npoll_token_file = \"short\"";
 const POLL_AND_PUSH: &str =
     "delivery = \"poll\"\npoll_url = \"https://a\"\npoll_token = \"x\"\npush_token_file = \"short\"";
+const ISSUERS_OF_STRANGERS: &str = "subject_issuers = { \"https://idp.example.com/\" = \"partners\" }\nwidest";
+const ISSUERS_OF_NOBODY: &str = "subject_issuers = { \"https://idp.example.com/\" = [] }\nwidest";
+const ISSUERS_IN_CLEAR: &str = "subject_issuers = { \"http://idp.example.com\" = \"corp\" }\nwidest";
+const SUBJECT_ISSUER: &str = "streams.corp.subject_issuers.https://idp.example.com/";
+const CLEAR_SUBJECT_ISSUER: &str = "streams.corp.subject_issuers.http://idp.example.com";
 const POLL_NOWHERE: &str = "delivery = \"poll\"\npoll_token = \"x\"";
 const POLL_BY_NOBODY: &str = "delivery = \"poll\"\npoll_url = \"https://a\"";
 const POLL_IN_CLEAR: &str = "delivery = \"poll\"\npoll_url = \"http://a\"\npoll_token = \"x\"";
@@ -631,6 +651,10 @@ const MISTAKES: &[Mistake] = &[
     mistake("widest", "tenants = []\nwidest", "tenants", "streams.corp.tenants", "could revoke nobody"),
     mistake("widest", "email_domains = [\"@\"]\nwidest", "\"@\"", "streams.corp.email_domains[0]", "domain"),
     mistake("widest", "users_per_minute = 0\nwidest", "users_per_minute", "streams.corp.users_per_minute", "between 1"),
+    mistake("widest", "preset = \"otka\"\nwidest", "otka", "streams.corp.preset", "\"okta\" or \"keycloak\" or"),
+    mistake("widest", ISSUERS_OF_STRANGERS, "partners\" }", SUBJECT_ISSUER, "is not in `speaks_for`"),
+    mistake("widest", ISSUERS_IN_CLEAR, "subject_issuers", CLEAR_SUBJECT_ISSUER, "must be https"),
+    mistake("widest", ISSUERS_OF_NOBODY, "subject_issuers", SUBJECT_ISSUER, "the list is empty"),
     mistake(
         "audience = \"https://wiki.example.com\"",
         "audience = []",

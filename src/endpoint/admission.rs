@@ -13,7 +13,6 @@ use crate::evidence::{self, Bearer, Evidence};
 use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
 use crate::lineage::Lineage;
 use crate::page::Page;
-use crate::revalidation::Freshness;
 use crate::revocation::{Mode, Standing};
 use crate::session::Session;
 
@@ -54,9 +53,7 @@ impl Endpoints {
         let given = evidence::cookies(ask.headers);
         let given = given.as_deref();
         let mut evidence = self.evidence_in(given, app);
-        if evidence.freshness == Freshness::Due && revalidate::can_wait(ask) {
-            evidence.freshness = Freshness::Fresh;
-        }
+        revalidate::let_wait(ask, &mut evidence);
         let by = app.asks(ask.path).by();
         let Ok(tokens) = self.bear(ask, app, by, &mut evidence).await else {
             return Admission::Answer(self.cannot_ask(ask.client));
