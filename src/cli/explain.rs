@@ -11,7 +11,7 @@ use super::{Exit, Explain, Outcome};
 use crate::apps::{Access, App, Asked, CanonicalPath, Host, WhenBlind};
 use crate::config::{Config, StreamSettings};
 use crate::decision::{Client, Decision, Refusal, Request, decide};
-use crate::evidence::{self, Bearer, Evidence, Maker, Shown};
+use crate::evidence::{self, Bearer, Evidence, Imprint, Maker, Shown};
 use crate::lineage::Lineage;
 use crate::login::Proof;
 use crate::revocation::Standing;
@@ -154,7 +154,8 @@ fn person(config: &Config, app: &App, path: &CanonicalPath, asked: &Explain) -> 
     };
     if app.asks(path).by() == Access::Bearer {
         let (lineage, person) = (Lineage::of(&session), Arc::clone(&session.person));
-        let bearer = Bearer { maker: Maker::Idp, lineage, person, ends_at: session.expires_at };
+        let bearer =
+            Bearer { maker: Maker::Idp, lineage, person, ends_at: session.expires_at, imprint: Imprint::default() };
         return Some(("token", Evidence { bearers: vec![bearer], ..Evidence::default() }));
     }
     Some(("person", Shown::Session { session: Box::new(session), renew: false }.into()))

@@ -491,6 +491,7 @@ fn who_is_on_hold_and_what_awaits_approval_stands_in_a_table() {
             apps: vec!["wiki".into()],
             mode: Mode::Terminate,
             cut_off: Timestamp::from_secs(1),
+            outcome: None,
         },
         source: "stream".into(),
         stream: Some("corp".into()),
