@@ -51,6 +51,7 @@ pub(crate) struct Plan {
     files: Vec<(String, String)>,
     system_clock: bool,
     neighbour: Option<i64>,
+    push_token: bool,
     meeting: Option<Meeting>,
 }
 
@@ -77,6 +78,7 @@ impl Default for Plan {
             files: Vec::new(),
             system_clock: false,
             neighbour: None,
+            push_token: true,
             meeting: None,
         }
     }
@@ -117,6 +119,11 @@ impl Plan {
     pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
         self.files.push((name.to_owned(), text.to_owned()));
         self
+    }
+
+    /// No token to push with.
+    pub(crate) fn without_push_token(self) -> Self {
+        Self { push_token: false, ..self }
     }
 
     /// Before the gateway starts somebody meets the IdP.
@@ -320,7 +327,7 @@ client_secret_file = "client.secret"
 [streams.demo]
 issuer = "@issuer@"
 audience = "{AUDIENCE}"
-push_token_file = "push.token"
+{push_token}
 speaks_for = ["demo"]
 {stream}
 [apps.payroll]
@@ -331,6 +338,7 @@ idp = "demo"
 {more}
 "#,
             admin = self.ports.admin,
+            push_token = if self.plan.push_token { "push_token_file = \"push.token\"" } else { "" },
             keys = keys.join(", "),
         )
         .replace("@port@", &self.ports.plain.to_string())
