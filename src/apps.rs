@@ -36,8 +36,9 @@ impl Host {
             return None;
         }
         match url::Host::parse(name.strip_suffix('.').unwrap_or(name)).ok()? {
-            // Of several dots at the end one was taken: the rest would be another spelling of the same host.
-            url::Host::Domain(domain) if domain.ends_with('.') => None,
+            // What is only plain once it was mapped (full-width letters and signs), and what had several dots at the end,
+            // of which one was taken, is no host: read again it would be another one, or none.
+            url::Host::Domain(domain) if domain.ends_with('.') || !domain.chars().all(plain) => None,
             url::Host::Domain(domain) => Some(Self(domain)),
             url::Host::Ipv4(address) => Some(Self(address.to_string())),
             url::Host::Ipv6(address) => Some(Self(format!("[{address}]"))),
@@ -439,7 +440,21 @@ pub(crate) mod tests {
         {
             assert_eq!(Host::parse(text).map(|h| h.0), Some("app.example.com".into()), "`{text}`");
         }
-        for text in ["", "a b", "a/b", "a@b", "a:b:c", "a:99999", "a,b", "%61pp.example.com", "app.example.com\0"] {
+        for text in [
+            "",
+            "a b",
+            "a/b",
+            "a@b",
+            "a:b:c",
+            "a:99999",
+            "a,b",
+            "%61pp.example.com",
+            "app.example.com\0",
+            "..",
+            "app.example.com..",
+            "app\u{ff06}.example.com",
+            "app\u{ff0f}x.example.com",
+        ] {
             assert_eq!(Host::parse(text), None, "`{text}`");
         }
         assert_eq!(Host::parse("[::1]:8080").map(|h| h.0), Some("[::1]".into()));
