@@ -34,6 +34,8 @@ impl Host {
             return None;
         }
         match url::Host::parse(name.strip_suffix('.').unwrap_or(name)).ok()? {
+            // Of several dots at the end one was taken: the rest would be another spelling of the same host.
+            url::Host::Domain(domain) if domain.ends_with('.') => None,
             url::Host::Domain(domain) => Some(Self(domain)),
             url::Host::Ipv4(address) => Some(Self(address.to_string())),
             url::Host::Ipv6(address) => Some(Self(format!("[{address}]"))),

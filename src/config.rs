@@ -12,6 +12,7 @@ mod files;
 mod idps;
 mod manage;
 mod minting;
+mod outcomes;
 mod reader;
 mod realms;
 mod revalidate;
@@ -34,7 +35,7 @@ pub use self::files::{Disk, File, Files};
 use self::reader::{Context, Reader};
 pub use self::secrets::Certificate;
 use crate::apps::Apps;
-use crate::event::{Type, supervise};
+use crate::event::{Preset, Type, supervise};
 pub use crate::http::Settings as OutboundSettings;
 use crate::identity::{Issuer, TargetKind};
 pub use crate::idp::Settings as IdpSettings;
@@ -63,6 +64,10 @@ pub struct Config {
     pub audit: AuditTo,
     /// `[log]`: how much is said.
     pub log: LogLevel,
+    /// `[audit] targets`: people's addresses and session ids are shown as they are.
+    pub shows_targets: bool,
+    /// `[outcomes]`: what is remembered of revocations.
+    pub outcomes: OutcomeSettings,
     /// `[outbound]`: how the gateway calls others.
     pub outbound: OutboundSettings,
     /// `[idps.NAME]`, by name.
@@ -143,6 +148,34 @@ pub enum AuditTo {
     File(PathBuf),
 }
 
+/// `[outcomes]`: what is remembered of revocations, and who is told.
+#[derive(Debug)]
+pub struct OutcomeSettings {
+    /// Outcomes that are remembered.
+    pub most: usize,
+    /// What this gateway is called; `None` for the machine's name.
+    pub gateway: Option<String>,
+    /// When others are told what a revocation came to.
+    pub settle: Duration,
+    /// Who is told.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// `[outcomes.webhook]`.
+#[derive(Debug)]
+pub struct WebhookSettings {
+    /// Where SETs are posted.
+    pub url: Url,
+    /// What is presented there.
+    pub token: Option<Secret<String>>,
+    /// `iss` and `aud` of the SETs.
+    pub parties: crate::outcome::Parties,
+    /// What signs them.
+    pub signer: crate::jose::Signer,
+    /// Messages that may wait.
+    pub queue: usize,
+}
+
 /// `[log]`: how much is said.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum LogLevel {
@@ -196,6 +229,10 @@ pub struct StreamSettings {
     pub allowed_events: Option<Vec<Type>>,
     /// What the `externalId` of a SCIM subject is here.
     pub scim_external_id: TargetKind,
+    /// Which product it is, where that sends other than the final specifications.
+    pub preset: Preset,
+    /// Issuers as its subjects name them, each with the names of the IdPs that are meant.
+    pub subject_issuers: Vec<(String, Vec<String>)>,
     /// Where the transmitter's metadata are, if not at a well-known place.
     pub metadata_url: Option<Url>,
     /// How the gateway manages it; `None` where others do.
@@ -265,7 +302,8 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
     let keys = file.section("keys", |keys| keys.key_ring("files"));
     let ledger = file.section("ledger", server::ledger);
     let session = file.section("session", server::session);
-    let audit = file.section("audit", server::audit);
+    let (audit, shows_targets) = file.section("audit", |audit| (server::audit(audit), server::shows_targets(audit)));
+    let outcomes = file.section("outcomes", outcomes::outcomes);
     let log = file.section("log", server::log);
     let outbound = file.section("outbound", server::outbound);
     let idps = idps::idps(file, session.max_age);
@@ -292,6 +330,8 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
         ledger: ledger?,
         session,
         audit,
+        shows_targets,
+        outcomes: outcomes?,
         log,
         outbound,
         idps,

@@ -20,7 +20,7 @@ pub use self::rate::{Rate, Rated};
 
 use crate::event::logout::{LogoutToken, Whose};
 use crate::event::reject::{Answer, Code};
-use crate::event::{Event, Happened, SecurityEvent, Type, token};
+use crate::event::{Event, Happened, Quirks, SecurityEvent, Type, token};
 use crate::identity::{Issuer, Target, TargetKind};
 use crate::jose::{Alg, Expectation};
 use crate::revocation::{Lifted, Mode, Origin, Reach, Revocation, Whom};
@@ -52,12 +52,25 @@ pub struct Settings {
     /// The members of complex subjects that must be understood (the transmitter's `critical_subject_members`): an
     /// event with one that cannot be matched is discarded (SSF §3.6).
     pub critical_members: Vec<String>,
+    /// What its transmitter sends besides the final specifications.
+    pub quirks: Quirks,
+    /// By which other names its subjects call the issuers that it speaks for.
+    pub subject_issuers: Vec<IssuerAlias>,
+}
+
+/// An issuer as subjects name it, where that differs from what its ID tokens say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerAlias {
+    /// What stands in subjects, byte for byte.
+    pub named: String,
+    /// Whose people are meant.
+    pub issuer: Issuer,
 }
 
 impl Settings {
     /// What a SET on this stream must be.
     pub fn expectation(&self) -> Expectation<'_> {
-        token::expectation(&self.issuer, &self.audiences, &self.algs)
+        token::expectation(&self.issuer, &self.audiences, &self.algs, &self.quirks)
     }
 }
 

@@ -58,8 +58,8 @@ pub struct State {
 pub enum Delivery {
     /// The transmitter calls us (RFC 8935).
     Push {
-        /// What it presents as bearer.
-        token: Secret<String>,
+        /// What it presents as bearer; `None` where it has nothing to present, and its signature alone counts.
+        token: Option<Secret<String>>,
     },
     /// We call the transmitter (RFC 8936).
     Poll {
@@ -131,9 +131,11 @@ impl Stream {
     }
 
     /// Whether an `Authorization` value is the one that the transmitter was given (SSF §6.1.1): the whole value, or its
-    /// bearer token. Nobody pushes on a stream that is polled.
-    pub fn admits(&self, authorization: &str) -> bool {
+    /// bearer token. One that was given none need not present anything. Nobody pushes on a stream that is polled.
+    pub fn admits(&self, authorization: Option<&str>) -> bool {
         let Delivery::Push { token: ours } = &self.delivery else { return false };
+        let Some(ours) = ours else { return true };
+        let Some(authorization) = authorization else { return false };
         let bearer = authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         ours.matches(authorization) || bearer.is_some_and(|(_, token)| ours.matches(token.trim()))
     }

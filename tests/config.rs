@@ -86,6 +86,7 @@ fn the_values_in_the_sample_are_the_defaults_that_it_claims() {
         "prove_by",
         "widest",
         "delivery",
+        "preset",
         "users_per_minute",
         "access =",
         "headers",
@@ -113,6 +114,31 @@ fn the_values_in_the_sample_are_the_defaults_that_it_claims() {
     assert_eq!(format!("{:?}", with.idps), format!("{:?}", without.idps));
     assert_eq!(format!("{:?}", with.streams), format!("{:?}", without.streams));
     assert_eq!(with.apps.named("wiki"), without.apps.named("wiki"));
+}
+
+#[test]
+fn the_file_to_begin_with_for_each_product_loads_and_has_its_preset() {
+    for (name, text) in [
+        ("okta", include_str!("../conf/presets/okta.toml")),
+        ("keycloak", include_str!("../conf/presets/keycloak.toml")),
+        ("authentik", include_str!("../conf/presets/authentik.toml")),
+        ("google-risc", include_str!("../conf/presets/google-risc.toml")),
+        ("caep-dev", include_str!("../conf/presets/caep-dev.toml")),
+    ] {
+        let installed = Installed::new(&format!("preset-{name}"));
+        let here = installed.directory.to_str().expect("plain path");
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            if let Some(file) =
+                line.split_once("_file = \"/etc/portcullis/").and_then(|(_, file)| file.strip_suffix('"'))
+            {
+                installed.write(file, "0123456789abcdef0123456789abcdef\n");
+            }
+        }
+        installed.write("portcullis.toml", &text.replace("/etc/portcullis", here).replace("/var/lib/portcullis", here));
+        let config = installed.load().unwrap_or_else(|faults| panic!("{name}: {faults}"));
+        let presets: Vec<_> = config.streams.values().map(|stream| stream.preset.word()).collect();
+        assert_eq!(presets, [name]);
+    }
 }
 
 #[test]

@@ -9,13 +9,16 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::event::reject::{self, Answer};
-use portcullis::event::{logout, token};
+use portcullis::event::{Quirks, logout, token};
 use portcullis::identity::Issuer;
 use portcullis::jose::{self, Alg, Keys, Signer};
 use portcullis::policy::{self, Settings, SpokenFor, Widest};
 use portcullis::revocation::Revocation;
 use portcullis::time::Timestamp;
 use serde_json::{Value, json};
+
+#[path = "vectors/presets.rs"]
+mod presets;
 
 /// What became of a token, in the words of the files.
 #[derive(Debug, PartialEq, Eq)]
@@ -151,8 +154,12 @@ fn judge_set(file: &Value, compact: &str, keys: &Keys, now: Timestamp) -> Outcom
         allowed_events: None,
         scim_external_id: portcullis::identity::TargetKind::User,
         critical_members: texts(&file["critical_members"]),
+        quirks: Quirks::NONE,
+        subject_issuers: Vec::new(),
     };
-    let event = match jose::verify(compact, keys, &settings.expectation(), now).and_then(token::parse) {
+    let event = match jose::verify(compact, keys, &settings.expectation(), now)
+        .and_then(|verified| token::parse(verified, &settings.quirks))
+    {
         Ok(event) => event,
         Err(why) => return Outcome::refused(&why.into()),
     };

@@ -71,7 +71,10 @@ pub(super) fn manage(name: &str, table: &Reader<'_>, delivery: Option<&Delivery>
         let usual = || usual.iter().map(Type::uri).collect();
         let description = table.or("description", text, format!("portcullis {name}"));
         let (method, authorization) = match delivery? {
-            Delivery::Push { token } => (Method::Push, Some(Secret::new(format!("Bearer {}", token.expose())))),
+            Delivery::Push { token } => {
+                let bearer = |token: &Secret<String>| Secret::new(format!("Bearer {}", token.expose()));
+                (Method::Push, token.as_ref().map(bearer))
+            }
             Delivery::Poll { .. } => (Method::Poll, None),
         };
         if method == Method::Push && endpoint.is_none() {

@@ -227,12 +227,24 @@ impl<'c> Reader<'c> {
 
     /// A table with keys of the writer's choice, each with one text or several.
     pub(super) fn texts_by_name(&self, key: &'static str) -> Vec<(String, Vec<String>)> {
+        self.by_name(key, |_| Ok(()), |text| Ok(text.to_owned()))
+    }
+
+    /// A table with keys that `known` must let pass, each with one text or several, each parsed.
+    pub(super) fn by_name<T>(
+        &self,
+        key: &'static str,
+        known: impl Fn(&str) -> Result<(), Why>,
+        parse: impl Fn(&str) -> Result<T, Why>,
+    ) -> Vec<(String, Vec<T>)> {
         let mut found = Vec::new();
         for (name, value, place) in self.free_keys(key) {
-            let same = |text: &str| Ok(text.to_owned());
+            if let Err(Why(why)) = known(name) {
+                self.context.fault(&place, why);
+            }
             let texts = match value {
-                DeValue::Array(array) => self.each_of(array, &place, &same),
-                value => self.parse_text(value, place.clone(), &same).into_iter().collect(),
+                DeValue::Array(array) => self.each_of(array, &place, &parse),
+                value => self.parse_text(value, place.clone(), &parse).into_iter().collect(),
             };
             if matches!(value, DeValue::Array(array) if array.is_empty()) {
                 self.context.fault(&place, "the list is empty: nobody could satisfy it");

@@ -6,6 +6,7 @@ use super::manage;
 use super::reader::{At, Reader, Why};
 use super::values::{email_domain, issuer, one_of, secure_url, text};
 use super::{Delivery, StreamSettings};
+use crate::event::Preset;
 use crate::identity::TargetKind;
 use crate::policy::{Bounds, Widest};
 
@@ -33,7 +34,8 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     } else if table.is_empty_list("audience") {
         table.fault("audience", "it names nobody: no event would count");
     }
-    let delivery = delivery(table);
+    let preset = table.or("preset", one_of(&Preset::ALL.map(|preset| (preset.word(), preset)), &[]), Preset::Strict);
+    let delivery = delivery(table, preset);
     let polled = matches!(delivery, Some(Delivery::Poll { .. }));
     let (rules, allowed_events) = (events::rules(table), events::allowed(table));
     let manage = manage::manage(name, table, delivery.as_ref(), &rules.acts_on(allowed_events.as_deref()));
@@ -50,6 +52,7 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     let widest = [Widest::User, Widest::Group, Widest::Tenant, Widest::Everyone].map(|widest| (widest.word(), widest));
     let widest = table.or("widest", one_of(&widest, &[]), Widest::User);
     let external_ids = [("user", TargetKind::User), ("email", TargetKind::Email)];
+    let subject_issuers = subject_issuers(table, &speaks_for);
     // A fault in its management is one of the stream.
     if table.has("manage") && manage.is_none() {
         return None;
@@ -66,10 +69,21 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
         rules,
         allowed_events,
         scim_external_id: table.or("scim_external_id", one_of(&external_ids, &[]), TargetKind::User),
+        preset,
+        subject_issuers,
         metadata_url,
         manage,
         watch,
     })
+}
+
+/// Issuers as subjects name them, each with the IdPs whose people are meant.
+fn subject_issuers(table: &Reader<'_>, speaks_for: &[String]) -> Vec<(String, Vec<String>)> {
+    let meant = |idp: &str| {
+        let known = speaks_for.iter().any(|name| name == idp).then(|| idp.to_owned());
+        known.ok_or_else(|| Why(format!("\"{idp}\" is not in `speaks_for`; an IdP there is what can be meant")))
+    };
+    table.by_name("subject_issuers", |named| issuer(named).map(drop), meant)
 }
 
 fn bounds(table: &Reader<'_>, apps: Option<&[&str]>) -> Bounds {
@@ -94,7 +108,7 @@ fn bounds(table: &Reader<'_>, apps: Option<&[&str]>) -> Bounds {
     }
 }
 
-fn delivery(table: &Reader<'_>) -> Option<Delivery> {
+fn delivery(table: &Reader<'_>, preset: Preset) -> Option<Delivery> {
     let polled = table.or("delivery", one_of(&[("push", false), ("poll", true)], &[]), false);
     let (ours, other): (_, &[&str]) = if polled {
         ("poll", &["push_token", "push_token_file"])
@@ -105,7 +119,11 @@ fn delivery(table: &Reader<'_>) -> Option<Delivery> {
         table.fault(key, &format!("it is of no use where `delivery` is \"{ours}\"; remove it or change `delivery`"));
     }
     if !polled {
-        return Some(Delivery::Push { token: table.bearer("push_token", "push_token_file")? });
+        let given = table.has("push_token") || table.has("push_token_file");
+        if preset.quirks().pushes_without_token && !given {
+            return Some(Delivery::Push { token: None });
+        }
+        return Some(Delivery::Push { token: Some(table.bearer("push_token", "push_token_file")?) });
     }
     // A stream that is managed is polled where the transmitter says, with what its management presents.
     let managed = table.has("manage");

@@ -22,7 +22,9 @@ impl Files for Shelf {
 
 fn shelf() -> Shelf {
     let key = || crate::seal::generate_key().expect("key").expose().clone().into_bytes();
-    let files: [(&str, Vec<u8>, bool); 9] = [
+    let signs = crate::jose::Signer::generate_pem().expect("key").expose().clone().into_bytes();
+    let files: [(&str, Vec<u8>, bool); 10] = [
+        ("signs.pem", signs, false),
         ("ring-1.key", key(), false),
         ("ring-0.key", key(), false),
         ("open.key", key(), true),
@@ -135,6 +137,21 @@ fn a_good_file_becomes_values() {
     assert_eq!(wiki.rules.first().map(|r| r.access), Some(Access::Public));
     let (host, path) = (Host::parse("mail.example.com").expect("host"), CanonicalPath::parse("/webmail/x"));
     assert_eq!(config.apps.find(&host, &path.expect("path")).map(|a| a.max_body), Some(10 << 20));
+}
+
+#[test]
+fn a_stream_is_read_by_its_preset_and_may_call_an_issuer_by_another_name() {
+    let corp = |text: &str| parse(text).expect("no faults").streams.get("corp").cloned().expect("corp");
+    assert_eq!((corp(GOOD).preset, corp(GOOD).subject_issuers.len()), (Preset::Strict, 0));
+    for preset in Preset::ALL {
+        let text = GOOD.replace("widest", &format!("preset = \"{}\"\nwidest", preset.word()));
+        assert_eq!(corp(&text).preset, preset);
+    }
+    let aliases =
+        "subject_issuers = { \"https://idp.example.com/\" = \"corp\", \"https://a.example\" = [\"corp\"] }\nwidest";
+    let named = corp(&GOOD.replace("widest", aliases)).subject_issuers;
+    let named: Vec<_> = named.iter().map(|(name, idps)| format!("{name} {}", idps.join(" "))).collect();
+    assert_eq!(named, ["https://idp.example.com/ corp", "https://a.example corp"]);
 }
 
 #[test]
@@ -316,6 +333,11 @@ const POLL: &str =
     "delivery = \"poll\"\npoll_url = \"https://idp.example.com/poll?stream_id=7\"\npoll_token_file = \"short\"";
 const POLL_AND_PUSH: &str =
     "delivery = \"poll\"\npoll_url = \"https://a\"\npoll_token = \"x\"\npush_token_file = \"short\"";
+const ISSUERS_OF_STRANGERS: &str = "subject_issuers = { \"https://idp.example.com/\" = \"partners\" }\nwidest";
+const ISSUERS_OF_NOBODY: &str = "subject_issuers = { \"https://idp.example.com/\" = [] }\nwidest";
+const ISSUERS_IN_CLEAR: &str = "subject_issuers = { \"http://idp.example.com\" = \"corp\" }\nwidest";
+const SUBJECT_ISSUER: &str = "streams.corp.subject_issuers.https://idp.example.com/";
+const CLEAR_SUBJECT_ISSUER: &str = "streams.corp.subject_issuers.http://idp.example.com";
 const POLL_NOWHERE: &str = "delivery = \"poll\"\npoll_token = \"x\"";
 const POLL_BY_NOBODY: &str = "delivery = \"poll\"\npoll_url = \"https://a\"";
 const POLL_IN_CLEAR: &str = "delivery = \"poll\"\npoll_url = \"http://a\"\npoll_token = \"x\"";
@@ -350,6 +372,52 @@ macro_rules! tokens {
 }
 
 const MISTAKES: &[Mistake] = &[
+    // outcomes
+    mistake("[session]", "[outcomes]\nmax = 0\n\n[session]", "max = 0", "outcomes.max", "between 1 and 1000000"),
+    mistake("[session]", "[outcomes]\nsettle = \"soon\"\n\n[session]", "soon", "outcomes.settle", "a whole number"),
+    mistake("[session]", "[outcomes]\ngateway = \"a b\"\n\n[session]", "a b", "outcomes.gateway", "a name has letters"),
+    mistake(
+        "[session]",
+        "[audit]\ntargets = \"plain\"\n\n[session]",
+        "plain",
+        "audit.targets",
+        "\"hashed\" or \"clear\"",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"\n\n[session]",
+        "[outcomes.webhook]",
+        "outcomes.webhook.url",
+        "is missing",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nurl = \"http://soc.example.com\"\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"\n\n[session]",
+        "http://soc",
+        "outcomes.webhook.url",
+        "must be https",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nurl = \"https://soc\"\nissuer = \"gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"\n\n[session]",
+        "issuer = \"gw\"",
+        "outcomes.webhook.issuer",
+        "it is no URL",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nurl = \"https://soc\"\nissuer = \"https://gw\"\naudience = \"a\"\n\n[session]",
+        "[outcomes.webhook]",
+        "outcomes.webhook.key_file",
+        "keygen --signing",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nurl = \"https://soc\"\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"corp.secret\"\n\n[session]",
+        "key_file = \"corp.secret\"",
+        "outcomes.webhook.key_file",
+        "no private key",
+    ),
     // slips of keys and types
     mistake("idle =", "idel =", "idel", "session.idel", "did you mean `idle`"),
     mistake("[session]", "[sesion]", "[sesion]", "sesion", "did you mean `session`"),
@@ -583,6 +651,10 @@ const MISTAKES: &[Mistake] = &[
     mistake("widest", "tenants = []\nwidest", "tenants", "streams.corp.tenants", "could revoke nobody"),
     mistake("widest", "email_domains = [\"@\"]\nwidest", "\"@\"", "streams.corp.email_domains[0]", "domain"),
     mistake("widest", "users_per_minute = 0\nwidest", "users_per_minute", "streams.corp.users_per_minute", "between 1"),
+    mistake("widest", "preset = \"otka\"\nwidest", "otka", "streams.corp.preset", "\"okta\" or \"keycloak\" or"),
+    mistake("widest", ISSUERS_OF_STRANGERS, "partners\" }", SUBJECT_ISSUER, "is not in `speaks_for`"),
+    mistake("widest", ISSUERS_IN_CLEAR, "subject_issuers", CLEAR_SUBJECT_ISSUER, "must be https"),
+    mistake("widest", ISSUERS_OF_NOBODY, "subject_issuers", SUBJECT_ISSUER, "the list is empty"),
     mistake(
         "audience = \"https://wiki.example.com\"",
         "audience = []",

@@ -184,6 +184,11 @@ impl Idp {
         }
     }
 
+    /// Publishes further keys beside its own: of a transmitter that signs with them, or such as nobody should accept.
+    pub fn publish(&self, jwks: Value) {
+        self.locked().retired.push(jwks);
+    }
+
     /// How many ID tokens were issued.
     pub fn issued(&self) -> u64 {
         self.locked().issued
@@ -210,6 +215,11 @@ impl Idp {
     /// Any token, signed with the current key.
     pub fn sign(&self, typ: Option<&str>, claims: &Value) -> Option<String> {
         self.locked().signer.sign(typ, claims)
+    }
+
+    /// Exactly these texts, signed with the current key: a sender that lies is made of them.
+    pub fn sign_texts(&self, header: &str, payload: &str) -> Option<String> {
+        self.locked().signer.sign_texts(header, payload)
     }
 
     /// A SET (RFC 8417) of these claims; `iss`, `iat` and `jti` are filled in if they are not there.

@@ -25,12 +25,14 @@ pub(crate) use self::original::asks_for_verdict;
 #[doc(hidden)]
 pub use self::original::reads_original;
 use self::original::{Doubt, Family, Original, below_auth, host_of, narrowed, original, query_of};
+use super::admission::held;
 use super::sign_in::way_back;
 use super::tokens::Unavailable;
 use super::{Ask, Endpoints, answer, revalidate};
 use crate::apps::{Access, Allow, App, CanonicalPath};
 use crate::decision::{self, Client, Decision, Login};
 use crate::evidence::Evidence;
+use crate::exchanges::Held;
 use crate::lineage::Lineage;
 use crate::page::Page;
 use crate::revalidation::Freshness;
@@ -135,10 +137,14 @@ impl Endpoints {
         let mut evidence = self.evidence(ask.headers, app);
         revalidate::let_wait(ask, &mut evidence);
         self.bear(ask, app, by, &mut evidence).await?;
-        let session = evidence.session().map(Lineage::of);
-        let bearers = evidence.bearers.iter().map(|bearer| self.renewed_by(bearer, evidence.session()));
-        let judge = |lineage: Lineage| self.0.enforcer.judge(&lineage.credential(app.key));
-        let standing = session.into_iter().chain(bearers).map(judge).fold(Standing::default(), Standing::and);
+        let session = evidence.session().map(|session| Held::from(Lineage::of(session)));
+        let renewed = |bearer| held(bearer, self.renewed_by(bearer, evidence.session()));
+        let credentials: Vec<_> = session.into_iter().chain(evidence.bearers.iter().map(renewed)).collect();
+        let judge = |held: &Held| self.0.enforcer.judge(&held.in_app(app.key));
+        let standing = credentials.iter().map(judge).fold(Standing::default(), Standing::and);
+        if !standing.is_clear() && by != Access::Public {
+            self.count_refused_elsewhere(&credentials, app);
+        }
         Ok((evidence, standing))
     }
 

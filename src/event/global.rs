@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{MAX_ID, Simple, Subject, bounded_text};
+use super::{MAX_ID, Quirks, Simple, Subject, bounded_text};
 use crate::identity::Issuer;
 use crate::jose::{Alg, Audience, Exp, Expectation, Reject, Verified, object_without_duplicates};
 use crate::time::Timestamp;
@@ -91,10 +91,10 @@ pub fn parse_request(body: &[u8]) -> Result<Simple, Reject> {
         // Two names of one thing: which counts is somebody's trick.
         (Some(_), Some(_)) => return Err(Reject::Forbidden("subject")),
     };
-    match Subject::parse(subject)? {
+    match Subject::parse(subject, &Quirks::NONE)? {
         Subject::Simple(simple) => Ok(simple),
         // SSF's own shape, which RFC 9493 does not have: this request names one person.
-        Subject::Complex(_) => Err(Reject::Claim("sub_id")),
+        Subject::Complex(_) | Subject::Stream => Err(Reject::Claim("sub_id")),
     }
 }
 

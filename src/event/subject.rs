@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
-use super::{MAX_VALUE, bounded_text};
+use super::{MAX_VALUE, Quirks, bounded_text};
 use crate::jose::Reject;
 use crate::revocation::MAX_MEMBERS;
 
@@ -15,6 +15,8 @@ pub enum Subject {
     Simple(Simple),
     /// One principal described by several facts that hold at once (SSF §3.3). Each role at most once, not empty.
     Complex(Vec<(Role, Simple)>),
+    /// Nobody: the event is about the stream, and its transmitter says so only by the event's type.
+    Stream,
 }
 
 /// What a member of a complex subject describes (SSF §3.3).
@@ -130,12 +132,13 @@ const ALIASES: &str = "aliases";
 
 impl Subject {
     /// Reads a `sub_id`. At most [`MAX_MEMBERS`] members, values of at most 1 KiB.
-    pub fn parse(value: &Value) -> Result<Self, Reject> {
+    pub fn parse(value: &Value, quirks: &Quirks) -> Result<Self, Reject> {
         let members = value.as_object().ok_or(INVALID)?;
-        if format(members)? != COMPLEX {
-            return Simple::parse(members).map(Self::Simple);
+        let complex = is_complex_without_format(members, quirks);
+        if !complex && format(members, quirks)? != COMPLEX {
+            return Simple::parse(members, quirks).map(Self::Simple);
         }
-        let facts = members.iter().filter(|(name, _)| *name != "format");
+        let facts = members.iter().filter(|(name, _)| complex || *name != "format");
         if !(1..=MAX_MEMBERS).contains(&facts.clone().count()) {
             return Err(INVALID);
         }
@@ -143,10 +146,28 @@ impl Subject {
             if name.len() > MAX_VALUE {
                 return Err(INVALID);
             }
-            Ok((Role::parse(name), Simple::parse(value.as_object().ok_or(INVALID)?)?))
+            Ok((Role::parse(name), Simple::parse(value.as_object().ok_or(INVALID)?, quirks)?))
         };
-        facts.map(fact).collect::<Result<_, _>>().map(Self::Complex)
+        let mut facts = facts.map(fact).collect::<Result<Vec<_>, _>>()?;
+        if quirks.session_all && facts.iter().any(is_every_session) {
+            facts.retain(|fact| !is_every_session(fact));
+            // Without a user it would be everybody's.
+            if !facts.iter().any(|(role, _)| *role == Role::User) {
+                return Err(INVALID);
+            }
+        }
+        Ok(Self::Complex(facts))
     }
+}
+
+/// True for the word that stands where a session's id should, and means all of them.
+fn is_every_session((role, name): &(Role, Simple)) -> bool {
+    *role == Role::Session && matches!(name, Simple::Opaque(id) if id == "ALL")
+}
+
+/// True for a complex subject as it was before it had a format.
+fn is_complex_without_format(members: &Map<String, Value>, quirks: &Quirks) -> bool {
+    quirks.complex_without_format && !members.is_empty() && members.values().all(Value::is_object)
 }
 
 impl Simple {
@@ -169,11 +190,12 @@ impl Simple {
         }
     }
 
-    fn parse(members: &Map<String, Value>) -> Result<Self, Reject> {
-        let format = format(members)?;
+    fn parse(members: &Map<String, Value>, quirks: &Quirks) -> Result<Self, Reject> {
+        let format = format(members, quirks)?;
         // RFC 9493 §3: exactly the members that the format describes.
+        let is_format = |name: &str| name == "format" || (quirks.subject_type && name == SUBJECT_TYPE);
         let only = |names: &[&str]| {
-            let all_known = members.keys().all(|name| name == "format" || names.contains(&name.as_str()));
+            let all_known = members.keys().all(|name| is_format(name) || names.contains(&name.as_str()));
             if all_known { Ok(()) } else { Err(INVALID) }
         };
         let text = |name: &str| members.get(name).and_then(|value| bounded_text(value, MAX_VALUE)).ok_or(INVALID);
@@ -206,23 +228,52 @@ impl Simple {
                 let (uri, external_id) = (given("uri")?, given("externalId")?);
                 if uri.is_none() && external_id.is_none() { Err(INVALID) } else { Ok(Self::Scim { uri, external_id }) }
             }
-            ALIASES => list("identifiers")?.iter().map(Self::parse_alias).collect::<Result<_, _>>().map(Self::Aliases),
+            ALIASES => {
+                let alias = |value| Self::parse_alias(value, quirks);
+                list("identifiers")?.iter().map(alias).collect::<Result<_, _>>().map(Self::Aliases)
+            }
+            ID_TOKEN_CLAIMS if quirks.subject_type => {
+                only(&["iss", "sub", "email"])?;
+                let iss = text("iss")?;
+                // An address beside `sub` is a second name of the same person; `sub` says for good who it is.
+                if members.contains_key("sub") {
+                    Ok(Self::IssSub { iss, sub: text("sub")? })
+                } else {
+                    text("email").map(Self::Email)
+                }
+            }
             COMPLEX => Err(INVALID),
             other => Ok(Self::Other(other.to_owned())),
         }
     }
 
-    fn parse_alias(value: &Value) -> Result<Self, Reject> {
+    fn parse_alias(value: &Value, quirks: &Quirks) -> Result<Self, Reject> {
         let members = value.as_object().ok_or(INVALID)?;
-        if format(members)? == ALIASES { Err(INVALID) } else { Self::parse(members) }
+        if format(members, quirks)? == ALIASES { Err(INVALID) } else { Self::parse(members, quirks) }
     }
 }
 
-/// The `format` that every subject has.
-fn format(members: &Map<String, Value>) -> Result<&str, Reject> {
-    let format = members.get("format").and_then(Value::as_str).ok_or(INVALID)?;
+/// The `format` that every subject has, by its present name.
+fn format<'a>(members: &'a Map<String, Value>, quirks: &Quirks) -> Result<&'a str, Reject> {
+    let format = match members.get("format") {
+        None if quirks.subject_type => {
+            let retired = members.get(SUBJECT_TYPE).and_then(Value::as_str).ok_or(INVALID)?;
+            match retired {
+                "iss-sub" => "iss_sub",
+                "phone-number" => "phone_number",
+                same => same,
+            }
+        }
+        format => quirks.present_format(format.and_then(Value::as_str).ok_or(INVALID)?),
+    };
     if (1..=MAX_VALUE).contains(&format.len()) { Ok(format) } else { Err(INVALID) }
 }
+
+/// What `format` was called in RISC.
+const SUBJECT_TYPE: &str = "subject_type";
+
+/// Whom an ID token named, by some of its claims: Google's own.
+const ID_TOKEN_CLAIMS: &str = "id_token_claims";
 
 #[cfg(test)]
 mod tests {
@@ -275,7 +326,7 @@ mod tests {
             ),
             (json!({ "format": "catalog_item", "any": { "thing": 1 } }), Simple::Other(text("catalog_item"))),
         ] {
-            assert_eq!(Subject::parse(&value), Ok(Subject::Simple(expected.clone())), "{value}");
+            assert_eq!(Subject::parse(&value, &Quirks::NONE), Ok(Subject::Simple(expected.clone())), "{value}");
             assert_eq!(expected.format(), value["format"], "the format's name");
         }
     }
@@ -288,7 +339,7 @@ mod tests {
             "device": { "format": "opaque", "id": "d" },
             "rack": { "format": "opaque", "id": "r" },
         });
-        let Ok(Subject::Complex(mut facts)) = Subject::parse(&value) else { panic!("it is complex") };
+        let Ok(Subject::Complex(mut facts)) = Subject::parse(&value, &Quirks::NONE) else { panic!("it is complex") };
         facts.sort_by(|a, b| a.0.name().cmp(b.0.name()));
         let expected = [
             (Role::Device, Simple::Opaque("d".into())),
@@ -339,7 +390,103 @@ mod tests {
             json!({ "user": opaque, "device": opaque }),
             too_many,
         ] {
-            assert_eq!(Subject::parse(&value), Err(Reject::Claim("sub_id")), "{value}");
+            assert_eq!(Subject::parse(&value, &Quirks::NONE), Err(Reject::Claim("sub_id")), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_older_shape_is_read_only_under_the_presets_whose_product_sends_it() {
+        use crate::event::Preset::{Authentik, CaepDev, GoogleRisc, Keycloak};
+        let text = str::to_owned;
+        let ann = || Simple::IssSub { iss: text("i"), sub: text("ann") };
+        let opaque = || Simple::Opaque(text("x"));
+        let iss_sub = json!({ "format": "iss_sub", "iss": "i", "sub": "ann" });
+        let id_token = json!({ "subject_type": "id_token_claims", "iss": "i", "sub": "ann", "email": "ann@corp.com" });
+        let one_session = |id: &str| (Role::Session, Simple::Opaque(text(id)));
+        let user_and =
+            |id: &str| json!({ "format": "complex", "user": iss_sub, "session": { "format": "opaque", "id": id } });
+        let phone = json!({ "format": "phone", "phone_number": "+1 206" });
+        let other = |format: &str| Ok(Subject::Simple(Simple::Other(text(format))));
+        let simple = |simple: Simple| Ok(Subject::Simple(simple));
+        for (value, presets, under_these, elsewhere) in [
+            (
+                json!({ "subject_type": "iss-sub", "iss": "i", "sub": "ann" }),
+                &[GoogleRisc][..],
+                simple(ann()),
+                Err(INVALID),
+            ),
+            (
+                json!({ "subject_type": "iss_sub", "iss": "i", "sub": "ann" }),
+                &[GoogleRisc],
+                simple(ann()),
+                Err(INVALID),
+            ),
+            (
+                json!({ "subject_type": "phone-number", "phone_number": "+1 206" }),
+                &[GoogleRisc],
+                simple(Simple::PhoneNumber(text("+1 206"))),
+                Err(INVALID),
+            ),
+            (id_token.clone(), &[GoogleRisc], simple(ann()), Err(INVALID)),
+            (
+                json!({ "subject_type": "id_token_claims", "iss": "i", "email": "ann@corp.com" }),
+                &[GoogleRisc],
+                simple(Simple::Email(text("ann@corp.com"))),
+                Err(INVALID),
+            ),
+            (json!({ "subject_type": "id_token_claims", "sub": "ann" }), &[GoogleRisc], Err(INVALID), Err(INVALID)),
+            (json!({ "subject_type": "id_token_claims", "iss": "i" }), &[GoogleRisc], Err(INVALID), Err(INVALID)),
+            (
+                json!({ "subject_type": "oauth_token", "token_type": "refresh_token", "token": "1//0g" }),
+                &[GoogleRisc],
+                other("oauth_token"),
+                Err(INVALID),
+            ),
+            // Once its sender has put it right, it is what it says now.
+            (
+                json!({ "subject_type": "email", "format": "iss_sub", "iss": "i", "sub": "ann" }),
+                &[GoogleRisc],
+                simple(ann()),
+                Err(INVALID),
+            ),
+            (json!({ "subject_type": 7, "iss": "i", "sub": "ann" }), &[GoogleRisc], Err(INVALID), Err(INVALID)),
+            (
+                json!({ "session": { "format": "opaque", "id": "x" }, "user": iss_sub }),
+                &[Authentik, CaepDev],
+                Ok(Subject::Complex(vec![(Role::Session, opaque()), (Role::User, ann())])),
+                Err(INVALID),
+            ),
+            (json!({ "user": iss_sub, "note": "x" }), &[Authentik, CaepDev], Err(INVALID), Err(INVALID)),
+            (json!({ "user": { "user": iss_sub } }), &[Authentik, CaepDev], Err(INVALID), Err(INVALID)),
+            (json!({}), &[Authentik, CaepDev], Err(INVALID), Err(INVALID)),
+            (
+                user_and("ALL"),
+                &[Keycloak],
+                Ok(Subject::Complex(vec![(Role::User, ann())])),
+                Ok(Subject::Complex(vec![one_session("ALL"), (Role::User, ann())])),
+            ),
+            (
+                user_and("all"),
+                &[Keycloak],
+                Ok(Subject::Complex(vec![one_session("all"), (Role::User, ann())])),
+                Ok(Subject::Complex(vec![one_session("all"), (Role::User, ann())])),
+            ),
+            (
+                json!({ "format": "complex", "session": { "format": "opaque", "id": "ALL" } }),
+                &[Keycloak],
+                Err(INVALID),
+                Ok(Subject::Complex(vec![one_session("ALL")])),
+            ),
+            (phone, &[CaepDev], simple(Simple::PhoneNumber(text("+1 206"))), other("phone")),
+        ] {
+            for preset in crate::event::Preset::ALL {
+                let mut read = Subject::parse(&value, &preset.quirks());
+                if let Ok(Subject::Complex(facts)) = &mut read {
+                    facts.sort_by(|a, b| a.0.name().cmp(b.0.name()));
+                }
+                let expected = if presets.contains(&preset) { &under_these } else { &elsewhere };
+                assert_eq!(&read, expected, "{value} under {}", preset.word());
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::logout::BACKCHANNEL_LOGOUT;
-use super::{Event, MAX_ID, SecurityEvent, Subject, bounded_text, caep};
+use super::{Event, MAX_ID, Quirks, SecurityEvent, Subject, bounded_text, caep};
 use crate::identity::Issuer;
 use crate::jose::{Alg, Audience, Exp, Expectation, Reject, Verified};
 
@@ -26,11 +26,17 @@ impl std::fmt::Debug for SetClaims {
 }
 
 /// What a SET of this issuer for one of `audiences` must be: `typ` is `secevent+jwt` (SSF §4.1.1) and there is no
-/// `exp` (SSF §4.1.7), so that neither an ID token nor a logout token passes for one.
-pub const fn expectation<'a>(issuer: &'a Issuer, audiences: &'a [String], algs: &'a [Alg]) -> Expectation<'a> {
+/// `exp` (SSF §4.1.7), so that neither an ID token nor a logout token passes for one. Where `quirks` let `typ`
+/// say nothing, `exp` and the events themselves still tell them apart.
+pub const fn expectation<'a>(
+    issuer: &'a Issuer,
+    audiences: &'a [String],
+    algs: &'a [Alg],
+    quirks: &Quirks,
+) -> Expectation<'a> {
     Expectation {
-        types: &["secevent+jwt"],
-        type_required: true,
+        types: if quirks.typ_of_any_jwt { &["secevent+jwt", "jwt"] } else { &["secevent+jwt"] },
+        type_required: !quirks.typ_of_any_jwt,
         algs,
         issuer,
         audience: Audience::Any(audiences),
@@ -41,33 +47,60 @@ pub const fn expectation<'a>(issuer: &'a Issuer, audiences: &'a [String], algs: 
 
 /// Reads a verified SET.
 ///
-/// `sub` is refused (SSF §4.1.2), `sub_id` is required at the top (SSF §3.1), `events` is a non-empty object of
-/// objects (RFC 8417 §2.2). An event of an unknown type is no error (SSF §4.2.3); a logout token's event is one.
-pub fn parse(token: Verified<SetClaims>) -> Result<SecurityEvent, Reject> {
+/// `sub` is refused (SSF §4.1.2), `sub_id` is required at the top (SSF §3.1) unless `quirks` say otherwise, `events` is
+/// a non-empty object of objects (RFC 8417 §2.2). An event of an unknown type is no error (SSF §4.2.3); a logout token's
+/// event is one.
+pub fn parse(token: Verified<SetClaims>, quirks: &Quirks) -> Result<SecurityEvent, Reject> {
     let issued_at = token.issued_at();
     let SetClaims(claims) = token.into_inner();
     if claims.contains_key("sub") {
         return Err(Reject::Forbidden("sub"));
     }
     let jti = claims.get("jti").ok_or(Reject::Missing("jti"))?;
-    let subject = claims.get("sub_id").ok_or(Reject::Missing("sub_id"))?;
+    let jti = bounded_text(jti, MAX_ID).ok_or(Reject::Claim("jti"))?;
+    let payloads = payloads(&claims, quirks)?;
+    let subject = match claims.get("sub_id") {
+        // It comes first, even where the events say something else.
+        Some(subject) => Subject::parse(subject, quirks)?,
+        None if quirks.subject_in_event => subject_in(&payloads, quirks)?,
+        None => return Err(Reject::Missing("sub_id")),
+    };
     Ok(SecurityEvent {
-        jti: bounded_text(jti, MAX_ID).ok_or(Reject::Claim("jti"))?,
+        jti,
         txn: claims.get("txn").and_then(|txn| bounded_text(txn, MAX_ID)),
         issued_at,
         occurred_at: caep::moment(&claims, "toe")?,
-        subject: Subject::parse(subject)?,
-        events: events(&claims)?,
+        subject,
+        events: payloads.into_iter().map(|(uri, payload)| Event::parse(uri, payload)).collect::<Result<_, _>>()?,
     })
 }
 
-fn events(claims: &Map<String, Value>) -> Result<Vec<Event>, Reject> {
+/// Each event of a token, by the present name of its type.
+fn payloads<'a>(
+    claims: &'a Map<String, Value>,
+    quirks: &Quirks,
+) -> Result<Vec<(&'a str, &'a Map<String, Value>)>, Reject> {
     let events = claims.get("events").ok_or(Reject::Missing("events"))?;
     let events = events.as_object().filter(|events| !events.is_empty()).ok_or(Reject::Claim("events"))?;
     if events.contains_key(BACKCHANNEL_LOGOUT) {
         return Err(Reject::Forbidden("backchannel-logout"));
     }
-    let event =
-        |(uri, payload): (&String, &Value)| Event::parse(uri, payload.as_object().ok_or(Reject::Claim("events"))?);
-    events.iter().map(event).collect()
+    let payload = |(uri, payload): (&'a String, &'a Value)| {
+        Ok((quirks.present_name(uri), payload.as_object().ok_or(Reject::Claim("events"))?))
+    };
+    events.iter().map(payload).collect()
+}
+
+/// Whom the events themselves name, where the token does not: all that do must agree, because they are one event under
+/// several names. An event about the stream needs to name nobody; any other does.
+fn subject_in(payloads: &[(&str, &Map<String, Value>)], quirks: &Quirks) -> Result<Subject, Reject> {
+    let mut subjects = payloads.iter().filter_map(|(_, payload)| payload.get("subject"));
+    let Some(first) = subjects.next() else {
+        let all_of_the_stream = payloads.iter().all(|(uri, _)| super::is_of_the_stream(uri));
+        return if all_of_the_stream { Ok(Subject::Stream) } else { Err(Reject::Missing("subject")) };
+    };
+    if subjects.any(|other| other != first) {
+        return Err(Reject::Claim("subject"));
+    }
+    Subject::parse(first, quirks).map_err(|_| Reject::Claim("subject"))
 }

@@ -16,6 +16,16 @@ pub(super) struct Named {
     pub(super) ignored: Vec<Ignored>,
 }
 
+impl Settings {
+    /// True where a subject that names the issuer `named` means the people of `issuer`: byte for byte, or by a name that
+    /// the config or the preset knows. Nothing is folded.
+    fn means(&self, named: &str, issuer: &Issuer) -> bool {
+        named == issuer.as_str()
+            || self.subject_issuers.iter().any(|alias| alias.named == named && alias.issuer == *issuer)
+            || self.quirks.is_another_name(named, issuer)
+    }
+}
+
 /// Names the people of `subject` among those that the stream speaks for. A simple one is `alone` to say whom it means.
 pub(super) fn name(subject: &Subject, alone: Alone, settings: &Settings) -> Result<Named, Refused> {
     let Some(members) = members(subject, alone) else { return Ok(nobody(subject)) };
@@ -100,6 +110,7 @@ fn nobody(subject: &Subject) -> Named {
     let format = match subject {
         Subject::Simple(simple) => simple.format().to_owned(),
         Subject::Complex(_) => "complex".to_owned(),
+        Subject::Stream => "none".to_owned(),
     };
     Named { unmatched: vec![Unmatched::Format { role: "principal".to_owned(), format }], ..Named::default() }
 }
@@ -167,6 +178,7 @@ type Member<'a> = (Role, Vec<(Role, &'a Simple)>);
 /// A subject as members. A simple subject is a complex one of a single member.
 fn members(subject: &Subject, alone: Alone) -> Option<Vec<Member<'_>>> {
     match subject {
+        Subject::Stream => Some(Vec::new()),
         Subject::Simple(simple) => {
             let names =
                 alternatives(simple).iter().map(|name| Some((alone.role(name)?, name))).collect::<Option<_>>()?;
@@ -303,9 +315,9 @@ fn find(role: &Role, name: &Simple, issuer: &Issuer, settings: &Settings) -> Fou
     };
     let value = match name {
         Simple::Opaque(id) => id,
-        Simple::IssSub { iss, sub } if iss == issuer.as_str() => sub,
+        Simple::IssSub { iss, sub } if settings.means(iss, issuer) => sub,
         Simple::IssSub { iss, .. } => {
-            let ours = speaks_for.iter().any(|idp| idp.issuer.as_str() == iss);
+            let ours = speaks_for.iter().any(|idp| settings.means(iss, &idp.issuer));
             return match role {
                 _ if ours => Found::Elsewhere,
                 Role::Application => Found::OtherApplication,

@@ -1,9 +1,11 @@
 //! Each rule of authority as a row: a subject, whom it comes to, and what is said about the rest.
 
+mod matcher;
+
 use serde_json::{Value, json};
 
 use super::*;
-use crate::event::{Detail, Subject, caep};
+use crate::event::{Detail, Preset, Quirks, Subject, caep};
 use crate::jose::tests::Xorshift;
 
 const IDP: &str = "https://idp.example.com";
@@ -27,6 +29,8 @@ fn settings(idps: &[SpokenFor], widest: Widest) -> Settings {
         allowed_events: None,
         scim_external_id: TargetKind::User,
         critical_members: Vec::new(),
+        quirks: Quirks::NONE,
+        subject_issuers: Vec::new(),
     }
 }
 
@@ -36,7 +40,7 @@ fn event(subject: &Value) -> SecurityEvent {
         txn: Some("t1".into()),
         issued_at: NOW,
         occurred_at: None,
-        subject: Subject::parse(subject).unwrap_or_else(|why| panic!("{subject}: {why}")),
+        subject: Subject::parse(subject, &Quirks::NONE).unwrap_or_else(|why| panic!("{subject}: {why}")),
         events: vec![Event::Happened(happened("session-revoked", Detail::None))],
     }
 }
@@ -518,7 +522,7 @@ fn no_subject_reaches_beyond_the_authority_of_its_stream_or_vanishes_silently() 
     let (mut enforced, mut refused, mut malformed) = (0, 0, 0);
     for round in 0..50_000 {
         let subject = random_subject(&mut random, 0);
-        let Ok(parsed) = Subject::parse(&subject) else {
+        let Ok(parsed) = Subject::parse(&subject, &Quirks::NONE) else {
             malformed += 1;
             continue;
         };
@@ -544,6 +548,71 @@ fn no_subject_reaches_beyond_the_authority_of_its_stream_or_vanishes_silently() 
     }
     // The generator reaches every branch, or the assertions above mean little.
     assert!(enforced > 1000 && refused > 1000 && malformed > 1000, "{enforced} {refused} {malformed}");
+}
+
+#[test]
+fn an_issuer_goes_by_another_name_only_where_the_config_or_the_preset_says_so() {
+    let legacy = "https://idp.example.com/legacy";
+    let alias =
+        |named: &str, issuer: &str| IssuerAlias { named: named.into(), issuer: Issuer::parse(issuer).expect("issuer") };
+    let org = "https://org.okta.example";
+    let server = "https://org.okta.example/oauth2/default";
+    let idps = [spoken_for("corp", IDP), spoken_for("okta", server)];
+    for (name, subject, aliases, quirks, expected) in [
+        ("no alias", iss_sub(legacy, "ann"), vec![], Quirks::NONE, Err(Refused::Issuer)),
+        ("an alias", iss_sub(legacy, "ann"), vec![alias(legacy, IDP)], Quirks::NONE, Ok(vec!["user ann"])),
+        (
+            "the issuer itself still counts",
+            iss_sub(IDP, "ann"),
+            vec![alias(legacy, IDP)],
+            Quirks::NONE,
+            Ok(vec!["user ann"]),
+        ),
+        (
+            "an alias with a slash",
+            iss_sub(legacy, "ann"),
+            vec![alias("https://idp.example.com/legacy/", IDP)],
+            Quirks::NONE,
+            Err(Refused::Issuer),
+        ),
+        (
+            "an alias of two IdPs",
+            iss_sub(legacy, "ann"),
+            vec![alias(legacy, IDP), alias(legacy, server)],
+            Quirks::NONE,
+            Ok(vec!["user ann", "user ann @partner"]),
+        ),
+        (
+            "an alias of an IdP that is not spoken for",
+            iss_sub(legacy, "ann"),
+            vec![alias(legacy, PARTNER)],
+            Quirks::NONE,
+            Err(Refused::Issuer),
+        ),
+        ("an organisation, strictly", iss_sub(org, "ann"), vec![], Quirks::NONE, Err(Refused::Issuer)),
+        (
+            "an organisation, by preset",
+            iss_sub(org, "ann"),
+            vec![],
+            Preset::Okta.quirks(),
+            Ok(vec!["user ann @partner"]),
+        ),
+        (
+            "an organisation of another product",
+            iss_sub(org, "ann"),
+            vec![],
+            Preset::GoogleRisc.quirks(),
+            Err(Refused::Issuer),
+        ),
+    ] {
+        let settings = Settings { subject_issuers: aliases, quirks, ..settings(&idps, Widest::User) };
+        let judged = revocations(&event(&subject), &settings, NOW);
+        assert_eq!(
+            judged.as_ref().map(whoms).map_err(|why| *why),
+            expected.map(|w| w.into_iter().map(str::to_owned).collect()),
+            "{name}"
+        );
+    }
 }
 
 /// What one event comes to: what is done to whom, as `mode whom` or `lift whom`; else what is said about it.

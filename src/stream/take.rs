@@ -56,7 +56,7 @@ impl Signals<'_> {
     /// durable when this returns (law 2).
     pub(crate) async fn take(&self, stream: &Stream, compact: &str, named: Option<&str>) -> Result<(), Unserved> {
         let verified = stream.verify::<token::SetClaims>(compact).await?;
-        let event = token::parse(verified)?;
+        let event = token::parse(verified, &stream.settings().quirks)?;
         // Under another name it would be acknowledged in another's place.
         if named.is_some_and(|name| name != event.jti) {
             return Err(Reject::Claim("jti").into());

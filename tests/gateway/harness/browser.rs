@@ -155,6 +155,11 @@ impl Browser {
         origin.clone_into(&mut self.origin);
     }
 
+    /// The same browser, of somebody whom another IdP signs in.
+    pub(crate) fn asks_for_passwords_at(&mut self, issuer: &str) {
+        issuer.clone_into(&mut self.issuer);
+    }
+
     /// Names of the cookies that would go to the app.
     pub(crate) fn cookie_names(&self) -> Vec<String> {
         let names = |field: String| field.split("; ").filter_map(|p| Some(p.split_once('=')?.0.to_owned())).collect();

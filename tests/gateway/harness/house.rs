@@ -26,6 +26,8 @@ use super::wire::{Answer, Ask, PATIENCE, Wire, soon};
 
 /// Whom SETs are addressed to.
 pub(crate) const AUDIENCE: &str = "https://gateway.example";
+/// Whom the SETs of the second tenant are addressed to.
+pub(crate) const NEIGHBOURS_AUDIENCE: &str = "https://gateway.example/neighbour";
 /// The event of an ended session (CAEP §3.1).
 pub(crate) const SESSION_REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
 /// The event that shows that a stream lives (SSF §8.1.4).
@@ -48,6 +50,8 @@ pub(crate) struct Plan {
     keys: Vec<String>,
     files: Vec<(String, String)>,
     system_clock: bool,
+    neighbour: Option<i64>,
+    push_token: bool,
     meeting: Option<Meeting>,
 }
 
@@ -73,6 +77,8 @@ impl Default for Plan {
             keys: vec!["ring-1.key".to_owned()],
             files: Vec::new(),
             system_clock: false,
+            neighbour: None,
+            push_token: true,
             meeting: None,
         }
     }
@@ -115,6 +121,11 @@ impl Plan {
         self
     }
 
+    /// No token to push with.
+    pub(crate) fn without_push_token(self) -> Self {
+        Self { push_token: false, ..self }
+    }
+
     /// Before the gateway starts somebody meets the IdP.
     pub(crate) fn meets(self, with: impl Fn(&Demo) + Send + Sync + 'static) -> Self {
         Self { meeting: Some(Meeting(Arc::new(with))), ..self }
@@ -124,11 +135,23 @@ impl Plan {
     pub(crate) fn real_time(self) -> Self {
         Self { system_clock: true, ..self }
     }
+
+    /// A second tenant with an IdP and a transmitter of its own, whose people have the same names. Its issuer is
+    /// `@neighbour@`, its client secret and push token are in `neighbour.secret` and `neighbour.push`.
+    pub(crate) fn with_neighbour(self) -> Self {
+        self.with_neighbour_ahead(0)
+    }
+
+    /// The same, and its IdP's clock is that many seconds ahead; behind, if negative.
+    pub(crate) fn with_neighbour_ahead(self, seconds: i64) -> Self {
+        Self { neighbour: Some(seconds), ..self }
+    }
 }
 
 /// The whole arrangement. Dropping it ends everything.
 pub(crate) struct House {
     pub(crate) demo: Demo,
+    neighbour: Option<(Demo, Clock)>,
     pub(crate) clock: Clock,
     pub(crate) backend: Backend,
     gateway: Option<Running>,
@@ -235,6 +258,18 @@ impl House {
             post_logout_redirect_uris: at("/oauth2/signed_out").into_iter().chain(at("/")).collect(),
             backchannel_logout_uri: Some(format!("{}/oauth2/backchannel-logout/demo", origins[0])),
         });
+        let mut neighbour = None;
+        if let Some(ahead) = plan.neighbour {
+            let clock = Clock::manual(Timestamp::from_secs(BEGIN.secs().saturating_add_signed(ahead)));
+            let settings = demo::Settings {
+                gateway: url::Url::parse(&format!("http://127.0.0.1:{}", ports.plain))?,
+                push_path: "/oauth2/ssf/neighbour".to_owned(),
+                backchannel_path: "/oauth2/backchannel-logout/neighbour".to_owned(),
+                audience: NEIGHBOURS_AUDIENCE.to_owned(),
+                ..settings
+            };
+            neighbour = Some((demo::start(&settings, &clock).await?, clock));
+        }
         let dir = Directory::new();
         for name in ["ring-1.key", "ring-2.key"] {
             dir.write(name, seal::generate_key().expect("a key").expose());
@@ -242,13 +277,17 @@ impl House {
         dir.write("client.secret", demo.client_secret.expose());
         dir.write("push.token", demo.push_token.expose());
         dir.write("admin.token", ADMIN_TOKEN);
+        if let Some((neighbour, _)) = &neighbour {
+            dir.write("neighbour.secret", neighbour.client_secret.expose());
+            dir.write("neighbour.push", neighbour.push_token.expose());
+        }
         for (name, text) in &plan.files {
             dir.write(name, text);
         }
         if let Some(Meeting(meets)) = &plan.meeting {
             meets(&demo);
         }
-        let mut house = Self { demo, clock, backend, gateway: None, plan, ports, dir };
+        let mut house = Self { demo, neighbour, clock, backend, gateway: None, plan, ports, dir };
         house.try_start()?;
         Ok(house)
     }
@@ -288,7 +327,7 @@ client_secret_file = "client.secret"
 [streams.demo]
 issuer = "@issuer@"
 audience = "{AUDIENCE}"
-push_token_file = "push.token"
+{push_token}
 speaks_for = ["demo"]
 {stream}
 [apps.payroll]
@@ -299,6 +338,7 @@ idp = "demo"
 {more}
 "#,
             admin = self.ports.admin,
+            push_token = if self.plan.push_token { "push_token_file = \"push.token\"" } else { "" },
             keys = keys.join(", "),
         )
         .replace("@port@", &self.ports.plain.to_string())
@@ -307,6 +347,21 @@ idp = "demo"
         .replace("@backend@", &self.backend.address().to_string())
         .replace("@legacy@", &self.demo.app_addr.to_string())
         .replace("@issuer@", self.demo.issuer.as_str())
+        .replace("@neighbour@", self.neighbour.as_ref().map_or("", |(neighbour, _)| neighbour.issuer.as_str()))
+    }
+
+    /// The second tenant, in a plan that has one.
+    pub(crate) fn neighbour(&self) -> &Demo {
+        &self.neighbour.as_ref().expect("the plan has a neighbour").0
+    }
+
+    /// A browser in which `user` of the second tenant has signed in to the app of the other host.
+    pub(crate) async fn browser_of_neighbours(&self, user: &str) -> Browser {
+        let mut browser = self.browser();
+        browser.at(&format!("http://{}", self.other_host()));
+        browser.asks_for_passwords_at(self.neighbour().issuer.as_str());
+        browser.signs_in(user).await.is_let_in();
+        browser
     }
 
     /// Stops the gateway.
@@ -391,7 +446,9 @@ idp = "demo"
 
     /// Lets time pass. The second in which something happened counts as before it.
     pub(crate) fn seconds_pass(&self, seconds: u64) {
-        self.clock.advance(Duration::from_secs(seconds));
+        for clock in self.neighbour.iter().map(|(_, clock)| clock).chain([&self.clock]) {
+            clock.advance(Duration::from_secs(seconds));
+        }
     }
 
     /// From now on the IdP answers every request to `path` with this status and does nothing.
