@@ -567,6 +567,9 @@ async fn who_signs_in_is_added_and_removed_when_their_last_session_ends() {
     transmitter.is_asked("POST /subject:add", 2).await;
     // A second session, an hour later; the first one ends after twelve.
     house.seconds_pass(3_600);
+    // So long a silence was darkness; whoever signs in in the same second would have to do it again.
+    reestablishes(&house, 2).await;
+    house.seconds_pass(1);
     house.browser_of("ann").await;
     house.seconds_pass(11 * 3_600 + 60);
     becomes(&house, "live").await;
@@ -618,6 +621,8 @@ async fn what_a_transmitter_puts_off_is_asked_for_again() {
         stream["events_requested"] = json!(["urn:other"]);
     }
     transmitter.backend.forget();
+    // What the gateway asked for before it was stopped it does not know any more.
+    transmitter.state().asked.clear();
     // 202: it will do it, some time (SSF §8.1.1.3).
     transmitter.says_to("PATCH /stream", answer("202 Accepted", "", ""));
     house.start();
