@@ -11,6 +11,7 @@
 //! | `GET /v1/approvals` | yes | what is not in force and awaits approval: a list of [`Waiting`] |
 //! | `POST /v1/approvals` | yes | [`ApprovalAnswer`] |
 //! | `GET /v1/holds` | yes | who is on hold: a list of [`Hold`] |
+//! | `GET /v1/outcomes`, `/v1/outcomes/{id}` | yes | what revocations did: [`OutcomeList`], [`Outcome`] |
 //! | `POST /v1/lifts` | yes | [`LiftAnswer`]; 200 means lifted and durable |
 //! | `GET /v1/streams/NAME` | yes | [`StreamAnswer`]: how a stream is, here and at its transmitter |
 //! | `POST /v1/streams/NAME` | yes | the same, after a [`StreamRequest`] was done |
@@ -23,6 +24,7 @@
 mod api;
 mod approvals;
 mod holds;
+mod outcomes;
 mod revalidation;
 mod met;
 mod openapi;
@@ -51,10 +53,12 @@ pub use self::api::{
 pub use self::approvals::{ApprovalAnswer, ApprovalError, ApprovalRequest, Waiting};
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
 pub use self::met::{Met, MetInApp};
+pub use self::outcomes::OutcomesAsked;
 use self::repeat::Repeats;
 pub use self::revalidation::RevalidationStatus;
 pub use self::streams::{StreamAnswer, StreamDeed, StreamError, StreamRequest, StreamThere};
 use crate::identity::is_loopback;
+use crate::outcome::{Outcome, OutcomeList};
 use crate::secret::Secret;
 use crate::time::Clock;
 
@@ -71,6 +75,10 @@ pub trait Gateway: Send + Sync {
     async fn decide(&self, request: ApprovalRequest) -> Result<ApprovalAnswer, ApprovalError>;
     /// Who is on hold, the newest first.
     async fn holds(&self) -> Vec<Hold>;
+    /// What revocations did, the newest first.
+    async fn outcomes(&self, asked: OutcomesAsked) -> OutcomeList;
+    /// What the revocation did whose id that is, or whose id alone begins so.
+    async fn outcome(&self, id: &str) -> Option<Outcome>;
     /// Does `deed` with the stream of that name, or only shows it.
     async fn stream(&self, name: &str, deed: Option<StreamDeed>) -> Result<StreamAnswer, StreamError>;
     /// How everything is.
@@ -101,6 +109,8 @@ pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>, clock: Clock) ->
         .route("/v1/approvals", get(approvals::approvals).post(approvals::decide))
         .route("/v1/holds", get(holds::holds))
         .route("/v1/lifts", post(holds::lift))
+        .route("/v1/outcomes", get(outcomes::outcomes))
+        .route("/v1/outcomes/{id}", get(outcomes::outcome))
         .route("/v1/streams/{name}", get(streams::show).post(streams::act))
         .layer(middleware::from_fn_with_state(door.clone(), with_token));
     Router::new()
@@ -279,6 +289,7 @@ pub(crate) mod tests {
                 apps: request.apps.clone(),
                 mode: request.mode,
                 cut_off: Timestamp::from_secs(1000),
+                outcome: None,
             };
             let dry_run = request.dry_run;
             self.asked.lock().expect("lock").push(request);
@@ -292,6 +303,14 @@ pub(crate) mod tests {
                 return Err(Unclear::Nobody.into());
             }
             if self.durable { Ok(LiftAnswer { lifted: 1, durable: true }) } else { Err(LiftError::NotDurable) }
+        }
+
+        async fn outcomes(&self, _: OutcomesAsked) -> OutcomeList {
+            OutcomeList::default()
+        }
+
+        async fn outcome(&self, _: &str) -> Option<Outcome> {
+            None
         }
 
         async fn approvals(&self) -> Vec<Waiting> {

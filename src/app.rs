@@ -5,6 +5,7 @@
 
 mod checks;
 mod operator;
+mod remembering;
 mod services;
 mod streams;
 mod tls;
@@ -26,7 +27,7 @@ use tokio::sync::watch;
 
 use self::checks::Checking;
 use self::operator::{Listeners, Operator};
-use self::services::{AdminService, Deadlines, Housekeeping, Polling, Watching};
+use self::services::{AdminService, Deadlines, Housekeeping, Polling, Remembering, Watching};
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, ServerSettings};
 use crate::endpoint::{self, Endpoints, Parts};
@@ -38,6 +39,7 @@ use crate::intake::{self, Intake};
 use crate::keys::{KeyCache, Source};
 use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
+use crate::outcome::{self, Outcomes};
 use crate::policy;
 use crate::proxy::{self, Balancer, Cuttable, Lines, Patience, Pool, Proxy};
 use crate::stream::{Delivery, Discovery, Manager, Sight, Stream};
@@ -171,6 +173,8 @@ impl Gateway {
         }
         server.add_service(proxy_service(&server.configuration, &endpoints, pools, settings)?);
         let intake = Arc::clone(&endpoints.parts().intake);
+        let outcomes = endpoints.parts().outcomes.clone();
+        server.add_service(background_service("outcomes", Remembering(outcomes)));
         server.add_service(background_service("deadlines", Deadlines(Arc::clone(&endpoints))));
         for (name, stream) in &endpoints.parts().streams {
             if matches!(stream.delivery(), Delivery::Poll { .. }) {
@@ -210,7 +214,8 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
     // made in that session (law 10).
     let oldest_login = config.idps.values().map(|idp| idp.max_age).max().unwrap_or_default();
     let tokens = config.apps.iter().filter_map(|app| app.minting.as_ref()).map(|minting| minting.max_age);
-    let from_login = tokens.chain([config.session.max_age]).max().unwrap_or_default();
+    let longest_token = tokens.max();
+    let from_login = longest_token.unwrap_or_default().max(config.session.max_age);
     let settings = enforcer::Settings {
         longest_life: from_login.saturating_add(oldest_login),
         margin: MARGIN,
@@ -221,9 +226,18 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
     if replay.is_new() {
         tracing::warn!("the ledger is new: whatever was revoked before this start is not known here");
     }
+    let ceilings = outcome::Ceilings {
+        session: config.session.max_age,
+        app_token: longest_token,
+        anything: settings.longest_life.saturating_add(settings.margin),
+    };
+    let shown = (config.shows_targets, ceilings);
+    let (remembered, webhook) = remembering::outcomes(config.outcomes, shown, &client);
+    let others = (audit.clone(), Arc::clone(&metrics), clock.clone());
+    let outcomes = Outcomes::open(remembered, webhook, Arc::clone(&ring), (ledger.clone(), &replay), others)?;
     let intake = Intake::new(
         intake::Settings::default(),
-        enforcer.clone(),
+        (enforcer.clone(), outcomes.clone()),
         ledger,
         audit.clone(),
         Arc::clone(&metrics),
@@ -257,7 +271,23 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
     })?;
     let names = crate::lineage::Names::default();
     let sight = Sight::new(&apps);
-    Ok(Parts { apps, ring, session, idps, streams, checks, sight, enforcer, intake, audit, metrics, names, clock })
+    let parts = Parts {
+        apps,
+        ring,
+        session,
+        idps,
+        streams,
+        checks,
+        sight,
+        enforcer,
+        outcomes,
+        intake,
+        audit,
+        metrics,
+        names,
+        clock,
+    };
+    Ok(parts)
 }
 
 fn conf(settings: &ServerSettings) -> ServerConf {

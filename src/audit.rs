@@ -4,6 +4,8 @@
 //! is dropped and counted; no request ever waits for the audit log. The file is opened for appending only, so a tool
 //! that copies and truncates it may rotate it.
 
+mod fields;
+
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,10 +14,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use self::fields::{bounded, bounded_option, first_eight, readable, without_query};
 use crate::metrics::Metrics;
-use crate::revocation::Mode;
+use crate::revocation::{Mode, RevocationId};
 use crate::time::{Clock, Timestamp};
 
 /// Where the lines go.
@@ -195,6 +198,8 @@ pub enum Event {
     },
     /// A revocation was put in force.
     Revoked {
+        /// Its id.
+        outcome: RevocationId,
         /// Whom it names, with pseudonyms for addresses and sessions.
         #[serde(serialize_with = "bounded")]
         target: String,
@@ -222,6 +227,24 @@ pub enum Event {
         /// The reason in the sender's words.
         #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
         why: Option<String>,
+    },
+    /// A credential that a revocation covers was used, the first since. Further ones are the same compromise: the outcome
+    /// counts them.
+    RevokedCredentialUsed {
+        /// The revocation's id.
+        outcome: RevocationId,
+    },
+    /// Somebody whom a revocation met signed in again, the first since.
+    SignedInAgain {
+        /// The revocation's id.
+        outcome: RevocationId,
+    },
+    /// The webhook's receiver refused a message until it was given up.
+    OutcomeNotTold {
+        /// The revocation's id.
+        outcome: RevocationId,
+        /// What the receiver answered.
+        status: u16,
     },
     /// A signal was refused.
     SignalRejected {
@@ -367,35 +390,12 @@ fn write_line(output: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
 
 /// Lines between two flushes, at the most.
 const FLUSHED_AT_ONCE: usize = 1_000;
-/// Characters of a text that others wrote: a line stays a line that tools can read.
-const LONGEST: usize = 512;
-
-fn readable<S: Serializer>(moment: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(moment)
-}
-
-fn bounded<S: Serializer>(text: &str, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(&text.chars().take(LONGEST).collect::<String>())
-}
-
-#[expect(clippy::ref_option, reason = "serde hands out the field as it is")]
-fn bounded_option<S: Serializer>(text: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
-    bounded(text.as_deref().unwrap_or_default(), to)
-}
-
-fn first_eight<S: Serializer>(id: &str, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(&id.chars().take(8).collect::<String>())
-}
-
-fn without_query<S: Serializer>(request: &str, to: S) -> Result<S::Ok, S::Error> {
-    bounded(request.split(['?', '#']).next().unwrap_or_default(), to)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::sync::mpsc::channel;
 
+    use super::fields::LONGEST;
     use super::*;
     use crate::ledger::scratch::Scratch;
 

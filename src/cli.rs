@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod holds;
 mod operator;
+mod outcomes;
 mod stream;
 mod table;
 
@@ -49,6 +50,8 @@ enum Command {
     Decline(approvals::Which),
     /// Show who is on hold
     Holds(Status),
+    /// Show what revocations did: whom they met, what they cut and refused, what is left
+    Outcomes(outcomes::Outcomes),
     /// Show how the running gateway is
     Status(Status),
     /// Look after the streams that the gateway manages
@@ -60,6 +63,9 @@ enum Command {
     Keygen {
         /// Where to put it (mode 0600; never over a file that is there); standard output if left out
         file: Option<PathBuf>,
+        /// One that signs instead, for `[outcomes.webhook] key_file` (P-256, PEM)
+        #[arg(long)]
+        signing: bool,
     },
     /// Run a toy IdP, a toy app and the gateway on loopback
     Demo {
@@ -280,10 +286,11 @@ fn execute(command: Command) -> Outcome {
         Command::Approve(which) => approvals::decide(which, true),
         Command::Decline(which) => approvals::decide(which, false),
         Command::Holds(holds) => holds::holds(&holds),
+        Command::Outcomes(typed) => outcomes::outcomes(&typed),
         Command::Status(status) => operator::status(&status),
         Command::Stream(typed) => stream::stream(&typed),
         Command::Explain(explain) => with_config(&explain.config.config, |config| explain::explain(&config, &explain)),
-        Command::Keygen { file } => keygen(file.as_deref()),
+        Command::Keygen { file, signing } => keygen(file.as_deref(), signing),
         Command::Demo { port, state } => ended(crate::demo::run(port, state)),
     }
 }
@@ -309,10 +316,15 @@ fn faulty(faults: &Faults) -> Outcome {
     Outcome::not(Exit::Config, format!("{faults}{tail}"))
 }
 
-fn keygen(file: Option<&Path>) -> Outcome {
+fn keygen(file: Option<&Path>, signing: bool) -> Outcome {
     use std::os::unix::fs::OpenOptionsExt as _;
 
-    let Some(key) = crate::seal::generate_key() else {
+    let (made, place) = if signing {
+        (crate::jose::Signer::generate_pem(), "name it in `[outcomes.webhook] key_file`")
+    } else {
+        (crate::seal::generate_key(), "put it first in `[keys] files` of every gateway")
+    };
+    let Some(key) = made else {
         return Outcome::not(Exit::Failed, "the system has no randomness to give");
     };
     let Some(path) = file else { return Outcome::done(key.expose().as_str()) };
@@ -324,7 +336,7 @@ fn keygen(file: Option<&Path>) -> Outcome {
         .and_then(|mut file| file.write_all(key.expose().as_bytes()).and_then(|()| file.sync_all()));
     let path = path.display();
     match written {
-        Ok(()) => Outcome::done(format!("a new key is in {path}; put it first in `[keys] files` of every gateway\n")),
+        Ok(()) => Outcome::done(format!("a new key is in {path}; {place}\n")),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             Outcome::not(Exit::Failed, format!("{path} is there already, and is left as it is"))
         }

@@ -12,6 +12,7 @@ mod files;
 mod idps;
 mod manage;
 mod minting;
+mod outcomes;
 mod reader;
 mod realms;
 mod revalidate;
@@ -63,6 +64,10 @@ pub struct Config {
     pub audit: AuditTo,
     /// `[log]`: how much is said.
     pub log: LogLevel,
+    /// `[audit] targets`: people's addresses and session ids are shown as they are.
+    pub shows_targets: bool,
+    /// `[outcomes]`: what is remembered of revocations.
+    pub outcomes: OutcomeSettings,
     /// `[outbound]`: how the gateway calls others.
     pub outbound: OutboundSettings,
     /// `[idps.NAME]`, by name.
@@ -141,6 +146,34 @@ pub enum AuditTo {
     Off,
     /// A file, appended to.
     File(PathBuf),
+}
+
+/// `[outcomes]`: what is remembered of revocations, and who is told.
+#[derive(Debug)]
+pub struct OutcomeSettings {
+    /// Outcomes that are remembered.
+    pub most: usize,
+    /// What this gateway is called; `None` for the machine's name.
+    pub gateway: Option<String>,
+    /// When others are told what a revocation came to.
+    pub settle: Duration,
+    /// Who is told.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// `[outcomes.webhook]`.
+#[derive(Debug)]
+pub struct WebhookSettings {
+    /// Where SETs are posted.
+    pub url: Url,
+    /// What is presented there.
+    pub token: Option<Secret<String>>,
+    /// `iss` and `aud` of the SETs.
+    pub parties: crate::outcome::Parties,
+    /// What signs them.
+    pub signer: crate::jose::Signer,
+    /// Messages that may wait.
+    pub queue: usize,
 }
 
 /// `[log]`: how much is said.
@@ -269,7 +302,8 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
     let keys = file.section("keys", |keys| keys.key_ring("files"));
     let ledger = file.section("ledger", server::ledger);
     let session = file.section("session", server::session);
-    let audit = file.section("audit", server::audit);
+    let (audit, shows_targets) = file.section("audit", |audit| (server::audit(audit), server::shows_targets(audit)));
+    let outcomes = file.section("outcomes", outcomes::outcomes);
     let log = file.section("log", server::log);
     let outbound = file.section("outbound", server::outbound);
     let idps = idps::idps(file, session.max_age);
@@ -296,6 +330,8 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
         ledger: ledger?,
         session,
         audit,
+        shows_targets,
+        outcomes: outcomes?,
         log,
         outbound,
         idps,

@@ -414,7 +414,13 @@ mod tests {
         let Some(session) = session(&["staff"]).session().cloned() else { panic!("a session") };
         let person = Arc::new(Person { subject: subject.into(), ..(*session.person).clone() });
         let session = Session { person: person.clone(), ..session };
-        Bearer { maker, lineage: Lineage::of(&session), person, ends_at: session.expires_at }
+        Bearer {
+            maker,
+            lineage: Lineage::of(&session),
+            person,
+            ends_at: session.expires_at,
+            imprint: crate::evidence::Imprint::default(),
+        }
     }
 
     #[test]

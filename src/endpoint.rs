@@ -8,6 +8,7 @@
 //! | `/oauth2/auth` | 202 or 401, nothing else |
 //! | `/oauth2/auth/{nginx, traefik, caddy, haproxy, envoy}` | a verdict for the proxy of that family |
 //! | `/oauth2/userinfo` | who is signed in, as JSON |
+//! | `/oauth2/jwks` | the public keys of what we sign |
 //! | `/oauth2/ssf/{stream}` | SETs pushed by a transmitter (RFC 8935) |
 //! | `/oauth2/backchannel-logout/{idp}` | logout tokens (OIDC Back-Channel Logout §2.5) |
 //! | `/oauth2/frontchannel-logout/{idp}` | a frame of the IdP's sign-out page (OIDC Front-Channel Logout §2) |
@@ -21,6 +22,7 @@ mod derived;
 mod forward;
 mod front_channel;
 mod global;
+mod outcomes;
 mod not_signed_in;
 mod revalidate;
 mod leaving;
@@ -32,6 +34,8 @@ mod tokens;
 pub(crate) use self::admission::{Admission, Ask};
 pub(crate) use self::derived::Derived;
 pub(crate) use self::forward::asks_for_verdict;
+#[doc(hidden)]
+pub use self::forward::reads_original;
 pub(crate) use self::signal::spoken_for;
 pub(crate) use self::tokens::Tokens;
 
@@ -50,6 +54,7 @@ use crate::evidence::{self, Evidence, Shown};
 use crate::idp::Idp;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::outcome::Outcomes;
 use crate::page::Page;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
@@ -86,6 +91,7 @@ pub(crate) struct Parts {
     pub(crate) checks: HashMap<String, Arc<Checks>>,
     pub(crate) sight: Sight,
     pub(crate) enforcer: Enforcer,
+    pub(crate) outcomes: Outcomes,
     pub(crate) intake: Arc<Intake>,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
@@ -187,6 +193,7 @@ impl Endpoints {
                 answer::page(StatusCode::OK, &Page::signed_out(&self.start_url(call.app, "/")))
             }
             ("/userinfo", m) if m == get => self.userinfo(&call),
+            ("/jwks", m) if m == get => self.jwks(),
             ("/static/page.css", m) if m == get => answer::style(),
             (
                 "/start" | "/sign_in" | "/callback" | "/sign_out" | "/signed_out" | "/userinfo" | "/static/page.css",

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::exchanges::{Counts, Cut, Exchange, Exchanges, Full, Guard, Survey};
+use crate::exchanges::{Counts, Cut, Ended, Exchange, Exchanges, Full, Guard, Survey};
 use crate::identity::{AppKey, Target, TargetKey, TargetKind};
 use crate::revocation::{
     Credential, Lifted, OnHold, Reach, Reestablished, Revocation, RevocationId, RevocationSet, Standing, Whom, rules,
@@ -26,10 +26,12 @@ pub struct Settings {
 }
 
 /// What applying a revocation did.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Applied {
-    /// Exchanges that it ended.
+    /// How many exchanges it ended.
     pub cut: Counts,
+    /// Which.
+    pub ended: Ended,
 }
 
 /// Owner of the revocation set and of what is in flight. Clones are handles to the same.
@@ -63,7 +65,8 @@ impl Enforcer {
     /// Puts `revocation` in force and ends what it covers, in that order.
     pub fn apply(&self, revocation: &Revocation) -> Applied {
         self.set.insert(revocation, &self.ring.hashers());
-        Applied { cut: self.exchanges.cut_covered(&self.keys(revocation), &self.set) }
+        let ended = self.exchanges.end_covered(&self.keys(revocation), &self.set);
+        Applied { cut: ended.counts(), ended }
     }
 
     /// Lifts a hold; true if there was one, and is no longer.
@@ -220,7 +223,12 @@ mod tests {
 
     fn held(enforcer: &Enforcer, facts: &[(TargetKind, &str)]) -> Held {
         let key = |(kind, value): &(TargetKind, &str)| (*kind, enforcer.ring.hasher().key(&target(*kind, value)));
-        Held { targets: facts.iter().map(key).collect(), asserted_at: LOGIN, auth_time: Some(LOGIN) }
+        Held {
+            targets: facts.iter().map(key).collect(),
+            asserted_at: LOGIN,
+            auth_time: Some(LOGIN),
+            imprint: Default::default(),
+        }
     }
 
     fn exchange(enforcer: &Enforcer, user: &str) -> Exchange {

@@ -4,6 +4,7 @@
 //! a request without credential is nobody's.
 
 mod bearer;
+mod imprint;
 mod root;
 
 use std::ops::Range;
@@ -13,6 +14,7 @@ use http::HeaderMap;
 use http::header::COOKIE;
 
 pub use self::bearer::{Borne, Reading, Scheme, has_mark, in_body, in_headers};
+pub use self::imprint::{Imprint, Sort};
 pub use self::root::{Root, oldest};
 use crate::apps::App;
 use crate::lineage::Lineage;
@@ -93,6 +95,8 @@ pub struct Bearer {
     pub person: Arc<Person>,
     /// When it ends at the latest.
     pub ends_at: Timestamp,
+    /// What tells it from others.
+    pub imprint: Imprint,
 }
 
 impl Bearer {

@@ -4,7 +4,9 @@
 //! would pay that back: each exchange would have to enter itself under every target of the person and leave again, on
 //! the hot path.
 
+mod ended;
 mod survey;
+mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -12,7 +14,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
+pub use self::ended::Ended;
+use self::ended::cancel;
 pub use self::survey::{Seen, Survey};
+use self::trace::Trace;
+use crate::evidence::{Imprint, Sort};
 use crate::identity::{AppKey, TargetKey, TargetKind};
 use crate::lineage::Lineage;
 use crate::revocation::{Credential, RevocationSet, Standing};
@@ -116,11 +122,14 @@ pub struct Held {
     pub asserted_at: Timestamp,
     /// When the person last proved who they are; `None` proves nothing.
     pub auth_time: Option<Timestamp>,
+    /// What tells it from others.
+    pub imprint: Imprint,
 }
 
 impl From<Lineage> for Held {
     fn from(lineage: Lineage) -> Self {
-        Self { targets: lineage.targets, asserted_at: lineage.asserted_at, auth_time: lineage.auth_time }
+        let imprint = Imprint::of_session(Sort::Session, lineage.session.0);
+        Self { targets: lineage.targets, asserted_at: lineage.asserted_at, auth_time: lineage.auth_time, imprint }
     }
 }
 
@@ -220,42 +229,6 @@ struct Slot {
     entry: Arc<Entry>,
 }
 
-/// What keys leave behind in 256 bits, two bits each: whose trace lacks a key's bits does not have the key. Reading it
-/// costs no jump through memory, which is what a walk over many exchanges would otherwise spend its time on.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-struct Trace([u64; 4]);
-
-impl Trace {
-    /// A key is a hash: any of its bytes will do as the number of a bit.
-    fn add(&mut self, key: TargetKey) {
-        let [one, other, ..] = key.0.to_le_bytes();
-        for bit in [one, other] {
-            if let Some(word) = self.0.get_mut(usize::from(bit >> 6)) {
-                *word |= 1 << (bit & 63);
-            }
-        }
-    }
-
-    fn of(exchange: &Exchange) -> Self {
-        let mut trace = Self::default();
-        for (_, key) in exchange.credentials.iter().flat_map(|held| held.targets.iter()) {
-            trace.add(*key);
-            trace.add(key.in_app(exchange.app));
-        }
-        trace
-    }
-
-    fn of_key(key: TargetKey) -> Self {
-        let mut trace = Self::default();
-        trace.add(key);
-        trace
-    }
-
-    fn contains(&self, other: &Self) -> bool {
-        self.0.iter().zip(other.0).all(|(mine, theirs)| mine & theirs == theirs)
-    }
-}
-
 #[derive(Debug)]
 struct Shared {
     entries: DashMap<u64, Slot>,
@@ -300,13 +273,18 @@ impl Exchanges {
     /// `keys` are those of the revocation just inserted ([`crate::revocation::rules`]); everybody else was judged by
     /// the same set already, when they entered.
     pub fn cut_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Counts {
-        cancel(&self.those(keys, |exchange| !exchange.judge(set).is_clear()))
+        self.end_covered(keys, set).counts()
+    }
+
+    /// The same, and says which they were.
+    pub fn end_covered(&self, keys: &[TargetKey], set: &RevocationSet) -> Ended {
+        cancel(self.those(keys, |exchange| !exchange.judge(set).is_clear()))
     }
 
     /// Ends every exchange whose credentials reached their end by `now`, and counts those it ended.
     pub fn cut_over(&self, now: Timestamp) -> Counts {
         let over = self.0.entries.iter().filter(|slot| slot.ends_at.is_some_and(|end| end <= now));
-        cancel(&over.map(|slot| Arc::clone(&slot.entry)).collect::<Vec<_>>())
+        cancel(over.map(|slot| Arc::clone(&slot.entry)).collect()).counts()
     }
 
     /// What [`Exchanges::cut_covered`] would end, with nothing ended.
@@ -318,7 +296,7 @@ impl Exchanges {
     pub fn cut_in(&self, app: AppKey) -> Counts {
         let covered = |entry: &Entry| entry.exchange.app == app && !entry.exchange.credentials.is_empty();
         let all = self.0.entries.iter().filter(|slot| covered(&slot.entry));
-        cancel(&all.map(|slot| Arc::clone(&slot.entry)).collect::<Vec<_>>())
+        cancel(all.map(|slot| Arc::clone(&slot.entry)).collect()).counts()
     }
 
     /// Whether any exchange has that key.
@@ -358,15 +336,6 @@ impl Exchanges {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
-
-/// Ends `entries`, which were collected before: whatever a waker does, it does it while no shard is locked.
-fn cancel(entries: &[Arc<Entry>]) -> Counts {
-    let mut counts = Counts::default();
-    for entry in entries.iter().filter(|entry| entry.cut.cancel()) {
-        counts.add(entry.kind());
-    }
-    counts
 }
 
 /// One exchange is in flight for as long as this exists.
@@ -421,6 +390,7 @@ mod tests {
             targets: Arc::new([(TargetKind::User, TargetKey(user))]),
             asserted_at: Timestamp::from_secs(1),
             auth_time: None,
+            imprint: Imprint::default(),
         };
         Exchange {
             credentials: vec![held],

@@ -12,11 +12,11 @@ use std::time::Duration;
 use self::approvals::Approvals;
 pub use self::approvals::{Approved, MAX_AWAITING, NotAwaiting};
 use crate::audit::{Audit, Event};
-use crate::enforcer::Enforcer;
+use crate::enforcer::{Applied, Enforcer};
 use crate::exchanges::Counts;
-use crate::identity::{Target, TargetKind};
-use crate::ledger::{AppendError, Ledger, OpenError, Replay};
+use crate::ledger::{AppendError, Ledger, Note, OpenError, Replay};
 use crate::metrics::{Metrics, Recorded};
+use crate::outcome::Outcomes;
 use crate::revocation::{Fact, Lifted, Mode, Origin, Reach, Reestablished, Revocation, RevocationId, Whom};
 use crate::time::{Clock, Stopwatch, Timestamp};
 
@@ -38,7 +38,7 @@ impl Default for Settings {
 }
 
 /// What was accepted: in force and durable.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// Revocations put in force.
     pub applied: usize,
@@ -46,6 +46,8 @@ pub struct Receipt {
     pub cut: Counts,
     /// Revocations on disk.
     pub persisted: usize,
+    /// What each is called, in their order.
+    pub ids: Vec<RevocationId>,
 }
 
 /// What was lifted, durably.
@@ -63,6 +65,8 @@ pub struct NotDurable {
     pub applied: usize,
     /// Exchanges that they ended.
     pub cut: Counts,
+    /// What each is called, in their order.
+    pub ids: Vec<RevocationId>,
     /// What the ledger said.
     #[source]
     pub why: AppendError,
@@ -82,6 +86,7 @@ pub struct Swept {
 pub struct Intake {
     settings: Settings,
     enforcer: Enforcer,
+    outcomes: Outcomes,
     ledger: Ledger,
     audit: Audit,
     metrics: Arc<Metrics>,
@@ -93,10 +98,10 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// A door to `enforcer` and `ledger`.
+    /// A door to `enforcer`, `outcomes` and `ledger`.
     pub fn new(
         settings: Settings,
-        enforcer: Enforcer,
+        (enforcer, outcomes): (Enforcer, Outcomes),
         ledger: Ledger,
         audit: Audit,
         metrics: Arc<Metrics>,
@@ -105,6 +110,7 @@ impl Intake {
         Self {
             settings,
             enforcer,
+            outcomes,
             ledger,
             audit,
             metrics,
@@ -122,13 +128,17 @@ impl Intake {
     pub async fn accept(&self, revocations: Vec<Revocation>) -> Result<Receipt, NotDurable> {
         let mut cut = Counts::default();
         let mut facts = Vec::with_capacity(revocations.len());
+        let mut ids = Vec::with_capacity(revocations.len());
         for mut revocation in revocations {
-            cut = cut.and(self.enforce(&mut revocation));
+            let (id, ended) = self.enforce(&mut revocation);
+            cut = cut.and(ended);
+            ids.push(id);
             facts.push(Fact::Revoked(revocation));
         }
         self.measure();
         let applied = facts.len();
-        let appended = self.append(&facts).await;
+        let mut begun = self.outcomes.to_write(&ids);
+        let appended = self.append_with(&facts, std::mem::take(&mut begun.notes)).await;
         let recorded = if appended.is_ok() { Recorded::Durable } else { Recorded::NotDurable };
         for fact in &facts {
             if let Fact::Revoked(revocation) = fact {
@@ -136,11 +146,14 @@ impl Intake {
             }
         }
         match appended {
-            Ok(()) => Ok(Receipt { applied, cut, persisted: applied }),
+            Ok(()) => {
+                self.outcomes.written(begun);
+                Ok(Receipt { applied, cut, persisted: applied, ids })
+            }
             Err(why) => {
                 tracing::error!(error = %why, revocations = applied, "revocations are in force but not on disk");
                 self.audit.record(Event::LedgerFailed { revocations: applied, why: why.to_string() });
-                Err(NotDurable { applied, cut, why })
+                Err(NotDurable { applied, cut, ids, why })
             }
         }
     }
@@ -161,6 +174,7 @@ impl Intake {
                 lifted.at = held.map_or(lifted.at, |held| lifted.at.max(held.plus(SECOND)));
             }
             let was_held = self.enforcer.lift(&lifted);
+            self.outcomes.lifted(&lifted);
             done.lifted += usize::from(was_held);
             tracing::info!(source = lifted.origin.word(), at = %lifted.at, was_held, "a hold is lifted");
             self.metrics.lifted(&lifted.origin);
@@ -171,7 +185,7 @@ impl Intake {
         self.append(&facts).await.map(|()| done).map_err(|why| {
             tracing::error!(error = %why, "holds are lifted but that is not on disk");
             self.audit.record(Event::LedgerFailed { revocations: facts.len(), why: why.to_string() });
-            NotDurable { applied: facts.len(), cut: Counts::default(), why }
+            NotDurable { applied: facts.len(), cut: Counts::default(), ids: vec![], why }
         })
     }
 
@@ -186,8 +200,12 @@ impl Intake {
     }
 
     async fn append(&self, facts: &[Fact]) -> Result<(), AppendError> {
+        self.append_with(facts, vec![]).await
+    }
+
+    async fn append_with(&self, facts: &[Fact], notes: Vec<Note>) -> Result<(), AppendError> {
         let watch = Stopwatch::start();
-        let appended = self.ledger.append(facts).await;
+        let appended = self.ledger.append_with(facts, notes).await;
         self.failing.store(appended.is_err(), Ordering::Relaxed);
         if appended.is_ok() {
             self.metrics.appended(watch.elapsed());
@@ -202,7 +220,9 @@ impl Intake {
         let horizon = self.enforcer.horizon(now);
         let mut in_force = 0;
         for fact in replay {
-            match fact? {
+            let fact = fact?;
+            self.outcomes.replays(&fact);
+            match fact {
                 fact if fact.cut_off() < horizon && fact.lasting_subject().is_none() => {}
                 Fact::Lifted(mut lifted) => {
                     lifted.at = lifted.at.min(now.plus(SECOND));
@@ -223,6 +243,7 @@ impl Intake {
                 }
             }
         }
+        self.outcomes.replay_ends();
         self.measure();
         Ok(in_force)
     }
@@ -233,6 +254,7 @@ impl Intake {
         let subjects = self.enforcer.sweep(now);
         self.expire_awaiting(self.enforcer.horizon(now));
         self.measure();
+        self.outcomes.sweep(self.enforcer.horizon(now));
         let records = self.ledger.forget_before(self.enforcer.horizon(now)).await?;
         Ok(Swept { subjects, records })
     }
@@ -247,10 +269,11 @@ impl Intake {
         self.crowded.load(Ordering::Relaxed)
     }
 
-    fn enforce(&self, revocation: &mut Revocation) -> Counts {
+    fn enforce(&self, revocation: &mut Revocation) -> (RevocationId, Counts) {
         let now = self.clock.now();
         self.date(revocation, now);
-        let cut = self.enforcer.apply(revocation).cut;
+        let Applied { cut, ended } = self.enforcer.apply(revocation);
+        let id = self.outcomes.begin(revocation, &ended);
         self.metrics.enforced_after(now.since(revocation.cut_off));
         self.metrics.cut(cut);
         tracing::info!(
@@ -260,8 +283,8 @@ impl Intake {
             cut = cut.total(),
             "a revocation is in force"
         );
-        self.audit.record(self.event(revocation, cut));
-        cut
+        self.audit.record(self.event(revocation, (id, cut)));
+        (id, cut)
     }
 
     /// No cut-off is in the future (law 1), but for an operator's hold in the very second in which one was lifted: whoever
@@ -294,9 +317,10 @@ impl Intake {
         self.crowded.store(crowded, Ordering::Relaxed);
     }
 
-    fn event(&self, revocation: &Revocation, cut: Counts) -> Event {
+    fn event(&self, revocation: &Revocation, (outcome, cut): (RevocationId, Counts)) -> Event {
         let (stream, idp, jti) = revocation.origin.parts();
         Event::Revoked {
+            outcome,
             target: self.named(&revocation.whom),
             mode: revocation.mode,
             cut_off: revocation.cut_off,
@@ -339,27 +363,8 @@ impl Intake {
     }
 
     fn named(&self, whom: &Whom) -> String {
-        let targets: Vec<_> = whom.targets().iter().map(|target| self.shown(target)).collect();
+        let targets: Vec<_> = whom.targets().iter().map(|target| self.outcomes.name_of(target)).collect();
         targets.join(" and ")
-    }
-
-    /// A target as the audit log may show it: addresses and the IdP's session ids under a pseudonym, our own session
-    /// ids by their beginning, as everywhere in that log.
-    fn shown(&self, target: &Target) -> String {
-        match target.kind {
-            TargetKind::Email | TargetKind::Phone | TargetKind::Session => {
-                format!("{} #{}", target.kind.word(), self.enforcer.pseudonym(target))
-            }
-            TargetKind::Gateway => {
-                format!("{} {}", target.kind.word(), target.value.chars().take(8).collect::<String>())
-            }
-            TargetKind::User
-            | TargetKind::Device
-            | TargetKind::Tenant
-            | TargetKind::Group
-            | TargetKind::OrgUnit
-            | TargetKind::Everyone => target.to_string(),
-        }
     }
 }
 
@@ -375,7 +380,7 @@ mod tests {
     use super::*;
     use crate::audit::Sink;
     use crate::exchanges::{Cut, Exchange, Held, Kind};
-    use crate::identity::{AppKey, Issuer};
+    use crate::identity::{AppKey, Issuer, Target, TargetKind};
     use crate::ledger::scratch::Scratch;
     use crate::seal::{KeyRing, generate_key};
 
@@ -414,7 +419,11 @@ mod tests {
             let lines = crate::audit::Settings { sink: Sink::File(s.file("audit.log")), queue: 1_000 };
             let audit = Audit::open(&lines, clock.clone(), Arc::clone(&metrics)).expect("opens");
             let settings = Settings { max_subjects };
-            let intake = Intake::new(settings, enforcer.clone(), ledger, audit, Arc::clone(&metrics), clock.clone());
+            let others = (audit.clone(), Arc::clone(&metrics), clock.clone());
+            let outcomes = crate::outcome::tests::settings();
+            let outcomes = Outcomes::open(outcomes, None, Arc::clone(&ring), (ledger.clone(), &replay), others);
+            let both = (enforcer.clone(), outcomes.expect("opens"));
+            let intake = Intake::new(settings, both, ledger, audit, Arc::clone(&metrics), clock.clone());
             let replayed = intake.replay(replay).expect("readable");
             Self { scratch: s, ring, clock, metrics, enforcer, intake, replayed }
         }
@@ -429,7 +438,7 @@ mod tests {
         fn signed_in(&self, kind: TargetKind, value: &str, at: Timestamp) -> Exchange {
             let targets = Arc::new([(kind, self.ring.hasher().key(&target(kind, value)))]);
             Exchange {
-                credentials: vec![Held { targets, asserted_at: at, auth_time: Some(at) }],
+                credentials: vec![Held { targets, asserted_at: at, auth_time: Some(at), imprint: Default::default() }],
                 app: AppKey::of("wiki"),
                 app_name: "wiki".into(),
                 kind: Kind::EventStream,

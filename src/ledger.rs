@@ -7,6 +7,7 @@ mod embedded;
 mod grants;
 #[cfg(test)]
 pub(crate) mod scratch;
+mod shelf;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::embedded::Replay;
 use self::embedded::{Row, Store};
 pub use self::grants::{Change, Grants, Kept};
+pub use self::shelf::{Note, Shelf};
 use crate::revocation::{Fact, Unreadable};
 use crate::time::Timestamp;
 
@@ -127,7 +129,7 @@ pub enum AppendError {
 
 /// What the writer is asked to do.
 enum Job {
-    Append { rows: Vec<Row>, done: oneshot::Sender<Result<(), AppendError>> },
+    Append { rows: Vec<Row>, notes: Vec<Note>, done: oneshot::Sender<Result<(), AppendError>> },
     Forget { before: Timestamp, done: oneshot::Sender<Result<usize, AppendError>> },
 }
 
@@ -165,11 +167,17 @@ impl Ledger {
     /// Writes `facts` down; resolves once they are on disk, all of them or none. They are queued before this
     /// waits for the first time: dropping the future later does not take them back.
     pub async fn append(&self, facts: &[Fact]) -> Result<(), AppendError> {
-        if facts.is_empty() {
+        self.append_with(facts, vec![]).await
+    }
+
+    /// The same, with what is kept beside them, in the same transaction. Facts do not depend on it: what cannot be kept is
+    /// said in the log, and they are durable all the same. Notes without facts succeed or fail by themselves.
+    pub async fn append_with(&self, facts: &[Fact], notes: Vec<Note>) -> Result<(), AppendError> {
+        if facts.is_empty() && notes.is_empty() {
             return Ok(());
         }
         let (done, written) = oneshot::channel();
-        self.send(Job::Append { rows: facts.iter().map(Row::of).collect(), done })?;
+        self.send(Job::Append { rows: facts.iter().map(Row::of).collect(), notes, done })?;
         written.await.unwrap_or(Err(AppendError::Closed))
     }
 
@@ -213,9 +221,10 @@ fn write(mut store: Store, mut jobs: mpsc::Receiver<Job>) {
         let mut next = Some(first);
         while let Some(job) = next {
             match job {
-                Job::Append { rows, done } => {
+                Job::Append { rows, notes, done } => {
+                    group.waiting.push((done, rows.is_empty()));
                     group.rows.extend(rows);
-                    group.waiting.push(done);
+                    group.notes.extend(notes);
                 }
                 Job::Forget { before, done } => {
                     std::mem::take(&mut group).commit(&mut store);
@@ -223,7 +232,7 @@ fn write(mut store: Store, mut jobs: mpsc::Receiver<Job>) {
                     let _ = done.send(store.forget(before, FORGET_AT_ONCE));
                 }
             }
-            next = if group.rows.len() < GROUP { jobs.try_recv().ok() } else { None };
+            next = if group.rows.len() + group.notes.len() < GROUP { jobs.try_recv().ok() } else { None };
         }
         group.commit(&mut store);
     }
@@ -233,7 +242,9 @@ fn write(mut store: Store, mut jobs: mpsc::Receiver<Job>) {
 #[derive(Default)]
 struct Group {
     rows: Vec<Row>,
-    waiting: Vec<oneshot::Sender<Result<(), AppendError>>>,
+    notes: Vec<Note>,
+    /// Who waits, and whether for notes alone.
+    waiting: Vec<(oneshot::Sender<Result<(), AppendError>>, bool)>,
 }
 
 impl Group {
@@ -241,10 +252,15 @@ impl Group {
         if self.waiting.is_empty() {
             return;
         }
-        let result = store.append(&self.rows);
-        for done in self.waiting {
+        let result = store.append_with(&self.rows, &self.notes);
+        for (done, only_notes) in self.waiting {
+            let result = match &result {
+                Ok(notes) if only_notes => notes.clone(),
+                Ok(_) => Ok(()),
+                Err(why) => Err(why.clone()),
+            };
             // Who no longer waits has nothing to acknowledge.
-            let _ = done.send(result.clone());
+            let _ = done.send(result);
         }
     }
 }
@@ -326,7 +342,7 @@ mod tests {
             .map(|n| {
                 let (done, written) = oneshot::channel();
                 let rows = vec![Row::of(&revocation(&format!("user {n}"), 1_000))];
-                assert!(jobs.try_send(Job::Append { rows, done }).is_ok());
+                assert!(jobs.try_send(Job::Append { rows, notes: vec![], done }).is_ok());
                 written
             })
             .collect();
@@ -381,6 +397,34 @@ mod tests {
         ledger.append(&[revocation("late", 2_000)]).await.expect("durable again");
         drop(ledger);
         assert_eq!(reopened(&settings), ["late"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_beside_facts_is_there_after_a_restart_and_never_stands_in_their_way() {
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        let note = |key: &str, text: Option<&str>| Note {
+            shelf: Shelf::Outcomes,
+            key: key.to_owned(),
+            text: text.map(str::to_owned),
+        };
+        let (ledger, replay) = Ledger::open(&settings).expect("opens");
+        drop(replay);
+        let both = vec![note("a", Some("1")), note("b", Some("2"))];
+        ledger.append_with(&[revocation("ann", 1_000)], both).await.expect("durable");
+        ledger.append_with(&[], vec![note("b", None), note("a", Some("3"))]).await.expect("durable");
+        drop(ledger);
+        let (ledger, replay) = Ledger::open(&settings).expect("opens again");
+        assert_eq!(replay.notes(Shelf::Outcomes).expect("readable"), [("a".to_owned(), "3".to_owned())]);
+        assert_eq!(replay.notes(Shelf::Outbox).expect("readable"), []);
+        drop(replay);
+        let held = rusqlite::Connection::open(scratch.file("ledger.db")).expect("the file");
+        held.execute_batch("DROP TABLE outcomes").expect("somebody ruins the shelf");
+        assert!(ledger.append_with(&[], vec![note("c", Some("4"))]).await.is_err(), "notes alone are not kept");
+        let with = ledger.append_with(&[revocation("bob", 1_000)], vec![note("c", Some("4"))]).await;
+        with.expect("a revocation is durable all the same");
+        drop((ledger, held));
+        assert_eq!(reopened(&settings), ["ann", "bob"]);
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@
 //! | revocation | the one fact that every signal becomes | [`revocation`] |
 //! | revocation set | the in-memory index of all revocations in force | [`revocation`] |
 //! | ledger | the durable record of revocations | [`ledger`] |
+//! | outcome | what a revocation did: whom it met, what it ended and refused, what is left | [`outcome`] |
 //! | intake | the only door by which a revocation enters | [`intake`] |
 //! | exchange | a request or stream in flight | [`exchanges`] |
 //! | check | a question to an IdP that sends no signal: does this session still stand? | [`revalidation`], [`checks`] |
@@ -69,6 +70,7 @@ pub mod enforcer;
 pub mod metrics;
 pub mod audit;
 pub mod ledger;
+pub mod outcome;
 pub mod intake;
 pub mod checks;
 pub mod stream;

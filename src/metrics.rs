@@ -61,6 +61,9 @@ pub struct Metrics {
     tokens_refused: IntCounterVec,
     appends: Histogram,
     audit_dropped: IntCounter,
+    outcomes: IntGauge,
+    outbox: IntGauge,
+    outcome_messages: IntCounterVec,
     revalidations: IntCounterVec,
     revalidating: IntGaugeVec,
     grants_not_kept: IntCounterVec,
@@ -139,6 +142,14 @@ impl Metrics {
             )?,
             appends: histogram(to, "ledger_append_seconds", "From an append to its record on disk", &APPEND)?,
             audit_dropped: counter(to, "audit_dropped_total", "Audit lines that were not written")?,
+            outcomes: gauge(to, "outcomes", "Revocations of which it is remembered what they did")?,
+            outbox: gauge(to, "outcome_outbox", "Messages about outcomes that wait for the webhook's receiver")?,
+            outcome_messages: counters(
+                to,
+                "outcome_messages_total",
+                "Messages about outcomes, by what became of each try",
+                &["result"],
+            )?,
             revalidations: counters(
                 to,
                 "revalidations_total",
@@ -274,6 +285,17 @@ impl Metrics {
     /// Audit lines were not written.
     pub fn audit_dropped(&self, lines: u64) {
         self.audit_dropped.inc_by(lines);
+    }
+
+    /// That many outcomes are remembered, and that many messages about them wait.
+    pub fn outcomes(&self, outcomes: usize, waiting: usize) {
+        self.outcomes.set(i64::try_from(outcomes).unwrap_or(i64::MAX));
+        self.outbox.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    /// A message about an outcome was sent, or could not be; `result` is the word of what became of it.
+    pub fn outcome_message(&self, result: &'static str) {
+        self.outcome_messages.with_label_values(&[result]).inc();
     }
 
     /// `idp` was asked whether a session still stands; `result` is the word of its answer.

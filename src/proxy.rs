@@ -30,6 +30,8 @@ pub use self::cidr::{Cidr, InvalidCidr};
 use self::ctx::{Ctx, Forward};
 pub(crate) use self::exchange::Cuttable;
 use self::exchange::arrive;
+#[doc(hidden)]
+pub use self::frames::passes_alike;
 use self::headers::Peer;
 use self::kind::{LONG_BODY, kind};
 use self::leaving::Leaving;

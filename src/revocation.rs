@@ -1,6 +1,7 @@
 //! The one fact that every signal becomes: *whatever matches this subject and was asserted at or before the
 //! cut-off is over*.
 
+mod cover;
 mod fact;
 mod hold;
 mod id;
@@ -10,6 +11,7 @@ mod set;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::cover::Cover;
 pub use self::fact::{Awaiting, Decided, Fact, Lifted, Reestablished};
 pub use self::hold::OnHold;
 pub use self::id::{InvalidId, RevocationId};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::met::Met;
 use crate::apps::Apps;
 use crate::identity::{Issuer, Target, TargetKind};
-use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
+use crate::revocation::{Mode, Origin, Reach, Revocation, RevocationId, Whom};
 use crate::time::Timestamp;
 
 /// `POST /v1/revocations`: somebody's sessions are over.
@@ -98,6 +98,9 @@ pub struct Made {
     pub mode: Mode,
     /// Assertions at or before this moment are over: seconds since 1970.
     pub cut_off: Timestamp,
+    /// Under which `GET /v1/outcomes/{id}` says what it did; absent in a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<RevocationId>,
 }
 
 impl From<&Revocation> for Made {
@@ -112,6 +115,7 @@ impl From<&Revocation> for Made {
             },
             mode: revocation.mode,
             cut_off: revocation.cut_off,
+            outcome: None,
         }
     }
 }

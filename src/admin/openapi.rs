@@ -31,7 +31,7 @@ mod tests {
     type Check = fn(&str, &Value);
 
     /// Every type that goes over the wire, by its name in the document. Whoever adds a type adds it here and there.
-    const TYPES: [(&str, Check); 20] = [
+    const TYPES: [(&str, Check); 25] = [
         ("RevokeRequest", is_described::<RevokeRequest>),
         ("Named", is_described::<Named>),
         ("RevokeAnswer", is_described::<RevokeAnswer>),
@@ -52,6 +52,11 @@ mod tests {
         ("StreamStatus", is_described::<StreamStatus>),
         ("AppStatus", is_described::<AppStatus>),
         ("Problem", is_described::<Problem>),
+        ("Outcome", is_described::<Outcome>),
+        ("OutcomeList", is_described::<OutcomeList>),
+        ("Amount", is_described::<crate::outcome::Amount>),
+        ("Credentials", is_described::<crate::outcome::Credentials>),
+        ("Left", is_described::<crate::outcome::Left>),
     ];
 
     fn document() -> Value {

@@ -10,14 +10,15 @@ use async_trait::async_trait;
 use super::streams;
 use crate::admin::{
     AppStatus, ApprovalAnswer, ApprovalError, ApprovalRequest, Gateway, Hold, IdpStatus, LedgerStatus, LiftAnswer,
-    LiftError, LiftRequest, Made, Met, Ready, RevalidationStatus, RevokeAnswer, RevokeError, RevokeRequest, Status,
-    StreamAnswer, StreamDeed, StreamError, Waiting,
+    LiftError, LiftRequest, Made, Met, OutcomesAsked, Ready, RevalidationStatus, RevokeAnswer, RevokeError,
+    RevokeRequest, Status, StreamAnswer, StreamDeed, StreamError, Waiting,
 };
 use crate::endpoint::Endpoints;
 use crate::exchanges::Survey;
 use crate::identity::Issuer;
+use crate::outcome::{Outcome, OutcomeList, Wanted};
 use crate::proxy::Balancer;
-use crate::revocation::Lifted;
+use crate::revocation::{Lifted, RevocationId};
 use crate::time::Timestamp;
 
 /// The operators' view of the gateway.
@@ -73,6 +74,14 @@ impl Listeners {
     }
 }
 
+/// The same, with the ids under which people can look at what each did.
+fn named(mut answer: RevokeAnswer, ids: &[RevocationId]) -> RevokeAnswer {
+    for (made, id) in answer.revocations.iter_mut().zip(ids) {
+        made.outcome = Some(*id);
+    }
+    answer
+}
+
 #[async_trait]
 impl Gateway for Operator {
     async fn revoke(&self, request: RevokeRequest) -> Result<RevokeAnswer, RevokeError> {
@@ -91,8 +100,8 @@ impl Gateway for Operator {
             return Ok(answer(met.exchanges, false));
         }
         match parts.intake.accept(revocations.clone()).await {
-            Ok(receipt) => Ok(answer(receipt.cut.total(), true)),
-            Err(not) => Err(RevokeError::NotDurable(answer(not.cut.total(), false))),
+            Ok(receipt) => Ok(named(answer(receipt.cut.total(), true), &receipt.ids)),
+            Err(not) => Err(RevokeError::NotDurable(named(answer(not.cut.total(), false), &not.ids))),
         }
     }
 
@@ -121,6 +130,15 @@ impl Gateway for Operator {
 
     async fn holds(&self) -> Vec<Hold> {
         self.endpoints.parts().enforcer.on_hold().iter().map(Hold::from).collect()
+    }
+
+    async fn outcomes(&self, asked: OutcomesAsked) -> OutcomeList {
+        let wanted = Wanted { since: asked.since, everyday: asked.all, most: asked.limit };
+        self.endpoints.parts().outcomes.list(wanted)
+    }
+
+    async fn outcome(&self, id: &str) -> Option<Outcome> {
+        self.endpoints.parts().outcomes.beginning_with(id)
     }
 
     async fn stream(&self, name: &str, deed: Option<StreamDeed>) -> Result<StreamAnswer, StreamError> {

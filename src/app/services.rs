@@ -11,6 +11,7 @@ use pingora::services::background::BackgroundService;
 use crate::admin;
 use crate::endpoint::Endpoints;
 use crate::intake::Intake;
+use crate::outcome::Outcomes;
 use crate::secret::Secret;
 use crate::stream::Stream;
 use crate::time::Clock;
@@ -102,6 +103,23 @@ impl BackgroundService for Deadlines {
                 parts.metrics.cut(cut);
                 tracing::info!(cut = cut.total(), "sessions reached their end, and what ran on them with them");
             }
+        }
+    }
+}
+
+/// Writes down what revocations did, and tells whoever is to be told.
+pub(super) struct Remembering(pub(super) Outcomes);
+
+#[async_trait]
+impl BackgroundService for Remembering {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => {}
+            ((), ()) = async { tokio::join!(self.0.keep(), self.0.send()) } => {}
+        }
+        if let Err(error) = self.0.write_down().await {
+            tracing::warn!(%error, "what revocations did last is not written down");
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{Exit, Explain, Outcome};
 use crate::apps::{Access, App, Asked, CanonicalPath, Host, WhenBlind};
 use crate::config::{Config, StreamSettings};
 use crate::decision::{Client, Decision, Refusal, Request, decide};
-use crate::evidence::{self, Bearer, Evidence, Maker, Shown};
+use crate::evidence::{self, Bearer, Evidence, Imprint, Maker, Shown};
 use crate::lineage::Lineage;
 use crate::login::Proof;
 use crate::revocation::Standing;
@@ -43,6 +43,7 @@ pub(super) fn explain(config: &Config, asked: &Explain) -> Outcome {
         return Outcome::done(columns(&rows));
     }
     rows.extend(reasons(config, app, &path));
+    rows.extend(leaves(app, asked, &method, &path));
     for (who, evidence) in [("nobody", Evidence::default())].into_iter().chain(person(config, app, &path, asked)) {
         rows.extend(answers(who, &method, app, &path, &evidence));
     }
@@ -104,6 +105,13 @@ fn reasons(config: &Config, app: &App, path: &CanonicalPath) -> Vec<[String; 2]>
     rows
 }
 
+/// Whether people sign out of the app by it.
+fn leaves(app: &App, asked: &Explain, method: &Method, path: &CanonicalPath) -> Option<[String; 2]> {
+    let query = asked.url.split('#').next().and_then(|url| url.split_once('?')).map(|(_, query)| query);
+    let leaves = app.logout_paths.iter().any(|logout| logout.is(method, path, query));
+    leaves.then(|| row("leaves", "if the app takes it, the session here ends, too"))
+}
+
 /// What the path's app does while a stream is dark.
 fn when_blind(config: &Config, app: &App, path: &CanonicalPath) -> Option<[String; 2]> {
     let spoken_for = |stream: &&StreamSettings| stream.speaks_for.contains(&app.idp);
@@ -146,7 +154,8 @@ fn person(config: &Config, app: &App, path: &CanonicalPath, asked: &Explain) -> 
     };
     if app.asks(path).by() == Access::Bearer {
         let (lineage, person) = (Lineage::of(&session), Arc::clone(&session.person));
-        let bearer = Bearer { maker: Maker::Idp, lineage, person, ends_at: session.expires_at };
+        let bearer =
+            Bearer { maker: Maker::Idp, lineage, person, ends_at: session.expires_at, imprint: Imprint::default() };
         return Some(("token", Evidence { bearers: vec![bearer], ..Evidence::default() }));
     }
     Some(("person", Shown::Session { session: Box::new(session), renew: false }.into()))

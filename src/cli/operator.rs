@@ -174,13 +174,16 @@ pub(super) fn not_understood() -> Outcome {
 fn told(answer: &RevokeAnswer) -> String {
     let verb = if answer.dry_run { "would revoke" } else { "revoked" };
     let mut rows: Vec<[String; 2]> = Vec::new();
-    for Made { issuer, whom, apps, mode, cut_off } in &answer.revocations {
+    for Made { issuer, whom, apps, mode, cut_off, outcome } in &answer.revocations {
         rows.push([verb.to_owned(), format!("{whom}, of {issuer}")]);
         rows.push(["in".to_owned(), or(apps, "every app")]);
         rows.push(["mode".to_owned(), mode.word().to_owned()]);
         let way_back =
             if *mode == Mode::Hold { "nobody gets in until it is lifted" } else { "only a newer login gets in" };
         rows.push(["cut-off".to_owned(), format!("{cut_off}; {way_back}")]);
+        if let Some(id) = outcome {
+            rows.push(["outcome".to_owned(), format!("{id}; see `portcullis outcomes --id {}`", short(id))]);
+        }
     }
     let verb = if answer.dry_run { "would be cut" } else { "cut" };
     rows.push(["in flight".to_owned(), format!("{} {verb}", count(answer.cut, "exchange"))]);
@@ -202,6 +205,11 @@ fn told(answer: &RevokeAnswer) -> String {
         out.push_str("\nSessions are stored nowhere: who is signed in and has nothing in flight is met as well.\n");
     }
     out
+}
+
+/// As much of an id as people type.
+fn short(id: &crate::revocation::RevocationId) -> String {
+    id.to_string().chars().take(8).collect()
 }
 
 pub(super) fn shown(status: &crate::admin::Status) -> String {

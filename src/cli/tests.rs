@@ -263,6 +263,7 @@ fn an_explanation_says_what_each_kind_of_sender_gets() {
 fn an_explanation_says_where_tokens_are_asked_for_and_made() {
     let with = "access = \"bearer\"\nbearer = { audience = \"api\" }\n\
                 derived = [{ path = \"/t\", response = [\"/a~1b\", \"?code\"], request = \"refresh_token\" }]\n\
+                logout_paths = [\"POST /bye?now=1\"]\n\
                 allow = { groups = [\"staff\"] }\n";
     let config = crate::config::tests::good_with_rules_of_wiki(with);
     let explain = |words: &[&str]| {
@@ -279,6 +280,14 @@ fn an_explanation_says_where_tokens_are_asked_for_and_made() {
         "token   forwarded, with the person's name",
     ] {
         assert!(said.contains(part), "`{part}` is not in\n{said}");
+    }
+    for (method, url, leaves) in [
+        ("POST", "https://wiki.example.com/bye?x&now=1#top", true),
+        ("GET", "https://wiki.example.com/bye?now=1", false),
+        ("POST", "https://wiki.example.com/bye", false),
+    ] {
+        let said = explain(&[method, url]);
+        assert_eq!(said.contains("the session here ends, too"), leaves, "{method} {url}:\n{said}");
     }
 }
 
@@ -482,6 +491,7 @@ fn who_is_on_hold_and_what_awaits_approval_stands_in_a_table() {
             apps: vec!["wiki".into()],
             mode: Mode::Terminate,
             cut_off: Timestamp::from_secs(1),
+            outcome: None,
         },
         source: "stream".into(),
         stream: Some("corp".into()),

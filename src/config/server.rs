@@ -106,6 +106,11 @@ pub(super) fn audit(table: &Reader<'_>) -> AuditTo {
     table.or("to", to, AuditTo::Stdout)
 }
 
+/// Whether targets are shown as they are, in the audit log and in outcomes.
+pub(super) fn shows_targets(table: &Reader<'_>) -> bool {
+    table.or("targets", one_of(&[("hashed", false), ("clear", true)], &[]), false)
+}
+
 pub(super) fn log(table: &Reader<'_>) -> LogLevel {
     let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
     table.or("level", one_of(&levels.map(|level| (level.word(), level)), &[]), LogLevel::Info)

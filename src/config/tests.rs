@@ -22,7 +22,9 @@ impl Files for Shelf {
 
 fn shelf() -> Shelf {
     let key = || crate::seal::generate_key().expect("key").expose().clone().into_bytes();
-    let files: [(&str, Vec<u8>, bool); 9] = [
+    let signs = crate::jose::Signer::generate_pem().expect("key").expose().clone().into_bytes();
+    let files: [(&str, Vec<u8>, bool); 10] = [
+        ("signs.pem", signs, false),
         ("ring-1.key", key(), false),
         ("ring-0.key", key(), false),
         ("open.key", key(), true),
@@ -370,6 +372,52 @@ macro_rules! tokens {
 }
 
 const MISTAKES: &[Mistake] = &[
+    // outcomes
+    mistake("[session]", "[outcomes]\nmax = 0\n\n[session]", "max = 0", "outcomes.max", "between 1 and 1000000"),
+    mistake("[session]", "[outcomes]\nsettle = \"soon\"\n\n[session]", "soon", "outcomes.settle", "a whole number"),
+    mistake("[session]", "[outcomes]\ngateway = \"a b\"\n\n[session]", "a b", "outcomes.gateway", "a name has letters"),
+    mistake(
+        "[session]",
+        "[audit]\ntargets = \"plain\"\n\n[session]",
+        "plain",
+        "audit.targets",
+        "\"hashed\" or \"clear\"",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"\n\n[session]",
+        "[outcomes.webhook]",
+        "outcomes.webhook.url",
+        "is missing",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nurl = \"http://soc.example.com\"\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"\n\n[session]",
+        "http://soc",
+        "outcomes.webhook.url",
+        "must be https",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nurl = \"https://soc\"\nissuer = \"gw\"\naudience = \"a\"\nkey_file = \"signs.pem\"\n\n[session]",
+        "issuer = \"gw\"",
+        "outcomes.webhook.issuer",
+        "it is no URL",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nurl = \"https://soc\"\nissuer = \"https://gw\"\naudience = \"a\"\n\n[session]",
+        "[outcomes.webhook]",
+        "outcomes.webhook.key_file",
+        "keygen --signing",
+    ),
+    mistake(
+        "[session]",
+        "[outcomes.webhook]\nurl = \"https://soc\"\nissuer = \"https://gw\"\naudience = \"a\"\nkey_file = \"corp.secret\"\n\n[session]",
+        "key_file = \"corp.secret\"",
+        "outcomes.webhook.key_file",
+        "no private key",
+    ),
     // slips of keys and types
     mistake("idle =", "idel =", "idel", "session.idel", "did you mean `idle`"),
     mistake("[session]", "[sesion]", "[sesion]", "sesion", "did you mean `session`"),

@@ -13,7 +13,6 @@ use crate::evidence::{self, Bearer, Evidence};
 use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
 use crate::lineage::Lineage;
 use crate::page::Page;
-use crate::revalidation::Freshness;
 use crate::revocation::{Mode, Standing};
 use crate::session::Session;
 
@@ -54,9 +53,7 @@ impl Endpoints {
         let given = evidence::cookies(ask.headers);
         let given = given.as_deref();
         let mut evidence = self.evidence_in(given, app);
-        if evidence.freshness == Freshness::Due && revalidate::can_wait(ask) {
-            evidence.freshness = Freshness::Fresh;
-        }
+        revalidate::let_wait(ask, &mut evidence);
         let by = app.asks(ask.path).by();
         let Ok(tokens) = self.bear(ask, app, by, &mut evidence).await else {
             return Admission::Answer(self.cannot_ask(ask.client));
@@ -77,10 +74,11 @@ impl Endpoints {
         };
         let bearers = evidence.bearers.as_slice();
         let cookies = derived.held(behind);
+        let borne = borne.into_iter().zip(&evidence.bearers).map(|(lineage, bearer)| held(bearer, lineage));
         let ends = session.map(|session| session.end(&self.0.session)).into_iter();
         let ends = ends.chain(session.and_then(|session| self.overdue_at(session)));
         let exchange = Exchange {
-            credentials: own.into_iter().chain(borne).map(Held::from).chain(cookies).collect(),
+            credentials: own.map(Held::from).into_iter().chain(borne).chain(cookies).collect(),
             app: app.key,
             app_name: app.name.as_str().into(),
             kind: Kind::Request,
@@ -95,6 +93,11 @@ impl Endpoints {
         let request = decision::Request { client: ask.client, path: ask.path, origin, blind };
         let decision = decision::decide(&request, app, &evidence, standing);
         tracing::debug!(app = app.name, method = %ask.method, path = %ask.path, decision = decision.word(), "decided");
+        if standing.is_clear() || matches!(decision, Decision::Forward(_)) {
+            self.count_taken_out(&derived, app);
+        } else {
+            self.count_refusal(guard.exchange(), &derived);
+        }
         match decision {
             Decision::Forward(permit) => {
                 self.used(&app.idp, evidence.session(), &evidence.bearers);
@@ -146,6 +149,11 @@ impl Endpoints {
             request: format!("{} {}", ask.method, ask.path),
         });
     }
+}
+
+/// A token as a credential that an exchange runs on; `lineage` is what is judged of it.
+pub(super) fn held(bearer: &Bearer, lineage: Lineage) -> Held {
+    Held { imprint: bearer.imprint, ..Held::from(lineage) }
 }
 
 fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> Response<Bytes> {

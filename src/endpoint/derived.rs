@@ -2,8 +2,9 @@
 
 use super::{Ask, Endpoints};
 use crate::apps::{Access, App};
+use crate::evidence::{Imprint, Sort};
 use crate::exchanges::Held;
-use crate::lineage::{self, Dressed, Lineage, Received, Scene};
+use crate::lineage::{self, Dressed, Kept, Lineage, Received, Scene};
 
 /// What a forwarded request brings of the app's own, and what its answer's cookies grow from.
 #[derive(Debug, Default)]
@@ -27,7 +28,21 @@ impl Derived {
 
     /// The credentials that the exchange runs on besides what stands behind it.
     pub(super) fn held(&self, behind: Option<&Lineage>) -> Vec<Held> {
-        self.received.lineages(behind).into_iter().map(Held::from).collect()
+        let held = |lineage: Lineage| {
+            let imprint = Imprint::of_session(Sort::AppCookie, lineage.session.0);
+            Held { imprint, ..Held::from(lineage) }
+        };
+        self.received.lineages(behind).into_iter().map(held).collect()
+    }
+
+    /// Cookies that were taken out because a revocation covers them.
+    pub(super) fn revoked(&self) -> &[Kept] {
+        &self.received.revoked
+    }
+
+    /// Every cookie that opened, whatever became of it.
+    pub(super) fn opened(&self) -> impl Iterator<Item = &Kept> {
+        self.received.revoked.iter().chain(&self.received.kept)
     }
 }
 

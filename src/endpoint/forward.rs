@@ -22,15 +22,20 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 pub(crate) use self::original::asks_for_verdict;
+#[doc(hidden)]
+pub use self::original::reads_original;
 use self::original::{Doubt, Family, Original, below_auth, host_of, narrowed, original, query_of};
+use super::admission::held;
 use super::sign_in::way_back;
 use super::tokens::Unavailable;
-use super::{Ask, Endpoints, answer};
+use super::{Ask, Endpoints, answer, revalidate};
 use crate::apps::{Access, Allow, App, CanonicalPath};
 use crate::decision::{self, Client, Decision, Login};
 use crate::evidence::Evidence;
+use crate::exchanges::Held;
 use crate::lineage::Lineage;
 use crate::page::Page;
+use crate::revalidation::Freshness;
 use crate::revocation::Standing;
 use crate::secret::Secret;
 use crate::session::Person;
@@ -67,12 +72,14 @@ impl Endpoints {
         let (method, client) = (&Method::GET, Client::Fetch);
         let ask = Ask { headers: &head.headers, method, path: &path, client, target: path.as_str(), body: None };
         let Ok((evidence, standing)) = self.shown(&ask, app, app.access).await else { return self.cannot_ask(client) };
-        let whole = evidence.bad_token.is_none() && evidence.is_of_one_person() && standing.is_clear();
+        let asked = evidence.freshness != Freshness::Overdue;
+        let whole = evidence.bad_token.is_none() && evidence.is_of_one_person() && standing.is_clear() && asked;
         let enough = app.access != Access::Bearer || !evidence.bearers.is_empty();
         let person = evidence.person().filter(|_| whole && enough);
         let person = person.filter(|_| !self.0.sight.is_blind(app.key));
         let admitted = person.filter(|person| app.allow.admits(person) && narrowed.admits(person));
         let response = admitted.and_then(|person| {
+            self.used(&app.idp, evidence.session(), &evidence.bearers);
             let mut response = answer::empty(StatusCode::ACCEPTED);
             introduce(&mut response, Some(person), &INTRODUCTION)?;
             answer::set_cookies(&mut response, &self.renewed_cookies(&evidence, app, None));
@@ -106,6 +113,7 @@ impl Endpoints {
                     self.leave(session, app).await;
                     return self.allowed(family, app, person, None);
                 }
+                self.used(&app.idp, evidence.session(), &evidence.bearers);
                 self.allowed(family, app, person, Some(&evidence))
             }
             Decision::Login(login) => {
@@ -127,11 +135,16 @@ impl Endpoints {
     /// What a request shows, and how all of it stands.
     async fn shown(&self, ask: &Ask<'_>, app: &App, by: Access) -> Result<(Evidence, Standing), Unavailable> {
         let mut evidence = self.evidence(ask.headers, app);
+        revalidate::let_wait(ask, &mut evidence);
         self.bear(ask, app, by, &mut evidence).await?;
-        let session = evidence.session().map(Lineage::of);
-        let bearers = evidence.bearers.iter().map(|bearer| self.renewed_by(bearer, evidence.session()));
-        let judge = |lineage: Lineage| self.0.enforcer.judge(&lineage.credential(app.key));
-        let standing = session.into_iter().chain(bearers).map(judge).fold(Standing::default(), Standing::and);
+        let session = evidence.session().map(|session| Held::from(Lineage::of(session)));
+        let renewed = |bearer| held(bearer, self.renewed_by(bearer, evidence.session()));
+        let credentials: Vec<_> = session.into_iter().chain(evidence.bearers.iter().map(renewed)).collect();
+        let judge = |held: &Held| self.0.enforcer.judge(&held.in_app(app.key));
+        let standing = credentials.iter().map(judge).fold(Standing::default(), Standing::and);
+        if !standing.is_clear() && by != Access::Public {
+            self.count_refused_elsewhere(&credentials, app);
+        }
         Ok((evidence, standing))
     }
 

@@ -9,7 +9,7 @@ use super::{Call, Endpoints, answer};
 use crate::apps::App;
 use crate::audit::Event;
 use crate::decision::{Cause, Login};
-use crate::evidence::{Bearer, Maker};
+use crate::evidence::{Bearer, Evidence, Maker};
 use crate::identity::{Identity, Target, TargetKind};
 use crate::idp::Idp;
 use crate::login::{Denied, FlowState, Proof, Refusal, ReturnPath, Shortfall, Why};
@@ -178,9 +178,12 @@ pub(super) fn expected(session: &Session) -> (SessionId, Option<String>) {
     (session.id, person.preferred_username.clone().or_else(|| person.email.clone()))
 }
 
-/// Whether the next page of a session that is due may be the IdP's: only what can be repeated.
-pub(super) fn can_wait(ask: &Ask<'_>) -> bool {
-    !matches!(*ask.method, Method::GET | Method::HEAD) || !can_be_sent_away(ask.headers)
+/// A session that is due can wait for the next page, where this is none that can be repeated after the IdP's.
+pub(super) fn let_wait(ask: &Ask<'_>, evidence: &mut Evidence) {
+    let is_page = matches!(*ask.method, Method::GET | Method::HEAD) && can_be_sent_away(ask.headers);
+    if evidence.freshness == Freshness::Due && !is_page {
+        evidence.freshness = Freshness::Fresh;
+    }
 }
 
 /// Whether a browser that is sent to the IdP comes there with the IdP's cookies: a frame, or a page that is fetched before

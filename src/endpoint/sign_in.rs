@@ -248,6 +248,9 @@ impl Endpoints {
             Verdict::Proven => too_long_ago(flow.proof, identity.auth_time, now.minus(idp.max_age() + SKEW)),
             verdict => verdict,
         };
+        if !standing.is_clear() {
+            self.count_refused_sign_in(&session, app);
+        }
         match verdict {
             Verdict::Proven => {}
             Verdict::AskAgain(proof) => {
@@ -276,6 +279,7 @@ impl Endpoints {
             // Tokens that work without a session learn of it this way.
             self.0.intake.reestablished(Reestablished { who, at: identity.asserted_at }).await;
         }
+        self.count_sign_in(&session, app);
         self.begins(idp, app, (call.headers(), flow), (&session, renewed.is_some()), refresh_token).await;
         for stream in self.0.streams.values() {
             stream.signed_in(idp.issuer(), &identity.subject, session.end(&self.0.session), now);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
 
+use super::admission::held;
 use super::{Ask, Endpoints};
 use crate::apps::{Access, App, CanonicalPath, Field};
 use crate::evidence::{self, Bearer, Borne, Evidence, Reading, Root, Scheme};
@@ -124,6 +125,8 @@ impl Endpoints {
             let root = self.root(ask, app, session, &borne.bearers);
             return Tokens { headers: borne.headers, withheld: vec![], body: borne.body.map(Bytes::from), root };
         }
+        let credentials: Vec<_> = borne.bearers.iter().map(|bearer| held(bearer, bearer.lineage.clone())).collect();
+        self.count_refused_elsewhere(&credentials, app);
         let opened = borne.headers.into_iter().map(|(name, _)| name);
         let bearing = ask.headers.iter().filter(|(_, value)| evidence::has_mark(value)).map(|(name, _)| name.clone());
         Tokens { withheld: opened.chain(bearing).collect(), ..Tokens::default() }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{BadToken, Bearer, Maker};
+use super::{BadToken, Bearer, Imprint, Maker, Sort};
 use crate::apps::{Access, App, Field};
 use crate::lineage::{self, AppToken, Fault, Media, is_sealed};
 use crate::seal::KeyRing;
@@ -169,7 +169,9 @@ impl Borne {
             self.bad = self.bad.or(Some(BadToken::Token));
             return None;
         }
-        let bearer = Bearer { maker: Maker::App, lineage: token.lineage, person: Arc::clone(&token.person), ends_at };
+        let imprint = Imprint::of_token(Sort::AppToken, text);
+        let person = Arc::clone(&token.person);
+        let bearer = Bearer { maker: Maker::App, lineage: token.lineage, person, ends_at, imprint };
         self.bearers.push(bearer);
         Some(token.value)
     }

@@ -90,6 +90,7 @@ mod tests {
                 ]),
                 asserted_at: Timestamp::from_secs(1),
                 auth_time: None,
+                imprint: Default::default(),
             };
             let (app, app_name) = (AppKey::of(app), app.into());
             let exchange = Exchange { credentials: vec![held], app, app_name, kind, ends_at: None };

@@ -16,7 +16,7 @@ use self::facts::{BadGrant, Claims, Grant};
 use super::Idp;
 use crate::apps::AccessTokens;
 use crate::dpop::{self, Proof, Use};
-use crate::evidence::{BadToken, Bearer, Maker, Scheme};
+use crate::evidence::{BadToken, Bearer, Imprint, Maker, Scheme, Sort};
 use crate::jose::{Alg, Audience, Exp, Expectation, MAX_TOKEN, Reject, Verified};
 use crate::keys::Failure;
 use crate::lineage::Lineage;
@@ -126,6 +126,7 @@ impl Idp {
             lineage: Lineage::of_access_token(&self.settings.name, &grant.identity, ring),
             person: Arc::new(grant.person),
             ends_at: grant.ends_at,
+            imprint: Imprint::of_token(Sort::AccessToken, presented.token),
         })
     }
 

@@ -54,7 +54,7 @@ pub enum NotAwaiting {
 }
 
 /// What was decided.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Approved {
     /// Revocations that no longer await approval.
     pub decided: usize,
@@ -87,7 +87,9 @@ impl Intake {
                 self.audit.record(self.awaiting_event(*id, revocation));
             }
         }
-        self.append(&facts).await.map_err(|why| NotDurable { applied: 0, cut: Counts::default(), why }.into())
+        self.append(&facts)
+            .await
+            .map_err(|why| NotDurable { applied: 0, cut: Counts::default(), ids: vec![], why }.into())
     }
 
     /// Everything that awaits approval, the oldest first.
@@ -134,8 +136,13 @@ impl Intake {
         decisions.iter().for_each(|decided| approvals.replay_decided(decided));
         self.metrics.awaiting_approval(approvals.waiting.len());
         drop(approvals);
-        noted.map_err(|why| NotDurable { applied: receipt.applied, cut: receipt.cut, why })?;
-        Ok(Approved { decided: decisions.len(), receipt })
+        match noted {
+            Ok(()) => Ok(Approved { decided: decisions.len(), receipt }),
+            Err(why) => {
+                let Receipt { applied, cut, ids, .. } = receipt;
+                Err(NotDurable { applied, cut, ids, why })
+            }
+        }
     }
 
     /// Says of what awaited approval until nothing was left that it could end.

@@ -1,5 +1,6 @@
 //! The signing side: the demo's IdP, and every test that needs a token.
 
+use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
 use aws_lc_rs::signature::{
@@ -7,13 +8,14 @@ use aws_lc_rs::signature::{
     RsaEncoding, RsaKeyPair,
 };
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Alg;
+use crate::secret::Secret;
 
 /// A private key and the name it is published under.
 pub struct Signer {
@@ -70,6 +72,33 @@ impl Signer {
             (Alg::Rs256, PrivateKey::Rsa(pair, &RSA_PKCS1_SHA256))
         };
         Some(Self { kid: kid.to_owned(), alg, key })
+    }
+
+    /// A new P-256 key in PEM (PKCS #8), for [`Signer::from_pem`]. `None` if the system has no randomness to give.
+    pub fn generate_pem() -> Option<Secret<String>> {
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok()?;
+        let der = key.to_pkcs8v1().ok()?;
+        let text = STANDARD.encode(der.as_ref());
+        let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        Some(Secret::new(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))))
+    }
+
+    /// The same key, published under its thumbprint (RFC 7638): another key has another name by itself.
+    pub fn named_by_its_key(self) -> Option<Self> {
+        let jwks = self.jwks();
+        let jwk = jwks.pointer("/keys/0")?;
+        // The members that make the key, in the order of their names; their values need no escape.
+        let of = |names: &[&str]| -> Option<String> {
+            let pair = |name: &&str| Some(format!("\"{name}\":\"{}\"", jwk.get(*name)?.as_str()?));
+            Some(format!("{{{}}}", names.iter().map(pair).collect::<Option<Vec<_>>>()?.join(",")))
+        };
+        let text = match &self.key {
+            PrivateKey::Rsa(..) => of(&["e", "kty", "n"]),
+            PrivateKey::P256(_) => of(&["crv", "kty", "x", "y"]),
+            PrivateKey::Ed25519(_) => of(&["crv", "kty", "x"]),
+        };
+        let kid = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text?.as_bytes()));
+        Some(Self { kid, ..self })
     }
 
     /// A compact JWT of `claims`, with this `typ` if one is given. `None` if the claims are no JSON.

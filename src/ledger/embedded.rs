@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
 
+use super::shelf::{self, Note, Shelf};
 use super::{AppendError, Failure, OpenError, Settings};
 use crate::revocation::{Fact, Unreadable, decode, encode};
 use crate::time::Timestamp;
@@ -115,12 +116,13 @@ impl Store {
         open().map_err(|e| unusable(&self.path, e))
     }
 
-    /// Writes `rows` in one transaction and flushes it to the disk.
-    pub(super) fn append(&mut self, rows: &[Row]) -> Result<(), AppendError> {
+    /// Writes `rows`, and `notes` beside them, in one transaction and flushes it to the disk. Rows do not depend on notes:
+    /// inside is whether these were written.
+    pub(super) fn append_with(&mut self, rows: &[Row], notes: &[Note]) -> Result<Result<(), AppendError>, AppendError> {
         self.flushes.fetch_add(1, Ordering::Relaxed);
-        let mut write = || -> rusqlite::Result<()> {
+        let mut write = || -> rusqlite::Result<Result<(), AppendError>> {
             // Dropped without a commit, a transaction is rolled back.
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             {
                 let mut insert = transaction.prepare(
                     "INSERT INTO revocations (received_at, cut_off, record, checksum, lasting) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -130,9 +132,20 @@ impl Store {
                     insert.execute(params![row.received_at, row.cut_off, row.record, sum, row.lasting])?;
                 }
             }
-            transaction.commit()
+            let kept = keep(&mut transaction, notes);
+            if let Err(error) = &kept {
+                tracing::error!(%error, notes = notes.len(), "what revocations did could not be written down");
+            }
+            transaction.commit()?;
+            Ok(kept.map_err(not_durable))
         };
         write().map_err(not_durable)
+    }
+
+    /// Writes `rows` alone.
+    #[cfg(test)]
+    pub(super) fn append(&mut self, rows: &[Row]) -> Result<(), AppendError> {
+        self.append_with(rows, &[])?
     }
 
     /// Forgets records with a cut-off before that moment, `limit` at the most; says how many. What lasts goes only once
@@ -181,6 +194,11 @@ impl Replay {
         self.is_new
     }
 
+    /// Everything on a shelf, by key.
+    pub fn notes(&self, shelf: Shelf) -> Result<Vec<(String, String)>, OpenError> {
+        shelf::read(&self.connection, shelf).map_err(|e| unusable(&self.path, e))
+    }
+
     fn read(&mut self) -> rusqlite::Result<()> {
         let mut select = self.connection.prepare(
             "SELECT seq, record, checksum FROM revocations WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
@@ -221,6 +239,16 @@ impl Iterator for Replay {
             self.end(OpenError::Record { path, seq, why })
         }))
     }
+}
+
+/// Writes all of `notes` or none, and leaves the transaction as it is.
+fn keep(transaction: &mut Transaction<'_>, notes: &[Note]) -> rusqlite::Result<()> {
+    if notes.is_empty() {
+        return Ok(());
+    }
+    let savepoint = transaction.savepoint()?;
+    shelf::write(&savepoint, notes)?;
+    savepoint.commit()
 }
 
 /// Keeps every other gateway away from the file at `path` until the lock is dropped or the process is gone.
@@ -285,6 +313,7 @@ fn prepare(connection: &mut Connection, settings: &Settings, is_new: bool) -> ru
         transaction.pragma_update(None, "user_version", LAYOUT)?;
         transaction.commit()?;
     }
+    connection.execute_batch(shelf::SCHEMA)?;
     if let Some(bytes) = settings.max_bytes {
         let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).map(i64::cast_unsigned)?;
         let pages = i64::try_from(bytes / page.max(1)).unwrap_or(i64::MAX).max(1);

@@ -57,6 +57,11 @@ impl Fault {
         }
     }
 
+    /// True where a revocation is what speaks against it.
+    pub const fn is_a_revocation(self) -> bool {
+        matches!(self, Self::Terminated | Self::Withheld)
+    }
+
     /// True where the seal itself is what is wrong.
     pub const fn is_of_the_seal(self) -> bool {
         matches!(self, Self::NoSeal | Self::Seal(_))
@@ -83,6 +88,8 @@ pub struct Received {
     pub expiries: Vec<String>,
     /// Why something was taken out, once per cookie.
     pub faults: Vec<Fault>,
+    /// Cookies that opened and that a revocation covers.
+    pub revoked: Vec<Kept>,
 }
 
 impl std::fmt::Debug for Received {
@@ -135,7 +142,12 @@ pub fn receive(cookies: &[(&str, &str)], scene: &Scene<'_>, judge: impl Fn(&Cred
             scene.names.split(scene.app, name, count);
         }
         match scene.fault(&cookie, &judge) {
-            Some(fault) => received.refuse(scene.app, name, count, &cookie, fault),
+            Some(fault) => {
+                received.refuse(scene.app, name, count, &cookie, fault);
+                if fault.is_a_revocation() {
+                    received.revoked.push(Kept { name: (*name).to_owned(), cookie });
+                }
+            }
             None => {
                 push(&mut field, name, &cookie.value);
                 received.kept.push(Kept { name: (*name).to_owned(), cookie });

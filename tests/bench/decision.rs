@@ -13,7 +13,7 @@ use portcullis::apps::{
 };
 use portcullis::decision::{Client, Decision, Request, decide};
 use portcullis::enforcer::{self, Enforcer};
-use portcullis::evidence::{Evidence, collect, cookies};
+use portcullis::evidence::{Evidence, Imprint, Sort, collect, cookies};
 use portcullis::exchanges::{self, Cut, Exchange, Held, Kind};
 use portcullis::identity::{AppKey, Email, Identity, Issuer, Target, TargetKind};
 use portcullis::revocation::{Mode, Origin as From, Reach, Revocation, Whom};
@@ -134,6 +134,7 @@ fn decisions(criterion: &mut Criterion) {
                     targets: s.targets.clone(),
                     asserted_at: s.asserted_at,
                     auth_time: s.auth_time,
+                    imprint: Imprint::of_session(Sort::Session, s.id.0),
                 });
                 let exchange = Exchange {
                     credentials: held.into_iter().collect(),

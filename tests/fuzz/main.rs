@@ -1,85 +1,109 @@
-//! Every parser that faces the network, against inputs that are almost right: none panics, none takes long, and what is
-//! taken has the properties that the rest of the gateway relies on.
-//!
-//! `cargo test --test fuzz` replays the corpus (`tests/fuzz/corpus/TARGET/`) and goes on for a moment with a new seed,
-//! which it prints. Longer, and one target only:
-//!
-//! ```text
-//! PORTCULLIS_FUZZ_SECONDS=300 cargo test --test fuzz -- --nocapture poll_answer
-//! ```
-//!
-//! There is no coverage to guide it. Instead each target says in a word what became of an input, and inputs that come to
-//! something new are mutated further; with `PORTCULLIS_FUZZ_KEEP=1` they are written into the corpus.
-#![cfg(test)]
+//! Every parser that faces the network against its corpus, and against some seconds of random bytes: a first look, in
+//! `cargo test`. `tests/fuzz/run` looks for longer, guided by coverage.
 
-mod mutator;
+#![expect(clippy::expect_used, clippy::panic, reason = "a test is loud when it is wrong")]
+
 mod targets;
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::hash::{BuildHasher as _, Hasher as _};
-use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use portcullis::time::Stopwatch;
+use self::targets::TARGETS;
 
-use self::mutator::Dice;
+/// Inputs per parser besides the corpus.
+const ROUNDS: usize = 1_500;
 
-/// How long one input may take, on a machine that is busy with other things: the bounds of the parsers keep all of them
-/// well below a tenth of it.
-const SLOW: Duration = Duration::from_secs(5);
-/// Inputs per target where nothing else is said.
-const INPUTS: usize = 3_000;
-/// The largest input that is worth a file.
-const LARGEST_KEPT: usize = 2 * 1024;
+/// xorshift64*: the same numbers at every run from the same seed.
+struct Xorshift(u64);
 
-fn corpus(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name)
+impl Xorshift {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % (end.max(1) as u64)).expect("small")
+    }
 }
 
-/// The inputs of `name` that are kept.
-fn kept(name: &str) -> Vec<Vec<u8>> {
-    let mut files: Vec<_> = fs::read_dir(corpus(name)).map_or_else(|_| vec![], |dir| dir.flatten().collect());
-    files.sort_by_key(fs::DirEntry::path);
-    files.iter().map(|file| fs::read(file.path()).expect("a readable file")).collect()
-}
+/// What a parser is shown, said only if it panics at that.
+struct Shown<'a>(&'a str, &'a [u8]);
 
-/// What becomes of `input`, if that is said in time and without a panic.
-fn try_one(name: &str, input: &[u8], target: &mut dyn FnMut(&[u8]) -> String) -> String {
-    let taking = Stopwatch::start();
-    let became = panic::catch_unwind(AssertUnwindSafe(|| target(input)));
-    let took = taking.elapsed();
-    let shown = || input.escape_ascii().to_string();
-    let became = became.unwrap_or_else(|_| panic!("{name} does not bear\nb\"{}\"", shown()));
-    assert!(took < SLOW, "{name} takes {took:?} for\nb\"{}\"", shown());
-    became
-}
-
-/// Replays the corpus of `name` and `good` inputs, then goes on by chance.
-fn run(name: &str, good: &[&[u8]], mut target: impl FnMut(&[u8]) -> String) {
-    let mut pool: Vec<Vec<u8>> = good.iter().map(|input| input.to_vec()).chain(kept(name)).collect();
-    let mut seen: BTreeSet<String> = pool.iter().map(|input| try_one(name, input, &mut target)).collect();
-    assert!(seen.iter().any(|word| word == "taken"), "{name}: nothing good among the inputs it begins with: {seen:?}");
-    let seed = std::hash::RandomState::new().build_hasher().finish();
-    println!("{name}: seed {seed}");
-    let mut dice = Dice(seed);
-    let seconds = std::env::var("PORTCULLIS_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
-    let (running, mut inputs) = (Stopwatch::start(), 0_usize);
-    while seconds.map_or(inputs < INPUTS, |seconds| running.elapsed() < Duration::from_secs(seconds)) {
-        inputs += 1;
-        let input = mutator::input(&mut dice, &pool);
-        let word = try_one(name, &input, &mut target);
-        if seen.insert(word.clone()) && input.len() <= LARGEST_KEPT {
-            if std::env::var_os("PORTCULLIS_FUZZ_KEEP").is_some() {
-                let file: String =
-                    word.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(60).collect();
-                fs::create_dir_all(corpus(name))
-                    .and_then(|()| fs::write(corpus(name).join(file), &input))
-                    .expect("a file");
-            }
-            pool.push(input);
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{} was shown {:?}", self.0, self.1.escape_ascii().to_string());
         }
     }
-    println!("{name}: {inputs} inputs in {:?}, {} ways to end", running.elapsed(), seen.len());
+}
+
+fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
+    let entries = fs::read_dir(&directory).unwrap_or_else(|why| panic!("{}: {why}", directory.display()));
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    files.into_iter().map(|path| (path.clone(), fs::read(path).expect("a file"))).collect()
+}
+
+/// A change of one of `seeds`, or of two of them put together.
+fn mutation(seeds: &[(PathBuf, Vec<u8>)], random: &mut Xorshift) -> Vec<u8> {
+    let pick = |random: &mut Xorshift| seeds.get(random.below(seeds.len())).map(|(_, seed)| seed.clone());
+    let mut bytes = pick(random).unwrap_or_default();
+    for _ in 0..=random.below(6) {
+        let at = random.below(bytes.len() + 1);
+        match random.below(7) {
+            0 => bytes.insert(at, u8::try_from(random.below(256)).expect("a byte")),
+            1 => bytes.truncate(at),
+            2 if at < bytes.len() => drop(bytes.remove(at)),
+            3 => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1 << random.below(8);
+                }
+            }
+            4 => bytes.splice(at..at, pick(random).unwrap_or_default()).for_each(drop),
+            5 => {
+                const WORDS: [&[u8]; 12] =
+                    [b"..", b"%2e", b"//", b"\\", b"\"", b"{", b"[", b"\\u0000", b"=", b";", b"&", "\u{e9}".as_bytes()];
+                let word = WORDS.get(random.below(WORDS.len())).copied().unwrap_or_default();
+                bytes.splice(at..at, word.iter().copied()).for_each(drop);
+            }
+            _ => {
+                let end = (at + random.below(16)).min(bytes.len());
+                let piece = bytes.get(at..end).unwrap_or_default().to_vec();
+                let times = random.below(20);
+                bytes.splice(at..at, piece.repeat(times)).for_each(drop);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn no_parser_panics_at_what_it_was_shown_before() {
+    for (name, target) in TARGETS {
+        let corpus = corpus(name);
+        assert!(!corpus.is_empty(), "the corpus of `{name}` is empty");
+        for (_, bytes) in &corpus {
+            let shown = Shown(name, bytes);
+            target(shown.1);
+        }
+    }
+}
+
+#[test]
+fn no_parser_panics_at_random_bytes() {
+    let seed = 0x9e37_79b9_7f4a_7c15;
+    println!("seed {seed:#x}");
+    let mut random = Xorshift(seed);
+    for (name, target) in TARGETS {
+        let corpus = corpus(name);
+        for _ in 0..ROUNDS {
+            let bytes = mutation(&corpus, &mut random);
+            let shown = Shown(name, &bytes);
+            target(shown.1);
+        }
+    }
 }

@@ -1,475 +1,403 @@
-//! The parsers, each with inputs to begin with and what must be true of whatever it takes.
+//! Every parser that faces the network, as a function of bytes. It must not panic, hang or swallow memory, whatever the
+//! bytes are; where a parser promises more, that is checked, too.
+//!
+//! Used twice: by `main.rs` beside this file (the corpus and some seconds of random bytes, in `cargo test`) and by
+//! `libfuzzer/` (guided by coverage, for as long as one likes).
 
-use std::fs;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::admin::{ApprovalRequest, LiftRequest, RevokeRequest};
-use portcullis::apps::{Access, App, CanonicalPath, Field, Host};
-use portcullis::config::Config;
-use portcullis::dpop;
+use portcullis::apps::{Access, App, CanonicalPath, Field, Host, Pattern, Prefix};
+use portcullis::config::{Config, File, Files};
+use portcullis::decision::Client;
+use portcullis::dpop::{self, Use};
 use portcullis::event::poll::{Heard, Poll};
-use portcullis::event::reject::Answer;
-use portcullis::event::{Subject, command, global, logout, poll, stream_config, token};
+use portcullis::event::{Preset, Subject, command, global, logout, token};
 use portcullis::evidence::{self, Reading};
-use portcullis::identity::{Email, Issuer};
-use portcullis::jose::{self, Alg, Keys, Signer};
-use portcullis::lineage::{self, AppToken, Media, Names, Scene};
-use portcullis::login::{Flows, ReturnPath};
-use portcullis::revocation::Standing;
-use portcullis::seal::{KeyRing, Purpose};
-use portcullis::session::{self, Session};
+use portcullis::identity::{Email, Identity, Issuer};
+use portcullis::jose::{self, Alg, Expectation, Keys, Signer, Verified};
+use portcullis::lineage::{self, AppToken, Lineage, Media, Names, Scene};
+use portcullis::login::{self, Flows, ReturnPath};
+use portcullis::revalidation::Grant;
+use portcullis::revocation::{self, Standing};
+use portcullis::seal::{self, KeyRing, Purpose};
+use portcullis::secret::Secret;
+use portcullis::session::{self, Session, SessionId};
 use portcullis::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use url::Url;
+use zeroize::Zeroizing;
 
-use crate::run;
+/// One parser, or a few that belong together.
+pub(crate) type Target = fn(&[u8]);
 
-const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+/// All of them, by the name of their corpus.
+pub(crate) const TARGETS: [(&str, Target); 21] = [
+    ("admin", admin),
+    ("bearer", bearer),
+    ("body", body),
+    ("command", command),
+    ("cookies", cookies),
+    ("dpop", dpop),
+    ("forward", forward),
+    ("frames", frames),
+    ("global", global),
+    ("grant", grant),
+    ("host_path", host_path),
+    ("jwks", jwks),
+    ("jws", jws),
+    ("logout", logout),
+    ("poll", poll),
+    ("record", record),
+    ("resume", resume),
+    ("return_path", return_path),
+    ("session", session_cookie),
+    ("set", set),
+    ("set_cookie", set_cookie),
+];
+
+const NOW: Timestamp = Timestamp::from_secs(1_795_463_999);
 const ISSUER: &str = "https://idp.example.com";
+const AUDIENCE: &str = "https://gateway.example.com";
 const HOST: &str = "wiki.example.com";
-const TAKEN: &str = "taken";
+const CONFIG: &str = r#"
+[server]
+listen = ["127.0.0.1:8080"]
+[admin]
+token = "0123456789abcdef"
+[keys]
+files = ["ring.key"]
+[ledger]
+path = "ledger.db"
+[idps.corp]
+issuer = "https://idp.example.com"
+client_id = "portcullis"
+[apps.wiki]
+url = "https://wiki.example.com"
+upstreams = ["http://10.0.0.5:8080"]
+idp = "corp"
+access = "either"
+bearer = { audience = "https://api.example.com" }
+session_cookies = ["SID"]
+derived_headers = ["x-api-key"]
+derived = [
+  { path = "/token", response = ["/access_token", "/a/0/b", "?code"], request = ["refresh_token", "/refresh_token"] },
+]
+"#;
 
-/// Its word, or why it is none.
-fn became<T, E: std::fmt::Display>(found: &Result<T, E>) -> String {
-    found.as_ref().map_or_else(ToString::to_string, |_| TAKEN.to_owned())
-}
-
-fn text(input: &[u8]) -> String {
-    String::from_utf8_lossy(input).into_owned()
-}
-
-/// An issuer with one key.
-struct Signs {
+/// What parsers work with.
+struct World {
+    app: App,
+    ring: KeyRing,
+    issuer: Issuer,
     signer: Signer,
     keys: Keys,
-    issuer: Issuer,
-    audiences: [String; 1],
+    lineage: Lineage,
+    fields: Vec<Field>,
 }
 
-impl Signs {
-    fn new() -> Self {
-        let signer = Signer::generate("k1").expect("a key");
+struct NoFiles(Secret<String>);
+
+impl Files for NoFiles {
+    fn read(&self, _: &Path) -> io::Result<File> {
+        Ok(File { bytes: Zeroizing::new(self.0.expose().clone().into_bytes()), exposed: false })
+    }
+}
+
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let key = seal::generate_key().expect("randomness");
+        let config = Config::parse(CONFIG, Path::new("/etc/p/p.toml"), &NoFiles(key)).unwrap_or_else(|f| panic!("{f}"));
+        let app: App = (**config.apps.named("wiki").expect("an app")).clone();
+        let issuer = Issuer::parse(ISSUER).expect("issuer");
+        let signer = Signer::generate("k").expect("signer");
         let keys = Keys::parse(signer.jwks().to_string().as_bytes()).expect("keys");
-        Self { signer, keys, issuer: Issuer::parse(ISSUER).expect("issuer"), audiences: ["gateway".to_owned()] }
-    }
-
-    /// `payload` under a good signature: what a transmitter with a key can send.
-    fn signs(&self, typ: &str, payload: &[u8]) -> String {
-        let header = format!("{{\"alg\":\"ES256\",\"kid\":\"k1\",\"typ\":\"{typ}\"}}");
-        self.signer.sign_texts(&header, &text(payload)).expect("a token")
-    }
-}
-
-const SET: &[u8] = br#"{"iss":"https://idp.example.com","aud":["gateway"],"iat":1700000000,"jti":"j","toe":1699999999.5,"txn":"t","sub_id":{"format":"complex","user":{"format":"aliases","identifiers":[{"format":"email","email":"ann@corp.com"},{"format":"opaque","id":"ann"}]},"device":{"format":"iss_sub","iss":"https://idp.example.com","sub":"d"}},"events":{"https://schemas.openid.net/secevent/caep/event-type/session-revoked":{"event_timestamp":1700000000123,"initiating_entity":"admin","reason_admin":{"en":"left"}}}}"#;
-const LOGOUT: &[u8] = br#"{"iss":"https://idp.example.com","aud":"gateway","iat":1700000000,"exp":1700000060,"jti":"j","sub":"ann","sid":"s","events":{"http://schemas.openid.net/event/backchannel-logout":{}}}"#;
-const CALLER: &[u8] = br#"{"iss":"https://idp.example.com","aud":"gateway","sub":"portcullis","iat":1700000000,"nbf":1699999700,"exp":1700000300,"jti":"j"}"#;
-
-#[test]
-fn jose_compact() {
-    let by = Signs::new();
-    let good = by.signs("secevent+jwt", SET);
-    // With the header as it stands, so that chance meets more than signatures.
-    run("jose_compact", &[good.as_bytes()], |input| {
-        let expectation = token::expectation(&by.issuer, &by.audiences, &Alg::ALL);
-        let compact = text(input);
-        let verified = jose::verify::<Map<String, Value>>(&compact, &by.keys, &expectation, NOW);
-        if verified.is_ok() {
-            let signed = |token: &str| token.rsplit_once('.').map(|(signed, _)| signed.to_owned());
-            assert_eq!(signed(&compact), signed(&good), "nobody else signed this");
-        }
-        became(&verified)
-    });
-}
-
-#[test]
-fn jose_header() {
-    let by = Signs::new();
-    run("jose_header", &[br#"{"alg":"ES256","kid":"k1","typ":"secevent+jwt"}"#], |header| {
-        let compact = by.signer.sign_texts(&text(header), &text(SET)).expect("a token");
-        let expectation = token::expectation(&by.issuer, &by.audiences, &Alg::ALL);
-        became(&jose::verify::<Map<String, Value>>(&compact, &by.keys, &expectation, NOW))
-    });
-}
-
-#[test]
-fn jwks() {
-    let good = Signs::new().signer.jwks().to_string();
-    let rsa = br#"{"keys":[{"kty":"RSA","kid":"r","use":"sig","key_ops":["verify"],"alg":"RS256","e":"AQAB","n":"sXch"},{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
-    run("jwks", &[good.as_bytes(), rsa], |input| match Keys::parse(input) {
-        Ok(keys) if keys.is_empty() => "empty".to_owned(),
-        Ok(keys) => {
-            assert!(keys.len() <= 100);
-            let by = Signs::new();
-            let expectation = token::expectation(&by.issuer, &by.audiences, &Alg::ALL);
-            let stranger = jose::verify::<Map<String, Value>>(&by.signs("secevent+jwt", SET), &keys, &expectation, NOW);
-            assert!(stranger.is_err(), "a key that is not there");
-            TAKEN.to_owned()
-        }
-        Err(why) => why.to_string(),
-    });
-}
-
-#[test]
-fn set_claims() {
-    let by = Signs::new();
-    run("set_claims", &[SET], |payload| {
-        let expectation = token::expectation(&by.issuer, &by.audiences, &Alg::ALL);
-        let compact = by.signs("secevent+jwt", payload);
-        let event = jose::verify(&compact, &by.keys, &expectation, NOW).and_then(token::parse);
-        if let Ok(event) = &event {
-            assert!(!event.jti.is_empty() && !event.events.is_empty());
-            for at in [None, event.occurred_at, Some(Timestamp::from_secs(u64::MAX))] {
-                assert!(event.effective_at(at, NOW) <= NOW, "never in the future");
-            }
-        }
-        became(&event)
-    });
-}
-
-#[test]
-fn subject() {
-    let simple = br#"{"format":"iss_sub","iss":"https://idp.example.com","sub":"ann"}"#;
-    let addresses = br#"{"format":"ip-addresses","ip-addresses":["10.0.0.1","2001:db8::1"]}"#;
-    let complex = br#"{"format":"complex","user":{"format":"aliases","identifiers":[{"format":"email","email":"a@b.c"}]},"rack":{"format":"opaque","id":"r"}}"#;
-    run("subject", &[simple, addresses, complex], |input| match serde_json::from_slice(input) {
-        Err(_) => "no JSON".to_owned(),
-        Ok(value) => {
-            let subject = Subject::parse(&value);
-            if let Ok(Subject::Complex(members)) = &subject {
-                assert!((1..=8).contains(&members.len()));
-            }
-            became(&subject)
-        }
-    });
-}
-
-#[test]
-fn logout_token() {
-    let by = Signs::new();
-    run("logout_token", &[LOGOUT], |payload| {
-        let expectation = logout::expectation(&by.issuer, &by.audiences, &Alg::ALL);
-        let compact = by.signs("logout+jwt", payload);
-        let token = jose::verify(&compact, &by.keys, &expectation, NOW).and_then(|token| logout::parse(token, NOW));
-        let as_set = token::expectation(&by.issuer, &by.audiences, &Alg::ALL);
-        let set = jose::verify(&by.signs("secevent+jwt", payload), &by.keys, &as_set, NOW).and_then(token::parse);
-        assert!(token.is_err() || set.is_err(), "one payload passes for both");
-        became(&token)
-    });
-}
-
-#[test]
-fn global_caller() {
-    let by = Signs::new();
-    run("global_caller", &[CALLER], |payload| {
-        let expectation = global::expectation(&by.issuer, &by.audiences, &Alg::ALL);
-        let compact = by.signs("global-token-revocation+jwt", payload);
-        let caller = jose::verify(&compact, &by.keys, &expectation, NOW);
-        became(&caller.and_then(|token| global::parse_caller(token, "portcullis")))
-    });
-}
-
-#[test]
-fn command_token() {
-    let by = Signs::new();
-    let good = br#"{"iss":"https://idp.example.com","aud":"gateway","client_id":"portcullis","iat":1700000000,"exp":1700000060,"jti":"j","command":"suspend","sub":"ann"}"#;
-    run("command_token", &[good], |payload| {
-        let expectation = command::expectation(&by.issuer, &by.audiences, &Alg::ALL);
-        let compact = by.signs("command+jwt", payload);
-        became(
-            &jose::verify(&compact, &by.keys, &expectation, NOW).and_then(|token| command::parse(token, "portcullis")),
-        )
-    });
-}
-
-#[test]
-fn stream_metadata() {
-    let issuer = Issuer::parse(ISSUER).expect("issuer");
-    let good = br#"{"issuer":"https://idp.example.com","jwks_uri":"https://idp.example.com/jwks","configuration_endpoint":"https://idp.example.com/streams","default_subjects":"NONE","critical_subject_members":["tenant"]}"#;
-    run("stream_metadata", &[good], |input| became(&stream_config::Metadata::parse(input, &issuer)));
-}
-
-#[test]
-fn stream_status() {
-    let good = br#"{"stream_id":"s-1","status":"paused","reason":"licence"}"#;
-    run("stream_status", &[good], |input| became(&stream_config::parse_status(input, "s-1")));
-}
-
-#[test]
-fn global_body() {
-    let body = br#"{"sub_id":{"format":"email","email":"ann@corp.com"}}"#;
-    let older = br#"{"subject":{"format":"aliases","identifiers":[{"format":"opaque","id":"a"}]},"x":1}"#;
-    run("global_body", &[body, older], |input| became(&global::parse_request(input)));
-}
-
-#[test]
-fn poll_answer() {
-    let answer = br#"{"sets":{"j1":"a.b.c","j2":"d.e.f"},"moreAvailable":true}"#;
-    run("poll_answer", &[answer, br#"{"sets":{}}"#, b"{}"], |input| {
-        let mut poll = Poll::default();
-        let mut words = Vec::new();
-        for round in 0..3 {
-            let asked = poll.request().body["maxEvents"].as_u64().expect("a number");
-            let retry_after = text(input.get(..8).unwrap_or_default());
-            let what = match round {
-                1 => Heard::Answer { status: 503, retry_after: Some(&retry_after), body: input },
-                _ => Heard::Answer { status: 200, retry_after: Some(&retry_after), body: input },
-            };
-            let sets = poll.heard(what, Duration::from_millis(10));
-            assert!(sets.len() as u64 <= asked, "more than was asked for");
-            words.push(format!("{} {}", sets.len().min(3), poll.trouble().is_some()));
-            for set in sets {
-                poll.settle(set.jti, poll::Outcome::Refused(Answer::invalid_state()));
-            }
-            let rest = poll.rest(Duration::ZERO, u32::MAX);
-            assert!(rest <= Duration::from_secs(3_600), "{rest:?}");
-        }
-        if words == ["2 false", "0 true", "2 false"] { TAKEN.to_owned() } else { words.join(", ") }
-    });
-}
-
-/// What a gateway is configured with: a ring of keys, and an app that makes tokens.
-struct Gateway {
-    ring: KeyRing,
-    app: Arc<App>,
-    settings: session::Settings,
-}
-
-impl Gateway {
-    fn new() -> Self {
-        static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-        let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("portcullis-fuzz-{}-{next}", std::process::id()));
-        fs::create_dir_all(&dir).expect("a directory");
-        let write = |name: &str, text: &str| {
-            let mut options = fs::OpenOptions::new();
-            let file = options.write(true).create(true).truncate(true).mode(0o600).open(dir.join(name));
-            file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes())).expect("a file");
+        let identity = Identity {
+            issuer: issuer.clone(),
+            subject: "ann".into(),
+            sid: Some("08a5019c-17e1-4977".into()),
+            email: Email::parse("ann@example.com"),
+            phone: None,
+            preferred_username: None,
+            groups: vec!["staff".into()],
+            tenant: None,
+            device: None,
+            asserted_at: NOW,
+            auth_time: Some(NOW),
+            session_expiry: None,
         };
-        write("ring.key", portcullis::seal::generate_key().expect("a key").expose());
-        write(
-            "portcullis.toml",
-            r#"
-            server.listen = ["127.0.0.1:1"]
-            admin = { listen = "127.0.0.1:2", token = "0123456789abcdef" }
-            keys.files = ["ring.key"]
-            ledger.path = "ledger.db"
-            [idps.corp]
-            issuer = "https://idp.example.com"
-            client_id = "portcullis"
-            client_secret = "secret-of-a-client"
-            [apps.wiki]
-            url = "http://localhost:1"
-            upstreams = ["http://127.0.0.1:3"]
-            idp = "corp"
-            session_cookies = ["SESSION"]
-            derived = [{ path = "/token", response = "/access_token" }]
-            "#,
-        );
-        let config = Config::load(&dir.join("portcullis.toml")).map_err(|faults| faults.to_string()).expect("a config");
-        let _left_over = fs::remove_dir_all(&dir);
-        let host = Host::parse("localhost:1").expect("a host");
-        let app = Arc::clone(config.apps.any_of(&host).expect("the app"));
-        Self { ring: config.keys, app, settings: config.session }
-    }
+        let session = Session::begin(SessionId([1; 16]), "corp", &identity, vec![], &config.keys, NOW);
+        let places = app.minting.iter().flat_map(|minting| &minting.places);
+        let fields = places.flat_map(|place| place.response.iter().chain(&place.request)).cloned().collect();
+        World { app, ring: config.keys, issuer, signer, keys, lineage: Lineage::of(&session), fields }
+    })
+}
 
-    /// The cookies of a request with that `Cookie` field.
-    fn cookies(&self, field: &[u8]) -> String {
-        let Ok(value) = http::HeaderValue::from_bytes(field) else { return "no field".to_owned() };
-        let headers = http::HeaderMap::from_iter([(http::header::COOKIE, value)]);
-        let Some(cookies) = evidence::cookies(&headers) else { return "no cookies".to_owned() };
-        let flows = Flows::read(cookies.iter().copied(), &self.ring, HOST);
-        let session = session::gather(cookies.iter().copied());
-        let collected = evidence::collect(Some(&cookies), &self.app, &self.ring, &self.settings, NOW);
-        let names = Names::default();
-        let scene = Scene { app: &self.app, ring: &self.ring, names: &names, behind: None, public: true, horizon: NOW };
-        let received = lineage::receive(&cookies, &scene, |_| Standing::default());
-        let leaked = received.field.as_deref().map(text).unwrap_or_default();
-        assert!(!leaked.split("; ").any(|pair| pair.starts_with("SESSION=")), "an unsealed session cookie: {leaked}");
-        assert!(!leaked.contains("__Host-portcullis"), "a cookie of our own: {leaked}");
-        let nobody = format!("{collected:?}").starts_with("Nothing");
-        if nobody && session == Ok(None) && received.faults.is_empty() {
-            return TAKEN.to_owned();
+fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// The bytes as claims, with the usual ones filled in, signed and verified as they would be.
+fn signed<C: DeserializeOwned>(bytes: &[u8], typ: &str, expectation: &Expectation<'_>) -> Option<Verified<C>> {
+    let Ok(Value::Object(given)) = serde_json::from_slice(bytes) else { return None };
+    let usual = serde_json::json!({ "iss": ISSUER, "aud": AUDIENCE, "iat": NOW, "jti": "1" });
+    let Value::Object(mut claims) = usual else { return None };
+    if typ != "secevent+jwt" {
+        claims.insert("exp".to_owned(), NOW.plus(Duration::from_secs(60)).secs().into());
+    }
+    claims.extend(given);
+    let compact = world().signer.sign(Some(typ), &claims)?;
+    jose::verify(&compact, &world().keys, expectation, NOW).ok()
+}
+
+fn audience() -> &'static [String] {
+    static AUDIENCES: OnceLock<[String; 1]> = OnceLock::new();
+    AUDIENCES.get_or_init(|| [AUDIENCE.to_owned()])
+}
+
+/// A SET: its claims, and the subject and events in them.
+fn set(bytes: &[u8]) {
+    for quirks in Preset::ALL.map(Preset::quirks) {
+        let expectation = token::expectation(&world().issuer, audience(), &Alg::ALL, &quirks);
+        if let Some(claims) = signed(bytes, "secevent+jwt", &expectation) {
+            let _ = token::parse(claims, &quirks);
         }
-        format!(
-            "{nobody} {:?} {:?} {}",
-            session.map(|whole| whole.is_some()),
-            received.faults.first(),
-            format!("{flows:?}").len() > 60
-        )
+        if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
+            let _ = Subject::parse(&value, &quirks);
+        }
     }
 }
 
-#[test]
-fn cookies() {
-    let gateway = Gateway::new();
-    let sealed = gateway.ring.seal(Purpose::Session, HOST, &[1; 80]).expect("a seal");
-    let ours = format!("a=b; __Host-portcullis={sealed}; __Host-portcullis-0=x; SESSION=raw; theme=dark");
-    run("cookies", &[b"theme=dark; lang=en", ours.as_bytes()], |field| gateway.cookies(field));
-}
-
-#[test]
-fn session_text() {
-    let gateway = Gateway::new();
-    run("session_text", &[b"not a session"], |input| {
-        // Under a good seal, as an older gateway of the fleet may have made it; and as it is.
-        let sealed = gateway.ring.seal(Purpose::Session, HOST, input).expect("a seal");
-        let (inside, outside) =
-            (Session::open(&gateway.ring, HOST, &sealed), Session::open(&gateway.ring, HOST, &text(input)));
-        assert!(outside.is_err(), "nobody sealed this");
-        assert!(Session::open(&gateway.ring, "other.example.com", &sealed).is_err(), "made for another host");
-        match inside {
-            Err(why) if input == b"not a session" => format!("{why}").replace(&format!("{why}"), TAKEN),
-            other => became(&other),
-        }
-    });
-}
-
-#[test]
-fn app_token() {
-    let gateway = Gateway::new();
-    run("app_token", &[b"app-made"], |input| {
-        let header = http::HeaderValue::from_bytes(&[b"Bearer ", input].concat());
-        let Ok(value) = header else { return "no field".to_owned() };
-        assert!(AppToken::open(&gateway.ring, &gateway.app, &text(input)).is_err(), "nobody sealed this");
-        let headers = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, value)]);
-        let with = Reading { app: &gateway.app, ring: &gateway.ring, horizon: Timestamp::ZERO, now: NOW };
-        let mut borne = evidence::in_headers(&headers, Access::Login, &with);
-        evidence::in_body(&mut borne, "application/json", input, [].iter(), &with);
-        assert!(borne.bearers.is_empty() && borne.headers.is_empty(), "nobody sealed this");
-        if borne.faults == ["no_seal"] { TAKEN.to_owned() } else { format!("{:?}", borne.faults) }
-    });
-}
-
-#[test]
-fn json_body() {
-    let fields = ["/access_token", "/data/0/token", "/a~1b"].map(|text| Field::parse(text).expect("a field"));
-    let body = br#"{"access_token":"abc","data":[{"token":"d\u0065f"}],"a/b":"x","n":1.0e2}"#;
-    run("json_body", &[body], |input| replaced(Media::Json, input, &fields));
-}
-
-#[test]
-fn form_body() {
-    let fields = ["token", "a b"].map(|text| Field::parse(text).unwrap_or_else(|| Field::Form(text.to_owned())));
-    run("form_body", &[b"grant_type=refresh&token=a%62c&a+b=c&token=d"], |input| replaced(Media::Form, input, &fields));
-}
-
-/// Replacing by the same is undone by replacing back, and what is replaced is JSON as before.
-fn replaced(media: Media, body: &[u8], fields: &[Field]) -> String {
-    let mut found = Vec::new();
-    let sealed = lineage::replace(media, body, fields.iter(), |token| {
-        found.push(token.to_owned());
-        Some(format!("sealed-{}", found.len() - 1))
-    });
-    let Some(sealed) = sealed else { return "nothing there".to_owned() };
-    assert!(!found.is_empty());
-    let back = lineage::replace(media, &sealed, fields.iter(), |token| {
-        let n = token.strip_prefix("sealed-").and_then(|n| n.parse::<usize>().ok()).expect("only what was sealed");
-        Some(found[n].clone())
-    });
-    let back = back.expect("the same places again");
-    let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
-    // A number beyond all numbers is passed on as it is.
-    if let (Media::Json, Some(before)) = (media, read(body)) {
-        assert!(read(&sealed).is_some(), "JSON stays JSON");
-        assert_eq!(read(&back), Some(before), "another text than before");
+fn logout(bytes: &[u8]) {
+    let expectation = logout::expectation(&world().issuer, audience(), &Alg::ALL);
+    if let Some(claims) = signed(bytes, "logout+jwt", &expectation) {
+        let _ = logout::parse(claims, NOW);
     }
-    if found.len() > 2 { TAKEN.to_owned() } else { format!("{} found", found.len()) }
 }
 
-#[test]
-fn return_path() {
-    let origin = url::Url::parse("https://wiki.example.com").expect("a URL");
-    run("return_path", &[b"/wiki/page?a=b", b"https://wiki.example.com/x", b"//evil.com", b"/\\evil.com"], |input| {
-        let path = ReturnPath::parse(&text(input), &origin);
-        let path = path.as_str();
-        assert!(path.starts_with('/') && !path.starts_with("//") && !path.starts_with("/\\"), "`{path}`");
-        let there = origin.join(path).expect("a URL");
-        assert_eq!(there.origin(), origin.origin(), "`{path}`");
-        assert!(path.bytes().all(|byte| byte.is_ascii_graphic()), "`{path}` in a field of an answer");
-        assert_eq!(ReturnPath::parse(path, &origin).as_str(), path, "the same again");
-        if path == "/" { "front page".to_owned() } else { TAKEN.to_owned() }
-    });
+fn command(bytes: &[u8]) {
+    let expectation = command::expectation(&world().issuer, audience(), &Alg::ALL);
+    if let Some(claims) = signed(bytes, "command+jwt", &expectation) {
+        let _ = command::parse(claims, "portcullis");
+    }
 }
 
-#[test]
-fn path() {
-    run("path", &[b"/a/b%20c;x/%E2%82%AC", b"/a/../b", b"/%2e%2e/x", b"//a"], |input| {
-        let path = CanonicalPath::parse(&text(input));
-        if let Ok(path) = &path {
-            assert!(path.as_str().starts_with('/'));
-            assert_eq!(CanonicalPath::parse(path.as_str()).ok().as_ref(), Some(path), "the same again");
-            assert!(!path.as_str().split('/').any(|segment| segment == "." || segment == ".."), "{path}");
-        }
-        became(&path)
-    });
+/// A global token revocation: the body, and the claims of who calls.
+fn global(bytes: &[u8]) {
+    let _ = global::parse_request(bytes);
+    let expectation = global::expectation(&world().issuer, audience(), &Alg::ALL);
+    if let Some(claims) = signed(bytes, "global-token-revocation+jwt", &expectation) {
+        let _ = global::parse_caller(claims, "portcullis");
+    }
 }
 
-#[test]
-fn host() {
-    run("host", &[b"wiki.example.com:443", b"[::1]:80", b"WIKI.example.com."], |input| {
-        match Host::parse(&text(input)) {
-            Some(host) => {
-                assert_eq!(Host::parse(host.as_str()).as_ref(), Some(&host), "the same again");
-                assert!(!host.as_str().bytes().any(|byte| byte.is_ascii_uppercase()), "{}", host.as_str());
-                TAKEN.to_owned()
-            }
-            None => "no host".to_owned(),
-        }
-    });
+/// A compact JWS, as a stranger writes it.
+fn jws(bytes: &[u8]) {
+    let compact = text(bytes);
+    let expectation = token::expectation(&world().issuer, audience(), &Alg::ALL, &Preset::Strict.quirks());
+    let verified = jose::verify::<Map<String, Value>>(&compact, &world().keys, &expectation, NOW);
+    assert!(verified.is_err(), "nobody but the signer signs");
+    let _ = jose::verify_by_its_own_key(&compact, "dpop+jwt", 8 * 1024);
+    if let Some(claims) = jose::object_without_duplicates(bytes) {
+        let again: Map<String, Value> = serde_json::from_slice(bytes).expect("an object is an object to everybody");
+        assert_eq!(claims, again, "where nothing is doubled all read the same");
+    }
 }
 
-#[test]
-fn email() {
-    run("email", &[b"Ann.Lee@Corp.com", b"a@b@c"], |input| match Email::parse(&text(input)) {
-        Some(email) => {
-            assert_eq!(Email::parse(email.as_str()).as_ref(), Some(&email), "the same again");
-            assert!(email.domain().is_ascii() && email.as_str().matches('@').count() == 1);
-            TAKEN.to_owned()
-        }
-        None => "no address".to_owned(),
-    });
+fn jwks(bytes: &[u8]) {
+    let _ = Keys::parse(bytes);
 }
 
-#[test]
-fn dpop_proof() {
-    let signer = Signer::generate("k").expect("a key");
-    let used = dpop::Use { method: "GET", url: "https://wiki.example.com/api", token: "t" };
-    let ath = URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"t").as_ref());
-    let good = format!(
-        r#"{{"jti":"j","htm":"GET","htu":"https://wiki.example.com/api?x","iat":{},"ath":"{ath}"}}"#,
-        NOW.secs()
-    );
-    let jwk = signer.jwks()["keys"][0].clone();
-    let header = format!(r#"{{"typ":"dpop+jwt","alg":"ES256","jwk":{jwk}}}"#);
-    run("dpop_proof", &[good.as_bytes()], |input| {
-        let signed = signer.sign_texts(&header, &text(input)).expect("a proof");
-        let with_its_header = signer.sign_texts(&text(input), &good).expect("a proof");
-        let _refused_or_not = dpop::verify(&with_its_header, &used, NOW);
-        assert!(dpop::verify(&text(input), &used, NOW).is_err(), "nobody signed this");
-        became(&dpop::verify(&signed, &used, NOW))
-    });
-}
-
-#[test]
-fn operators_json() {
-    fn reads<T: DeserializeOwned>(input: &[u8]) -> &'static str {
-        match serde_json::from_slice::<T>(input) {
-            Ok(_) => TAKEN,
-            Err(why) if why.is_data() => "other members",
-            Err(_) => "no JSON",
+fn dpop(bytes: &[u8]) {
+    let used_for = Use { method: "GET", url: "https://wiki.example.com/a", token: "the token" };
+    let _ = dpop::verify(&text(bytes), &used_for, NOW);
+    // Behind a signature that holds.
+    if let Some((header, payload)) = text(bytes).split_once('\n') {
+        if let Some(proof) = world().signer.sign_texts(header, payload) {
+            let _ = dpop::verify(&proof, &used_for, NOW);
         }
     }
-    let revoke =
-        br#"{"idp":"corp","whom":{"user":"ann","everyone":false},"apps":["wiki"],"mode":"terminate","dry_run":true}"#;
-    run("operators_json", &[revoke], |input| {
-        let (lift, approval) = (reads::<LiftRequest>(input), reads::<ApprovalRequest>(input));
-        match reads::<RevokeRequest>(input) {
-            TAKEN => TAKEN.to_owned(),
-            word => format!("{word}, {lift}, {approval}"),
+}
+
+/// The answer of a poll endpoint: status and `Retry-After` in the first line, then the body.
+fn poll(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    let (head, body) = bytes.split_at(end);
+    let head = text(head).into_owned();
+    let status = head.get(..3).and_then(|status| status.parse().ok()).unwrap_or(200);
+    let mut poll = Poll::default();
+    let _ = poll.request();
+    let heard = Heard::Answer { status, retry_after: head.get(4..), body: body.get(1..).unwrap_or_default() };
+    let sets = poll.heard(heard, Duration::from_secs(1));
+    for set in sets {
+        poll.settle(set.jti, portcullis::event::poll::Outcome::Later);
+    }
+    assert!(poll.rest(Duration::from_secs(1), 7) <= Duration::from_secs(24 * 60 * 60), "it polls again some time");
+    let _ = poll.request();
+}
+
+/// The cookies of a request, one `Cookie` field a line.
+fn cookies(bytes: &[u8]) {
+    let World { app, ring, lineage, .. } = world();
+    let mut headers = http::HeaderMap::new();
+    for line in bytes.split(|byte| *byte == b'\n').take(50) {
+        if let Ok(value) = http::HeaderValue::from_bytes(line) {
+            headers.append(http::header::COOKIE, value);
         }
-    });
+        for pair in evidence::pairs(line) {
+            assert!(line.get(pair).is_some_and(|pair| !pair.is_empty()), "a pair stands in its field");
+        }
+    }
+    let cookies = evidence::cookies(&headers);
+    let settings = session::Settings { max_age: Duration::from_secs(3_600), idle: Duration::from_secs(600) };
+    let _ = evidence::collect(cookies.as_deref(), app, ring, &settings, NOW);
+    let given = cookies.unwrap_or_default();
+    let _ = session::gather(given.iter().copied());
+    let _ = Flows::read(given.iter().copied(), ring, HOST);
+    let names = Names::default();
+    let scene = Scene { app, ring, names: &names, behind: Some(lineage), public: false, horizon: Timestamp::ZERO };
+    let _ = lineage::receive(&given, &scene, |_| Standing::default());
+    let _ = Client::of(&http::Method::GET, &headers);
+}
+
+/// What stands inside the seal of a session, and the seal itself.
+fn session_cookie(bytes: &[u8]) {
+    let ring = &world().ring;
+    let _ = Session::open(ring, HOST, &text(bytes));
+    if let Some(sealed) = ring.seal(Purpose::Session, HOST, bytes)
+        && let Ok(session) = Session::open(ring, HOST, &sealed)
+        && let Some(again) = session.seal(ring, HOST)
+    {
+        let whole: String = again.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(Session::open(ring, HOST, &whole).ok(), Some(session), "what was read is written as it was");
+    }
+}
+
+/// What stands inside the seal of a grant, and the seal itself.
+fn grant(bytes: &[u8]) {
+    let (ring, id) = (&world().ring, SessionId([1; 16]));
+    assert!(Grant::open(ring, id, &text(bytes)).is_none());
+    if let Some(sealed) = ring.seal(Purpose::Grant, &id.to_string(), bytes)
+        && let Some(grant) = Grant::open(ring, id, &sealed)
+    {
+        assert!(grant.seal(ring).is_some());
+    }
+}
+
+/// A record of the ledger: not the network's, but written by other versions.
+fn record(bytes: &[u8]) {
+    if let Ok(fact) = revocation::decode(bytes) {
+        assert_eq!(revocation::decode(&revocation::encode(&fact)).ok(), Some(fact));
+    }
+}
+
+/// Bodies and addresses in which an app gives out tokens.
+fn body(bytes: &[u8]) {
+    let fields = &world().fields;
+    for media in [Media::Json, Media::Form] {
+        let same = lineage::replace(media, bytes, fields.iter(), |found| Some(found.to_owned()));
+        if let (Media::Json, Some(same)) = (media, &same) {
+            let [before, after] = [bytes, same].map(|json| serde_json::from_slice::<Value>(json).ok());
+            assert_eq!(before, after, "the same tokens make the same body");
+        }
+        let _ = lineage::replace(media, bytes, fields.iter(), |found| Some("x".repeat(found.len() + 1)));
+    }
+    let _ = lineage::replace_in_address(&text(bytes), fields.iter(), |_| Some("x".to_owned()));
+    let _ = Media::of(&text(bytes));
+}
+
+/// One `Set-Cookie` field of an app.
+fn set_cookie(bytes: &[u8]) {
+    let World { app, ring, lineage, .. } = world();
+    let names = Names::default();
+    let _ = lineage::dress(bytes, (app, ring, &names), Some(lineage), &[], "/a/b", NOW);
+    let _ = lineage::dress(bytes, (app, ring, &names), None, &[], &text(bytes), NOW);
+}
+
+/// Headers that bear tokens, one `name: value` a line; and tokens by themselves.
+fn bearer(bytes: &[u8]) {
+    let World { app, ring, .. } = world();
+    let mut headers = http::HeaderMap::new();
+    for line in bytes.split(|byte| *byte == b'\n').take(50) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let (name, value) = line.split_at(colon);
+        let name = http::HeaderName::from_bytes(name);
+        if let (Ok(name), Ok(value)) = (name, http::HeaderValue::from_bytes(value.get(1..).unwrap_or_default())) {
+            headers.append(name, value);
+        }
+    }
+    let with = Reading { app, ring, horizon: Timestamp::ZERO, now: NOW };
+    for by in [Access::Login, Access::Either, Access::Bearer] {
+        let mut borne = evidence::in_headers(&headers, by, &with);
+        evidence::in_body(&mut borne, "application/json", bytes, world().fields.iter(), &with);
+        assert!(borne.bearers.is_empty(), "no bytes of chance are a token");
+    }
+    let _ = AppToken::open(ring, app, &text(bytes));
+}
+
+/// Hosts and paths: what is decided on is read the same way again.
+fn host_path(bytes: &[u8]) {
+    let given = text(bytes);
+    if let Some(host) = Host::parse(&given) {
+        assert_eq!(Host::parse(host.as_str()).as_ref(), Some(&host), "`{given}`");
+    }
+    if let Ok(path) = CanonicalPath::parse(&given) {
+        assert!(path.as_str().starts_with('/'), "`{given}`");
+        let again = CanonicalPath::parse(path.as_str()).expect("a canonical path is a path");
+        assert_eq!(again.as_str(), path.as_str(), "`{given}` has one form");
+        let all = Prefix::parse("/").expect("prefix");
+        assert!(path.is_below(&all));
+    }
+    let _ = Prefix::parse(&given);
+    let _ = Pattern::parse(&given);
+}
+
+/// What another proxy asks about: the path behind `/oauth2/auth`, then its headers, one `name: value` a line.
+fn forward(bytes: &[u8]) {
+    let given = text(bytes);
+    let mut lines = given.split('\n');
+    let rest = lines.next().unwrap_or_default();
+    let mut request = http::Request::get("/").header("host", HOST);
+    for (name, value) in lines.take(50).filter_map(|line| line.split_once(": ")) {
+        request = request.header(name, value);
+    }
+    if let Ok(request) = request.body(()) {
+        let _ = portcullis::endpoint::reads_original(rest, &request.into_parts().0);
+    }
+}
+
+/// What an app sends on a WebSocket.
+fn frames(bytes: &[u8]) {
+    assert!(portcullis::proxy::passes_alike(bytes));
+}
+
+/// Where a person is sent after a login: never anywhere else.
+fn return_path(bytes: &[u8]) {
+    let origin = Url::parse("https://wiki.example.com").expect("url");
+    let path = ReturnPath::parse(&text(bytes), &origin);
+    let url = origin.join(path.as_str()).expect("a URL");
+    assert_eq!(url.origin(), origin.origin(), "`{}`", path.as_str());
+    assert!(path.as_str().starts_with('/') && !path.as_str().starts_with("//"), "`{}`", path.as_str());
+}
+
+/// The query with which a browser comes back from the IdP.
+fn resume(bytes: &[u8]) {
+    let _ = login::resume(&text(bytes), &Flows::default(), NOW);
+}
+
+/// The JSON of operators.
+fn admin(bytes: &[u8]) {
+    let idps: BTreeMap<_, _> = [("corp".to_owned(), world().issuer.clone())].into();
+    let apps = portcullis::apps::Apps::new(vec![world().app.clone()]);
+    if let Ok(request) = serde_json::from_slice::<RevokeRequest>(bytes) {
+        let _ = request.revocations(&idps, &apps, NOW);
+    }
+    let _ = serde_json::from_slice::<LiftRequest>(bytes);
+    let _ = serde_json::from_slice::<ApprovalRequest>(bytes);
 }

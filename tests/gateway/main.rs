@@ -16,6 +16,7 @@ mod leaving;
 mod main_job;
 mod misbehaviour;
 mod noise;
+mod outcomes;
 mod operators;
 mod paths;
 mod poll;

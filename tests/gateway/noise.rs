@@ -122,6 +122,24 @@ async fn ten_thousand_global_revocations_of_any_kind_do_no_harm() {
 }
 
 #[tokio::test]
+async fn ten_thousand_commands_of_any_kind_do_no_harm() {
+    let house = House::of(Plan::default().idp("commands = {}")).await;
+    let mut ann = house.browser_of("ann").await;
+    let (path, now) = ("/oauth2/commands/demo", house.clock.now().secs());
+    let claims = json!({
+        "iss": house.demo.issuer, "aud": format!("{}{path}", house.origin()), "client_id": "portcullis", "jti": "j",
+        "iat": now, "exp": now + 60, "command": "suspend", "tenant": "t", "sub": "00u-zoe",
+    });
+    let token = house.demo.idp.sign(Some("command+jwt"), &claims).expect("a token");
+    let form = format!("command_token={token}&more=x");
+    endures(house.address(), &house.host(), form.as_bytes(), |body| {
+        Ask::post(path, "application/x-www-form-urlencoded", body)
+    })
+    .await;
+    ann.get("/").await.is_let_in();
+}
+
+#[tokio::test]
 async fn ten_thousand_callers_tokens_of_any_kind_do_no_harm() {
     let house = House::of(Plan::default().idp("global_revocation = {}")).await;
     let mut ann = house.browser_of("ann").await;

@@ -96,6 +96,7 @@ impl Shown {
             targets: self.facts.iter().map(|fact| (fact.kind, keys.of(*fact))).collect(),
             asserted_at: Timestamp::from_secs(self.asserted_at),
             auth_time: self.auth_time.map(Timestamp::from_secs),
+            imprint: Default::default(),
         }
     }
 }

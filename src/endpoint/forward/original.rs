@@ -120,6 +120,12 @@ pub(super) fn original(rest: &str, head: &Parts, trusted: bool) -> Result<(Famil
     Ok((family, rebuilt(&method, host, target)?, narrowed))
 }
 
+/// Whether an original request is understood, for the fuzz targets.
+#[doc(hidden)]
+pub fn reads_original(rest: &str, head: &Parts) -> bool {
+    original(rest, head, true).is_ok()
+}
+
 /// The request of these parts, if every program reads it the same way.
 fn rebuilt(method: &Method, host: Host, target: &str) -> Result<Original, Doubt> {
     if matches!(*method, Method::CONNECT | Method::TRACE) {
