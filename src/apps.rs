@@ -3,6 +3,7 @@
 mod leaving;
 mod path;
 mod place;
+mod when_blind;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub use self::leaving::LogoutPath;
 pub use self::path::{BadPath, CanonicalPath, Prefix};
 pub use self::place::{Field, Minting, Pattern, Place};
+pub use self::when_blind::WhenBlind;
 use crate::identity::AppKey;
 use crate::session::Person;
 
@@ -34,8 +36,9 @@ impl Host {
             return None;
         }
         match url::Host::parse(name.strip_suffix('.').unwrap_or(name)).ok()? {
-            // Of several dots at the end one was taken: the rest would be another spelling of the same host.
-            url::Host::Domain(domain) if domain.ends_with('.') => None,
+            // What is only plain once it was mapped (full-width letters and signs), and what had several dots at the end,
+            // of which one was taken, is no host: read again it would be another one, or none.
+            url::Host::Domain(domain) if domain.ends_with('.') || !domain.chars().all(plain) => None,
             url::Host::Domain(domain) => Some(Self(domain)),
             url::Host::Ipv4(address) => Some(Self(address.to_string())),
             url::Host::Ipv6(address) => Some(Self(format!("[{address}]"))),
@@ -230,32 +233,6 @@ impl HeaderProfile {
             Self::Remote => Some(["remote-user", "remote-email", "remote-groups", "remote-name"]),
             Self::XRemote => Some(["x-remote-user", "x-remote-email", "x-remote-groups", "x-remote-name"]),
             Self::Silent => None,
-        }
-    }
-}
-
-/// What an app does while a stream that speaks for its people is dark: what it should have told is not known (law 9).
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub enum WhenBlind {
-    /// It goes on as if nothing were.
-    Serve,
-    /// Everybody goes through the IdP again, and again from time to time.
-    #[default]
-    Reestablish,
-    /// Nobody gets in.
-    Refuse,
-}
-
-impl WhenBlind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Serve, Self::Reestablish, Self::Refuse];
-
-    /// The word that people write.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Serve => "serve",
-            Self::Reestablish => "reestablish",
-            Self::Refuse => "refuse",
         }
     }
 }
@@ -463,7 +440,21 @@ pub(crate) mod tests {
         {
             assert_eq!(Host::parse(text).map(|h| h.0), Some("app.example.com".into()), "`{text}`");
         }
-        for text in ["", "a b", "a/b", "a@b", "a:b:c", "a:99999", "a,b", "%61pp.example.com", "app.example.com\0"] {
+        for text in [
+            "",
+            "a b",
+            "a/b",
+            "a@b",
+            "a:b:c",
+            "a:99999",
+            "a,b",
+            "%61pp.example.com",
+            "app.example.com\0",
+            "..",
+            "app.example.com..",
+            "app\u{ff06}.example.com",
+            "app\u{ff0f}x.example.com",
+        ] {
             assert_eq!(Host::parse(text), None, "`{text}`");
         }
         assert_eq!(Host::parse("[::1]:8080").map(|h| h.0), Some("[::1]".into()));

@@ -31,7 +31,7 @@ mod tests {
     type Check = fn(&str, &Value);
 
     /// Every type that goes over the wire, by its name in the document. Whoever adds a type adds it here and there.
-    const TYPES: [(&str, Check); 25] = [
+    const TYPES: [(&str, Check); 28] = [
         ("RevokeRequest", is_described::<RevokeRequest>),
         ("Named", is_described::<Named>),
         ("RevokeAnswer", is_described::<RevokeAnswer>),
@@ -50,6 +50,9 @@ mod tests {
         ("IdpStatus", is_described::<IdpStatus>),
         ("RevalidationStatus", is_described::<RevalidationStatus>),
         ("StreamStatus", is_described::<StreamStatus>),
+        ("StreamRequest", is_described::<StreamRequest>),
+        ("StreamAnswer", is_described::<StreamAnswer>),
+        ("StreamThere", is_described::<StreamThere>),
         ("AppStatus", is_described::<AppStatus>),
         ("Problem", is_described::<Problem>),
         ("Outcome", is_described::<Outcome>),

@@ -229,3 +229,101 @@ fn amount(amount: Amount) -> String {
 fn several(amount: Amount, one: &str) -> String {
     if amount.or_more { format!("{} or more {one}s", amount.seen) } else { count(amount.seen, one) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::outcome::Credentials;
+    use crate::revocation::{Mode, RevocationId};
+
+    const AT: Timestamp = Timestamp::from_secs(1_795_464_000);
+
+    fn outcome() -> Outcome {
+        let some = |seen| Amount { seen, or_more: false };
+        Outcome {
+            id: RevocationId(0x8a8d_3ec2 << 96),
+            source: "global_revocation".into(),
+            stream: None,
+            idp: Some("corp".into()),
+            jti: Some("j1".into()),
+            txn: None,
+            mode: Mode::Terminate,
+            issuer: "https://i".into(),
+            target: "email #b3564233".into(),
+            apps: vec![],
+            reason: None,
+            cut_off: AT,
+            received_at: AT,
+            in_force_at: AT,
+            persisted_at: Some(AT),
+            lifted_at: None,
+            redelivered: 1,
+            people: some(1),
+            credentials: Credentials { all: some(4), sessions: some(3), app_tokens: some(1), ..Credentials::default() },
+            cut: Some(BTreeMap::from([("sse".to_owned(), 2), ("websocket".to_owned(), 1)])),
+            refusals: 5,
+            first_refusal_at: Some(AT),
+            last_refusal_at: Some(AT.plus(Duration::from_secs(7_200))),
+            sign_ins_refused: 0,
+            signed_in_again: some(1),
+            signed_in_again_at: Some(AT),
+            unmatched_members: vec!["device".into()],
+            left: Left {
+                until: Some(AT),
+                sessions_until: AT,
+                app_tokens_until: None,
+                others_until: AT,
+                nothing: false,
+            },
+            applied_by: vec!["gw-1".into()],
+        }
+    }
+
+    #[test]
+    fn an_outcome_is_told_in_plain_words() {
+        let told = one(&outcome());
+        for words in [
+            "id           8a8d3ec2000000000000000000000000\n",
+            "source       global_revocation, idp corp, jti j1\n",
+            "sent again   1 time\n",
+            "met          4 credentials of 1 person: 3 sessions, 1 app token\n",
+            "cut          3 exchanges in flight: 2 sse, 1 websocket\n",
+            "refused      5 requests since: the same compromise, not a new one; the first at 2026-11-23T20:00:00Z, the last at \
+             2026-11-23T22:00:00Z\n",
+            "back         1 person signed in again, the first at 2026-11-23T20:00:00Z\n",
+            "not matched  device: somebody",
+            "left         how many more there are is not known",
+            "everything else is too old by 2026-11-23T20:00:00Z\n",
+        ] {
+            assert!(told.contains(words), "`{words}` is not in\n{told}");
+        }
+        let nobody = Outcome { credentials: Credentials::default(), cut: None, persisted_at: None, ..outcome() };
+        let told = one(&nobody);
+        for words in ["nobody yet", "not known: it was written by an older gateway", "NO: a restart would forget it"] {
+            assert!(told.contains(words), "`{words}` is not in\n{told}");
+        }
+    }
+
+    #[test]
+    fn several_stand_in_a_table_the_newest_first() {
+        let told = list(&OutcomeList { outcomes: vec![outcome()], more: true });
+        assert!(told.starts_with("id        received"), "{told}");
+        assert!(told.contains(
+            "8a8d3ec2  2026-11-23T20:00:00Z  global_revocation  terminate  email #b3564233  3    4     5        1"
+        ));
+        assert!(told.contains("there are older ones"), "{told}");
+        assert_eq!(list(&OutcomeList::default()), "no revocation is remembered\n");
+    }
+
+    #[test]
+    fn a_span_is_typed_with_its_unit() {
+        for (text, expected) in [("90s", Some(90)), ("30m", Some(1_800)), ("1h", Some(3_600)), ("7d", Some(604_800))] {
+            assert_eq!(span(text).ok(), expected.map(Duration::from_secs), "{text}");
+        }
+        for text in ["", "1", "h", "1.5h", "-1h", "1w"] {
+            assert!(span(text).is_err(), "{text}");
+        }
+    }
+}

@@ -42,7 +42,7 @@ pub(super) fn allowed(stream: &Reader<'_>) -> Option<Vec<Type>> {
 }
 
 /// A type by its short name, or by the URI of one that is not known here.
-fn event(name: &str) -> Result<Type, Why> {
+pub(super) fn event(name: &str) -> Result<Type, Why> {
     let of = Type::named(name);
     let Type::Other(uri) = &of else { return Ok(of) };
     if uri.contains(':') {

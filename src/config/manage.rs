@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::Delivery;
+use super::events::event;
 use super::reader::{At, Reader, Why};
 use super::values::{one_of, scope, seconds, secure_url, text};
 use crate::event::Type;
@@ -62,13 +63,12 @@ pub(super) fn manage(name: &str, table: &Reader<'_>, delivery: Option<&Delivery>
         // Where the delivery itself has a fault, nobody knows whether this is needed.
         let pushed = matches!(delivery, Some(Delivery::Push { .. })) || table.has("push_url");
         let endpoint = if pushed && !polled { push_url(name, table) } else { None };
-        let events: Vec<_> = table.list("events", text).into_iter().map(|at| at.value).collect();
+        let events: Vec<_> = table.list("events", event).into_iter().map(|at| at.value).collect();
         if table.is_empty_list("events") {
             table.fault("events", "the list is empty: no event would come; drop it to ask for all that count here");
         }
         let stream_id = table.parse("stream_id", text).map(|at| at.value);
         let hosts = table.list("hosts", host).into_iter().map(|at| at.value).collect();
-        let usual = || usual.iter().map(Type::uri).collect();
         let description = table.or("description", text, format!("portcullis {name}"));
         let (method, authorization) = match delivery? {
             Delivery::Push { token } => {
@@ -85,7 +85,7 @@ pub(super) fn manage(name: &str, table: &Reader<'_>, delivery: Option<&Delivery>
                 method,
                 endpoint,
                 authorization,
-                events: if events.is_empty() { usual() } else { events },
+                events: if events.is_empty() { usual } else { &events }.iter().map(Type::uri).collect(),
                 description,
             },
             stream_id,

@@ -52,8 +52,10 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     let widest = [Widest::User, Widest::Group, Widest::Tenant, Widest::Everyone].map(|widest| (widest.word(), widest));
     let widest = table.or("widest", one_of(&widest, &[]), Widest::User);
     let external_ids = [("user", TargetKind::User), ("email", TargetKind::Email)];
+    let scim_external_id = table.or("scim_external_id", one_of(&external_ids, &[]), TargetKind::User);
     let subject_issuers = subject_issuers(table, &speaks_for);
-    // A fault in its management is one of the stream.
+    let bounds = bounds(table, apps);
+    // A fault in its management is one of the stream. Every key was looked at by now.
     if table.has("manage") && manage.is_none() {
         return None;
     }
@@ -65,10 +67,10 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
         jwks_uri,
         speaks_for,
         widest,
-        bounds: bounds(table, apps),
+        bounds,
         rules,
         allowed_events,
-        scim_external_id: table.or("scim_external_id", one_of(&external_ids, &[]), TargetKind::User),
+        scim_external_id,
         preset,
         subject_issuers,
         metadata_url,

@@ -187,16 +187,23 @@ fn a_stream_says_how_it_is_managed_and_watched() {
     let settings = pushed.manage.expect("managed");
     assert_eq!(settings.wanted.create()["delivery"]["authorization_header"], "Bearer push-push-push-push");
     assert_eq!(settings.wanted.description, "portcullis corp");
+    // Asked for is what does something here.
+    let asked = |events: &[String], name: &str| events.iter().any(|event| event.ends_with(name));
+    let events = &settings.wanted.events;
+    assert!(asked(events, "/session-revoked") && asked(events, "/account-disabled") && !asked(events, "/opt-in"));
     assert_eq!(settings.subjects, crate::stream::manage::Subjects::None);
     assert!(pushed.watch.managed && pushed.watch.verify_every == Duration::from_secs(300));
 
     let manage = "delivery = \"poll\"\nmanage = { token_url = \"https://as.example.com/token\", client_id = \"gw\", \
-                  client_secret_file = \"short\", auth = \"post\", hosts = [\"poll.example.net:8443\"] }";
+                  client_secret_file = \"short\", auth = \"post\", hosts = [\"poll.example.net:8443\"], \
+                  events = [\"opt-in\", \"urn:x:y\"] }";
     let polled = stream(&GOOD.replace(PUSH, manage));
     assert!(matches!(polled.delivery, Delivery::Poll { url: None, token: None }));
     let settings = polled.manage.expect("managed");
     assert_eq!((settings.hosts, settings.wanted.endpoint), (vec!["poll.example.net:8443".to_owned()], None));
     assert!(matches!(settings.credential, crate::stream::Credential::Client(_)));
+    let opt_in = "https://schemas.openid.net/secevent/risc/event-type/opt-in";
+    assert_eq!(settings.wanted.events, [opt_in, "urn:x:y"]);
 }
 
 #[test]
@@ -686,6 +693,7 @@ const MISTAKES: &[Mistake] = &[
     managed!(PUSHED, CLIENT, "client_secret = \"x\", auth = \"jwt\"", "auth", "write \"basic\" or \"post\""),
     managed!(PUSHED, CLIENT, "client_secret = \"x\", scopes = []", "scopes", "the list is empty"),
     managed!(PUSHED, "token_file = \"short\", events = []", "events", "no event would come"),
+    managed!(PUSHED, "token_file = \"short\", events = [\"opt-on\"]", "events[0]", "did you mean \"opt-in\"?"),
     managed!(PUSHED, "token_file = \"short\", hosts = [\"https://x.example\"]", "hosts[0]", "is no host; write"),
     managed!(PUSHED, "token_file = \"short\", host = \"x\"", "host", "did you mean `hosts`"),
     mistake(

@@ -427,7 +427,7 @@ mod tests {
                 simple(Simple::PhoneNumber(text("+1 206"))),
                 Err(INVALID),
             ),
-            (id_token.clone(), &[GoogleRisc], simple(ann()), Err(INVALID)),
+            (id_token, &[GoogleRisc], simple(ann()), Err(INVALID)),
             (
                 json!({ "subject_type": "id_token_claims", "iss": "i", "email": "ann@corp.com" }),
                 &[GoogleRisc],

@@ -5,107 +5,15 @@
 //! that, nothing is claimed. What was silent for too long, paused for too long, or deleted is *dark*: what it should have told
 //! is not known, and apps do about that what their `when_blind` says. Dark ends with the next sign of life, not before.
 
+mod words;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use self::words::{Health, Limits, Proof, Settings, Step, Verdict};
 use super::StreamStatus;
 use crate::backoff::Backoff;
 use crate::time::Timestamp;
-
-/// How closely a stream is watched.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How often it is asked to show that it lives.
-    pub verify_every: Duration,
-    /// Silent or paused for so long, it is dark.
-    pub blind_after: Duration,
-    /// While it is dark, everything is re-established again and again, so far apart.
-    pub recheck_every: Duration,
-    /// Events are polled: what was not acknowledged comes again, so that silence alone loses none.
-    pub polled: bool,
-    /// The gateway manages the stream: it can be asked, and made again.
-    pub managed: bool,
-}
-
-/// What shows that a stream lives.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// Events, and we can ask for one.
-    Verification,
-    /// Events, and polls that go well.
-    Polls,
-    /// Events, and the transmitter's word.
-    Status,
-    /// Events; but a quiet day has none.
-    Nothing,
-}
-
-/// How a stream is.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Health {
-    /// It showed that it lives.
-    Live,
-    /// It should have shown it by now, or was not heard yet.
-    Late,
-    /// It was silent for too long.
-    Blind,
-    /// The transmitter says that it sends nothing.
-    Paused,
-    /// The transmitter does not have it.
-    Gone,
-    /// Nobody can tell: it is pushed, and nothing can be asked for.
-    Unsupervised,
-}
-
-impl Health {
-    /// All of them.
-    pub const ALL: [Self; 6] = [Self::Live, Self::Late, Self::Blind, Self::Paused, Self::Gone, Self::Unsupervised];
-
-    /// The word for logs, metrics and tables.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Late => "late",
-            Self::Blind => "blind",
-            Self::Paused => "paused",
-            Self::Gone => "gone",
-            Self::Unsupervised => "unsupervised",
-        }
-    }
-}
-
-/// What is to be done next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Find the stream at the transmitter, or make it.
-    Make,
-    /// Ask for its status.
-    Status,
-    /// Ask the transmitter to send again.
-    Resume,
-    /// Ask for a verification event with this state.
-    Verify(String),
-}
-
-/// What the transmitter asks of whoever watches the stream.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Verification must not be asked for more often.
-    pub min_verification_interval: Option<Duration>,
-    /// Without a sign of us for so long, it may be paused, disabled or deleted.
-    pub inactivity_timeout: Option<Duration>,
-}
-
-/// What the passing of time, or what was heard, comes to.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// It is another than before: from, to.
-    pub change: Option<(Health, Health)>,
-    /// What it should have told is not known.
-    pub dark: bool,
-    /// Everything that was asserted until now has to go through the IdP again.
-    pub reestablish: bool,
-}
 
 /// One stream under watch.
 #[derive(Clone, Debug)]
@@ -136,6 +44,8 @@ pub struct Supervision {
     next_resume: Timestamp,
     /// Failures in a row to make it.
     failures: u32,
+    /// When it was last verified.
+    verified_at: Option<Timestamp>,
     /// The states that were asked for, when, and whether they came.
     asked: VecDeque<(String, Timestamp, bool)>,
     lag: Option<Duration>,
@@ -166,6 +76,7 @@ impl Supervision {
             next_status: now,
             next_resume: now,
             failures: 0,
+            verified_at: None,
             asked: VecDeque::new(),
             lag: None,
         }
@@ -232,7 +143,8 @@ impl Supervision {
         match status {
             StreamStatus::Enabled => {
                 if self.stopped.take().is_some() {
-                    (self.began, self.counts, self.next_verify, self.on_purpose) = (now, false, now, false);
+                    (self.began, self.counts, self.on_purpose) = (now, false, false);
+                    self.next_verify = self.soonest(now);
                 }
                 if self.proof == Proof::Status {
                     self.lives(now);
@@ -259,7 +171,9 @@ impl Supervision {
         self.lossy |= anew;
         (self.known, self.gone, self.on_purpose, self.failures) = (true, false, false, 0);
         (self.limits, self.proof) = (limits, proof);
-        (self.next_verify, self.next_status) = (now, now);
+        // A new stream has a new count.
+        self.verified_at = self.verified_at.filter(|_| !anew);
+        (self.next_verify, self.next_status) = (self.soonest(now), now);
     }
 
     /// It could be neither found nor made.
@@ -314,7 +228,7 @@ impl Supervision {
         self.forget_old_states(now);
         // Until it comes it is asked for again soon; once it has come, no sooner than it must be.
         let again = PATIENCE.max(self.limits.min_verification_interval.unwrap_or_default());
-        self.next_verify = now.plus(again);
+        (self.next_verify, self.verified_at) = (now.plus(again), Some(now));
         let state = state()?;
         if self.asked.len() >= MOST_STATES {
             self.asked.pop_front();
@@ -380,6 +294,12 @@ impl Supervision {
     /// How often it is verified: as often as wanted, if the transmitter lets us.
     fn verify_every(&self) -> Duration {
         self.settings.verify_every.max(self.limits.min_verification_interval.unwrap_or_default())
+    }
+
+    /// When the transmitter lets us verify it again.
+    fn soonest(&self, now: Timestamp) -> Timestamp {
+        let least = self.limits.min_verification_interval.unwrap_or_default();
+        self.verified_at.map_or(now, |at| at.plus(least).max(now))
     }
 
     /// How often its status is asked: it counts as a sign of us, so well within the transmitter's patience.

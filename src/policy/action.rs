@@ -95,6 +95,11 @@ impl Rules {
         Type::known().chain(own).filter(|of| may(of) && told(of) != Action::Ignore).collect()
     }
 
+    /// Whether events of a type can end a session.
+    pub fn end_sessions(&self, of: &Type) -> bool {
+        self.said(of).unwrap_or_else(|| by_default(of)).mode().is_some()
+    }
+
     /// What the settings say about a type, in a word for people.
     pub fn said(&self, of: &Type) -> Option<Action> {
         self.0.get(of)?.action

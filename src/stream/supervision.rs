@@ -14,7 +14,7 @@ use crate::enforcer::Enforcer;
 use crate::event::stream_config::{Configuration, Metadata, Method};
 use crate::event::subjects::{Change, Subjects};
 use crate::event::supervise::{Health, Limits, Proof, Settings, Step, Supervision, Verdict};
-use crate::event::{Event, SecurityEvent, StreamStatus};
+use crate::event::{Event, SecurityEvent, StreamStatus, Type};
 use crate::identity::{AppKey, Issuer, Target};
 use crate::policy;
 use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
@@ -200,7 +200,9 @@ impl Stream {
         }
         let stream = &self.settings.name;
         tracing::info!(stream, stream_id, anew = made.anew, "the stream is there");
-        self.note(Kind::Events, (!made.stream.can_revoke()).then_some(Trouble::CannotRevoke));
+        let ends_sessions = |event: &String| self.settings.rules.end_sessions(&Type::of(event));
+        let can_revoke = made.stream.events_delivered.iter().any(ends_sessions);
+        self.note(Kind::Events, (!can_revoke).then_some(Trouble::CannotRevoke));
     }
 
     /// What a verdict comes to: a line where something changed, revocations, apps that refuse.

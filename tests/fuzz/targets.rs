@@ -16,7 +16,7 @@ use portcullis::config::{Config, File, Files};
 use portcullis::decision::Client;
 use portcullis::dpop::{self, Use};
 use portcullis::event::poll::{Heard, Poll};
-use portcullis::event::{Preset, Subject, command, global, logout, token};
+use portcullis::event::{Preset, Subject, command, global, logout, stream_config, token};
 use portcullis::evidence::{self, Reading};
 use portcullis::identity::{Email, Identity, Issuer};
 use portcullis::jose::{self, Alg, Expectation, Keys, Signer, Verified};
@@ -37,7 +37,7 @@ use zeroize::Zeroizing;
 pub(crate) type Target = fn(&[u8]);
 
 /// All of them, by the name of their corpus.
-pub(crate) const TARGETS: [(&str, Target); 21] = [
+pub(crate) const TARGETS: [(&str, Target); 22] = [
     ("admin", admin),
     ("bearer", bearer),
     ("body", body),
@@ -59,6 +59,7 @@ pub(crate) const TARGETS: [(&str, Target); 21] = [
     ("session", session_cookie),
     ("set", set),
     ("set_cookie", set_cookie),
+    ("stream_config", stream_config),
 ];
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_463_999);
@@ -166,7 +167,11 @@ fn set(bytes: &[u8]) {
     for quirks in Preset::ALL.map(Preset::quirks) {
         let expectation = token::expectation(&world().issuer, audience(), &Alg::ALL, &quirks);
         if let Some(claims) = signed(bytes, "secevent+jwt", &expectation) {
-            let _ = token::parse(claims, &quirks);
+            let event = token::parse(claims, &quirks).ok();
+            for at in event.iter().flat_map(|event| [None, event.occurred_at, Some(Timestamp::from_secs(u64::MAX))]) {
+                let effective = event.as_ref().map(|event| event.effective_at(at, NOW));
+                assert!(effective <= Some(NOW), "no event takes effect in the future");
+            }
         }
         if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
             let _ = Subject::parse(&value, &quirks);
@@ -176,8 +181,13 @@ fn set(bytes: &[u8]) {
 
 fn logout(bytes: &[u8]) {
     let expectation = logout::expectation(&world().issuer, audience(), &Alg::ALL);
-    if let Some(claims) = signed(bytes, "logout+jwt", &expectation) {
-        let _ = logout::parse(claims, NOW);
+    if let Some(claims) = signed(bytes, "logout+jwt", &expectation)
+        && logout::parse(claims, NOW).is_ok()
+    {
+        let strict = Preset::Strict.quirks();
+        let expectation = token::expectation(&world().issuer, audience(), &Alg::ALL, &strict);
+        let as_set = signed(bytes, "secevent+jwt", &expectation);
+        assert!(as_set.is_none_or(|claims| token::parse(claims, &strict).is_err()), "one payload passes for both");
     }
 }
 
@@ -208,6 +218,13 @@ fn jws(bytes: &[u8]) {
         let again: Map<String, Value> = serde_json::from_slice(bytes).expect("an object is an object to everybody");
         assert_eq!(claims, again, "where nothing is doubled all read the same");
     }
+}
+
+/// What a transmitter says of itself and of a stream: metadata, status, scopes.
+fn stream_config(bytes: &[u8]) {
+    let _ = stream_config::Metadata::parse(bytes, &world().issuer);
+    let _ = stream_config::parse_status(bytes, "s-1");
+    let _ = stream_config::scopes(bytes, &Url::parse(ISSUER).expect("url"));
 }
 
 fn jwks(bytes: &[u8]) {
@@ -262,7 +279,9 @@ fn cookies(bytes: &[u8]) {
     let _ = Flows::read(given.iter().copied(), ring, HOST);
     let names = Names::default();
     let scene = Scene { app, ring, names: &names, behind: Some(lineage), public: false, horizon: Timestamp::ZERO };
-    let _ = lineage::receive(&given, &scene, |_| Standing::default());
+    let received = lineage::receive(&given, &scene, |_| Standing::default());
+    let passed = received.field.as_deref().map(text).unwrap_or_default();
+    assert!(!passed.split("; ").any(|pair| pair.starts_with("SID=")), "no session cookie reaches the app unsealed");
     let _ = Client::of(&http::Method::GET, &headers);
 }
 
@@ -306,7 +325,21 @@ fn body(bytes: &[u8]) {
             let [before, after] = [bytes, same].map(|json| serde_json::from_slice::<Value>(json).ok());
             assert_eq!(before, after, "the same tokens make the same body");
         }
-        let _ = lineage::replace(media, bytes, fields.iter(), |found| Some("x".repeat(found.len() + 1)));
+        let mut taken = Vec::new();
+        let sealed = lineage::replace(media, bytes, fields.iter(), |found| {
+            taken.push(found.to_owned());
+            Some(format!("x{}", taken.len() - 1))
+        });
+        // What is sealed is found again at the same places, and nothing else is.
+        let mut put_back = 0;
+        let back = sealed.and_then(|sealed| {
+            lineage::replace(media, &sealed, fields.iter(), |found| {
+                put_back += 1;
+                let n = found.strip_prefix('x').and_then(|n| n.parse::<usize>().ok()).expect("a seal");
+                taken.get(n).cloned()
+            })
+        });
+        assert!(back.is_none() || put_back == taken.len(), "{put_back} of {taken:?} put back");
     }
     let _ = lineage::replace_in_address(&text(bytes), fields.iter(), |_| Some("x".to_owned()));
     let _ = Media::of(&text(bytes));
@@ -384,6 +417,8 @@ fn return_path(bytes: &[u8]) {
     let url = origin.join(path.as_str()).expect("a URL");
     assert_eq!(url.origin(), origin.origin(), "`{}`", path.as_str());
     assert!(path.as_str().starts_with('/') && !path.as_str().starts_with("//"), "`{}`", path.as_str());
+    assert!(path.as_str().bytes().all(|byte| byte.is_ascii_graphic()), "`{}` stands in a field", path.as_str());
+    assert_eq!(ReturnPath::parse(path.as_str(), &origin).as_str(), path.as_str(), "it leads to the same place again");
 }
 
 /// The query with which a browser comes back from the IdP.

@@ -29,7 +29,7 @@ fn signed(house: &House, typ: Option<&str>, events: &Value) -> String {
 #[tokio::test]
 async fn oktas_set_ends_exactly_whom_it_names_where_the_stream_is_oktas() {
     let house = House::of(Plan::default().stream("preset = \"okta\"")).await;
-    let (mut ann, mut bob) = (house.browser_of("ann").await, house.browser_of("bob").await);
+    let (mut ann, mut ben) = (house.browser_of("ann").await, house.browser_of("ben").await);
     let mut ann_at_home = house.browser_of("ann").await;
     house.seconds_pass(1);
     let set = as_okta_sends_it(&house, "ann");
@@ -39,13 +39,13 @@ async fn oktas_set_ends_exactly_whom_it_names_where_the_stream_is_oktas() {
     }
     ann.fetches("/").await.is_refused("session_revoked");
     ann_at_home.fetches("/").await.is_refused("session_revoked");
-    bob.get("/").await.is_let_in();
+    ben.get("/").await.is_let_in();
     // An ID token is signed by the same keys.
     for typ in [None, Some("JWT")] {
-        let token = signed(&house, typ, &json!({ SESSION_REVOKED: { "subject": house.subject_of("bob") } }));
+        let token = signed(&house, typ, &json!({ SESSION_REVOKED: { "subject": house.subject_of("ben") } }));
         assert_eq!(house.pushes(&token).await.json()["err"], "invalid_request", "{typ:?}");
     }
-    bob.get("/").await.is_let_in();
+    ben.get("/").await.is_let_in();
     house.seconds_pass(1);
     ann.signs_in("ann").await.is_let_in();
 }
@@ -68,7 +68,7 @@ async fn a_subject_may_call_the_issuer_by_a_name_that_the_config_knows() {
     let known = format!("subject_issuers = {{ \"{legacy}\" = \"demo\" }}");
     for (stream, taken) in [(known.as_str(), true), ("", false)] {
         let house = House::of(Plan::default().stream(stream)).await;
-        let (mut ann, mut bob) = (house.browser_of("ann").await, house.browser_of("bob").await);
+        let (mut ann, mut ben) = (house.browser_of("ann").await, house.browser_of("ben").await);
         house.seconds_pass(1);
         let answer = house.pushes(&house.revoking_set(&subject(&house))).await;
         if taken {
@@ -78,7 +78,7 @@ async fn a_subject_may_call_the_issuer_by_a_name_that_the_config_knows() {
             assert_eq!(answer.json()["err"], "access_denied");
             ann.get("/").await.is_let_in();
         }
-        bob.get("/").await.is_let_in();
+        ben.get("/").await.is_let_in();
     }
 }
 

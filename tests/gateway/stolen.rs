@@ -568,6 +568,26 @@ async fn a_stolen_stream_that_names_everybody_one_by_one_is_stopped_at_its_rate(
 }
 
 #[tokio::test]
+async fn where_nothing_is_configured_a_stream_revokes_a_thousand_people_in_a_minute_and_no_more() {
+    let house = House::new().await;
+    let mut ann = house.browser_of("ann").await;
+    house.seconds_pass(1);
+    let mut wire = house.wire().await;
+    for n in 0..125 {
+        // Eight people in one event are eight people.
+        let names = (0..8).map(|m| json!({ "format": "email", "email": format!("{n}.{m}@example.com") }));
+        let subject = json!({ "format": "aliases", "identifiers": names.collect::<Vec<_>>() });
+        wire.send(&house.push(&house.revoking_set(&subject)).bytes(&house.host())).await;
+        assert_eq!(wire.answer().await.expect("an answer").status, 202, "event {n}");
+    }
+    let awaiting = "portcullis_revocations_awaiting_approval";
+    assert_eq!(house.metric(awaiting).await, 0);
+    assert_eq!(house.pushes(&house.revoking_set(&house.subject_of("ann"))).await.status, 202);
+    assert_eq!(house.metric(awaiting).await, 1);
+    ann.get("/").await.is_let_in();
+}
+
+#[tokio::test]
 async fn an_idp_whose_clock_is_off_ends_sessions_and_lets_people_back_in() {
     for ahead in [-60, -1, 1, 59] {
         let house = House::of(plan().with_neighbour_ahead(ahead)).await;

@@ -602,7 +602,10 @@ async fn a_stream_that_cannot_end_a_session_is_shown_to_be_one() {
     transmitter.state().makes = json!({ "events_delivered": ["urn:other"] });
     let house = transmitter.house(By::Poll).await;
     let live = lives(&house).await;
-    assert!(live["trouble"].as_str().is_some_and(|why| why.contains("cannot end a session")), "{live}");
+    assert!(
+        live["trouble"].as_str().is_some_and(|why| why.contains("no event on this stream that ends a session")),
+        "{live}"
+    );
     assert_eq!(shown(&house).await.1["transmitter"]["events"], json!(["urn:other"]));
 }
 

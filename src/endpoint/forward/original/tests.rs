@@ -1,4 +1,5 @@
 use super::*;
+use crate::jose::tests::Xorshift;
 use crate::session::Person;
 
 fn head(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
@@ -153,4 +154,55 @@ fn the_query_narrows_and_a_slip_in_it_admits_nobody() {
     ] {
         assert_eq!(narrowed(query).map(|allow| allow.admits(&ann)), admitted, "`{query}`");
     }
+}
+
+#[test]
+fn a_damaged_question_is_doubted_or_decided_on_what_is_served() {
+    let seed = 0x0dd5_eed5_0f0a_9a1d;
+    println!("seed {seed:#x}");
+    let mut random = Xorshift(seed);
+    let (mut decided, mut doubted) = (0, 0);
+    for round in 0..20_000 {
+        let mut damaged = |text: &str| {
+            let mut bytes = text.as_bytes().to_vec();
+            if random.below(3) == 0 {
+                random.damage(&mut bytes);
+            }
+            if random.below(6) == 0 {
+                let pieces = ["%2e%2e/", "../", "//", "%2f", "\\", "%00", "?", "#", "@", ":", "%", ";", "/oauth2", " "];
+                let piece = random.one_of::<&str>(&pieces);
+                let at = random.below(bytes.len() + 1);
+                bytes.splice(at..at, piece.bytes());
+            }
+            bytes
+        };
+        let envoy = String::from_utf8_lossy(&damaged("/envoy/a/b%20c?q")).into_owned();
+        let mut head = head("GET", "/", &[]);
+        for (name, value) in NGINX.into_iter().chain(FORWARDED).chain([("host", "wiki.example")]) {
+            let value = http::HeaderValue::from_bytes(&damaged(value));
+            head.headers.extend(value.ok().map(|value| (http::HeaderName::from_static(name), value)));
+        }
+        for rest in ["/nginx", "/traefik", &envoy] {
+            let Ok((family, original, _)) = original(rest, &head, true) else {
+                doubted += 1;
+                continue;
+            };
+            decided += 1;
+            let field = |name: &str| head.headers[name].to_str().expect("it was read").to_owned();
+            let given = match family {
+                Family::Nginx => field("x-original-url").split_once("://").expect("a scheme").1.to_owned(),
+                Family::Forwarded => field("x-forwarded-uri"),
+                Family::Envoy => rest.to_owned(),
+            };
+            let given = given.split('?').next().expect("a first part").to_owned();
+            let path = original.path.as_str();
+            assert!(
+                percent_decode_str(&given).collect::<Vec<_>>().ends_with(&percent_decode_str(path).collect::<Vec<_>>()),
+                "round {round}: `{path}` of `{given}`"
+            );
+            assert_eq!(CanonicalPath::parse(path).ok().as_ref(), Some(&original.path), "round {round}: `{path}`");
+            assert!(original.target.starts_with(path) && !owns(&original.path), "round {round}: `{path}`");
+        }
+    }
+    assert!(decided > 5_000 && doubted > 5_000, "{decided} decided, {doubted} doubted");
 }
