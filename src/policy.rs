@@ -127,9 +127,8 @@ impl Widest {
     /// there. Without any of these every fact must be known and equal, so that the narrowest decides.
     pub fn of(whom: &Whom) -> Self {
         let has = |wanted: TargetKind| whom.targets().iter().any(|target| target.kind == wanted);
-        if whom.targets().iter().any(|target| target.kind.names_a_person()) {
-            Self::User
-        } else if has(TargetKind::Device) || has(TargetKind::Session) {
+        let person = whom.targets().iter().any(|target| target.kind.names_a_person());
+        if person || has(TargetKind::Device) || has(TargetKind::Session) {
             Self::User
         } else if has(TargetKind::Tenant) {
             Self::Tenant

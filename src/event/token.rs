@@ -75,11 +75,11 @@ pub fn parse(token: Verified<SetClaims>, quirks: &Quirks) -> Result<SecurityEven
     })
 }
 
+/// The type of an event, and what it says.
+type Payload<'a> = (&'a str, &'a Map<String, Value>);
+
 /// Each event of a token, by the present name of its type.
-fn payloads<'a>(
-    claims: &'a Map<String, Value>,
-    quirks: &Quirks,
-) -> Result<Vec<(&'a str, &'a Map<String, Value>)>, Reject> {
+fn payloads<'a>(claims: &'a Map<String, Value>, quirks: &Quirks) -> Result<Vec<Payload<'a>>, Reject> {
     let events = claims.get("events").ok_or(Reject::Missing("events"))?;
     let events = events.as_object().filter(|events| !events.is_empty()).ok_or(Reject::Claim("events"))?;
     if events.contains_key(BACKCHANNEL_LOGOUT) {
@@ -99,7 +99,7 @@ const MAX_EVENTS: usize = 16;
 
 /// Whom the events themselves name, where the token does not: all that do must agree, because they are one event under
 /// several names. An event about the stream needs to name nobody; any other does.
-fn subject_in(payloads: &[(&str, &Map<String, Value>)], quirks: &Quirks) -> Result<Subject, Reject> {
+fn subject_in(payloads: &[Payload<'_>], quirks: &Quirks) -> Result<Subject, Reject> {
     let mut subjects = payloads.iter().filter_map(|(_, payload)| payload.get("subject"));
     let Some(first) = subjects.next() else {
         let all_of_the_stream = payloads.iter().all(|(uri, _)| super::is_of_the_stream(uri));
