@@ -220,8 +220,8 @@ impl Outcomes {
 
     /// An older key of the ring may have named it.
     fn known(&self, book: &Book, revocation: &Revocation) -> RevocationId {
-        let ids = self.0.ring.hashers().into_iter().map(|hasher| revocation.id(hasher));
-        ids.filter(|id| book.get(*id).is_some()).next().unwrap_or_else(|| revocation.id(self.0.ring.hasher()))
+        let mut ids = self.0.ring.hashers().into_iter().map(|hasher| revocation.id(hasher));
+        ids.find(|id| book.get(*id).is_some()).unwrap_or_else(|| revocation.id(self.0.ring.hasher()))
     }
 
     fn opened(

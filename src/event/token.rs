@@ -75,10 +75,10 @@ pub fn parse(token: Verified<SetClaims>, quirks: &Quirks) -> Result<SecurityEven
     })
 }
 
-/// The type of an event, and what it says.
+/// One event: the present name of its type, and what is said of it.
 type Payload<'a> = (&'a str, &'a Map<String, Value>);
 
-/// Each event of a token, by the present name of its type.
+/// Each event of a token.
 fn payloads<'a>(claims: &'a Map<String, Value>, quirks: &Quirks) -> Result<Vec<Payload<'a>>, Reject> {
     let events = claims.get("events").ok_or(Reject::Missing("events"))?;
     let events = events.as_object().filter(|events| !events.is_empty()).ok_or(Reject::Claim("events"))?;

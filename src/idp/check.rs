@@ -51,7 +51,8 @@ impl Checked {
     }
 
     fn failed(error: Error) -> Self {
-        Self { trouble: Some(error.clone()), ..Self::of(verdict_of(&error)) }
+        let verdict = verdict_of(&error);
+        Self { trouble: Some(error), ..Self::of(verdict) }
     }
 
     /// No answer, or one with a status that is no answer to the question.

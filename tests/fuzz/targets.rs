@@ -235,10 +235,10 @@ fn dpop(bytes: &[u8]) {
     let used_for = Use { method: "GET", url: "https://wiki.example.com/a", token: "the token" };
     let _ = dpop::verify(&text(bytes), &used_for, NOW);
     // Behind a signature that holds.
-    if let Some((header, payload)) = text(bytes).split_once('\n') {
-        if let Some(proof) = world().signer.sign_texts(header, payload) {
-            let _ = dpop::verify(&proof, &used_for, NOW);
-        }
+    if let Some((header, payload)) = text(bytes).split_once('\n')
+        && let Some(proof) = world().signer.sign_texts(header, payload)
+    {
+        let _ = dpop::verify(&proof, &used_for, NOW);
     }
 }
 
