@@ -54,6 +54,7 @@ pub struct Metrics {
     rejected: IntCounterVec,
     streams: IntGaugeVec,
     unmatched: IntCounter,
+    ignored: IntCounter,
     logins: IntCounterVec,
     seal_failures: IntCounterVec,
     tokens_sealed: IntCounterVec,
@@ -119,6 +120,7 @@ impl Metrics {
                 )?,
             )?,
             unmatched: counter(to, "unmatched_subject_total", "Signals whose subject no IdP here can match")?,
+            ignored: counter(to, "ignored_event_total", "Events, or parts of one, from which nothing follows here")?,
             logins: counters(to, "logins_total", "Logins that came back from the IdP", &["idp", "result"])?,
             seal_failures: counters(
                 to,
@@ -243,6 +245,11 @@ impl Metrics {
         for each in Health::ALL {
             self.streams.with_label_values(&[stream, each.word()]).set(i64::from(each == health));
         }
+    }
+
+    /// An event, or a part of one, had no effect because it is not about us or nothing follows from it.
+    pub fn event_ignored(&self) {
+        self.ignored.inc();
     }
 
     /// A signal named nobody that this gateway could match.
@@ -385,6 +392,7 @@ mod tests {
         metrics.stream_is("corp", Health::Late);
         metrics.stream_is("corp", Health::Live);
         metrics.subject_unmatched();
+        metrics.event_ignored();
         metrics.login("corp", "ok");
         metrics.appended(Duration::from_millis(4));
         metrics.audit_dropped(2);
@@ -403,6 +411,7 @@ mod tests {
             "portcullis_stream_state{state=\"live\",stream=\"corp\"} 1",
             "portcullis_stream_state{state=\"late\",stream=\"corp\"} 0",
             "portcullis_unmatched_subject_total 1",
+            "portcullis_ignored_event_total 1",
             "portcullis_logins_total{idp=\"corp\",result=\"ok\"} 1",
             "portcullis_ledger_append_seconds_bucket{le=\"0.005\"} 1",
             "portcullis_audit_dropped_total 2",

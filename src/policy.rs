@@ -257,7 +257,8 @@ impl Judged {
         if settings.allowed_events.as_ref().is_some_and(|allowed| !allowed.contains(&happened.of)) {
             return Err(Refused::Event);
         }
-        let action = settings.rules.action(happened);
+        let alone = naming::Alone::of(happened);
+        let action = settings.rules.action(happened, naming::is_only_a_person(&event.subject, alone));
         if action == Action::Ignore {
             self.ignored.push(match &happened.of {
                 Type::Other(uri) => Ignored::EventType(uri.clone()),
@@ -266,7 +267,7 @@ impl Judged {
             });
             return Ok(());
         }
-        let named = naming::name(&event.subject, naming::Alone::of(happened), settings)?;
+        let named = naming::name(&event.subject, alone, settings)?;
         let whoms = settings.may_revoke(named.whoms)?;
         self.unmatched.extend(named.unmatched);
         self.ignored.extend(named.ignored);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::logout::BACKCHANNEL_LOGOUT;
-use super::{Event, MAX_ID, Quirks, SecurityEvent, Subject, bounded_text, caep};
+use super::{Event, MAX_ID, MAX_VALUE, Quirks, SecurityEvent, Subject, bounded_text, caep};
 use crate::identity::Issuer;
 use crate::jose::{Alg, Audience, Exp, Expectation, Reject, Verified};
 
@@ -85,11 +85,17 @@ fn payloads<'a>(claims: &'a Map<String, Value>, quirks: &Quirks) -> Result<Vec<P
     if events.contains_key(BACKCHANNEL_LOGOUT) {
         return Err(Reject::Forbidden("backchannel-logout"));
     }
+    if events.len() > MAX_EVENTS || events.keys().any(|uri| uri.len() > MAX_VALUE) {
+        return Err(Reject::Claim("events"));
+    }
     let payload = |(uri, payload): (&'a String, &'a Value)| {
         Ok((quirks.present_name(uri), payload.as_object().ok_or(Reject::Claim("events"))?))
     };
     events.iter().map(payload).collect()
 }
+
+/// Event types in one SET. One is usual, SCIM sends a handful; each is looked at by itself.
+const MAX_EVENTS: usize = 16;
 
 /// Whom the events themselves name, where the token does not: all that do must agree, because they are one event under
 /// several names. An event about the stream needs to name nobody; any other does.

@@ -52,7 +52,8 @@ impl Action {
 pub struct Rule {
     /// What such an event does, where it counts.
     pub action: Option<Action>,
-    /// What it does if the person themselves caused it.
+    /// What it does if the person themselves caused it and it names nothing but the person: some IdPs say that when somebody
+    /// signs out in one browser.
     pub by_user: Option<Action>,
     /// From which level on a risk counts.
     pub at_least: Option<Level>,
@@ -69,18 +70,21 @@ impl FromIterator<(Type, Rule)> for Rules {
 }
 
 impl Rules {
-    /// What `happened` does.
-    pub fn action(&self, happened: &Happened) -> Action {
+    /// What `happened` does; `only_a_person` if it names a person and not which session or device of theirs.
+    pub fn action(&self, happened: &Happened, only_a_person: bool) -> Action {
         let rule = self.0.get(&happened.of).copied().unwrap_or_default();
-        if !counts(&happened.of, &happened.detail, rule.at_least.unwrap_or(Level::High)) {
-            return Action::Ignore;
-        }
         // Good news lifts a hold and does nothing else, whatever bad news of the same type does.
         if happened.detail == Detail::Compliance(Compliance::Compliant) {
             return Action::Lift;
         }
-        let by_user = rule.by_user.filter(|_| happened.initiating_entity == Some(Initiator::User));
-        by_user.or(rule.action).unwrap_or_else(|| by_default(&happened.of))
+        let least = rule.at_least.unwrap_or(Level::High);
+        if !counts(&happened.of, &happened.detail, least) {
+            // Nobody but an operator could lift a hold whose own end is passed over.
+            let lifts = rule.action == Some(Action::Hold) && is_good_news(&happened.detail, least);
+            return if lifts { Action::Lift } else { Action::Ignore };
+        }
+        let by_user = happened.initiating_entity == Some(Initiator::User) && only_a_person;
+        rule.by_user.filter(|_| by_user).or(rule.action).unwrap_or_else(|| by_default(&happened.of))
     }
 
     /// The types, of those that are `allowed`, whose events do something here: what a transmitter is asked for.
@@ -154,6 +158,16 @@ fn counts(of: &Type, detail: &Detail, least: Level) -> bool {
     }
 }
 
+/// Whether an event says that what the opposite event of its type told of is over.
+fn is_good_news(detail: &Detail, least: Level) -> bool {
+    match detail {
+        Detail::Compliance(compliance) => *compliance == Compliance::Compliant,
+        Detail::Assurance(direction) => *direction == Some(Direction::Increase),
+        Detail::Risk { level, .. } => *level < least,
+        Detail::None | Detail::Credential { .. } => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,7 +221,7 @@ mod tests {
             ("prov:delete", Detail::None, Hold),
             ("urn:x:new", Detail::None, Ignore),
         ] {
-            let action = Rules::default().action(&happened(Type::named(name), detail.clone()));
+            let action = Rules::default().action(&happened(Type::named(name), detail.clone()), true);
             assert_eq!(action, expected, "{name} {detail:?}");
         }
     }
@@ -245,7 +259,7 @@ mod tests {
             (happened(Type::Other("urn:x".into()), Detail::None), Action::Terminate),
             (happened(Type::Other("urn:y".into()), Detail::None), Action::Ignore),
         ] {
-            assert_eq!(rules.action(&happened), expected, "{happened:?}");
+            assert_eq!(rules.action(&happened, true), expected, "{happened:?}");
         }
         let asked = rules.acts_on(None);
         for (of, expected) in [
@@ -258,5 +272,44 @@ mod tests {
             assert_eq!(asked.contains(&of), expected, "{of:?} is asked for");
         }
         assert_eq!(rules.acts_on(Some(&[Type::SessionRevoked, Type::SessionPresented])), [Type::SessionRevoked]);
+    }
+
+    #[test]
+    fn what_the_person_caused_does_less_only_where_it_names_nothing_but_the_person() {
+        let rule = Rule { by_user: Some(Action::Reestablish), ..Rule::default() };
+        let rules: Rules = [(Type::SessionRevoked, rule)].into_iter().collect();
+        let by = |initiating_entity| Happened { initiating_entity, ..happened(Type::SessionRevoked, Detail::None) };
+        for (initiator, only_a_person, expected) in [
+            (Some(Initiator::User), true, Action::Reestablish),
+            (Some(Initiator::User), false, Action::Terminate),
+            (Some(Initiator::Admin), true, Action::Terminate),
+            (None, true, Action::Terminate),
+        ] {
+            assert_eq!(rules.action(&by(initiator), only_a_person), expected, "{initiator:?} {only_a_person}");
+        }
+    }
+
+    #[test]
+    fn a_hold_that_an_event_is_told_to_make_is_lifted_by_its_opposite_and_by_nothing_else() {
+        let risk = |level| Detail::Risk { principal: "USER".into(), level };
+        let created = || Detail::Credential { change: Change::Create, credential: "password".into() };
+        for (of, detail, with_hold, with_terminate) in [
+            (Type::RiskLevelChange, risk(Level::High), Action::Hold, Action::Terminate),
+            (Type::RiskLevelChange, risk(Level::Medium), Action::Lift, Action::Ignore),
+            (Type::RiskLevelChange, risk(Level::Low), Action::Lift, Action::Ignore),
+            (Type::AssuranceLevelChange, Detail::Assurance(None), Action::Hold, Action::Terminate),
+            (Type::AssuranceLevelChange, Detail::Assurance(Some(Direction::Increase)), Action::Lift, Action::Ignore),
+            (Type::CredentialChange, created(), Action::Ignore, Action::Ignore),
+        ] {
+            for (action, expected) in [(Action::Hold, with_hold), (Action::Terminate, with_terminate)] {
+                let rule = Rule { action: Some(action), ..Rule::default() };
+                let rules: Rules = [(of.clone(), rule)].into_iter().collect();
+                assert_eq!(
+                    rules.action(&happened(of.clone(), detail.clone()), true),
+                    expected,
+                    "{detail:?} {action:?}"
+                );
+            }
+        }
     }
 }

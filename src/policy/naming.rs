@@ -191,6 +191,14 @@ fn members(subject: &Subject, alone: Alone) -> Option<Vec<Member<'_>>> {
     }
 }
 
+/// Whether a subject says who it is about, and nothing of which session or device of theirs.
+pub(super) fn is_only_a_person(subject: &Subject, alone: Alone) -> bool {
+    let Some(members) = members(subject, alone) else { return false };
+    let narrower = |role: &Role| matches!(role, Role::Session | Role::Device);
+    members.iter().any(|(role, _)| *role == Role::User)
+        && !members.iter().any(|(role, names)| narrower(role) || names.iter().any(|(role, _)| narrower(role)))
+}
+
 fn alternatives(simple: &Simple) -> &[Simple] {
     match simple {
         Simple::Aliases(names) => names,
@@ -326,7 +334,7 @@ fn find(role: &Role, name: &Simple, issuer: &Issuer, settings: &Settings) -> Fou
         }
         Simple::Email(address) if *role == Role::User => return target(TargetKind::Email, address),
         Simple::PhoneNumber(number) if *role == Role::User => return target(TargetKind::Phone, number),
-        Simple::Scim { external_id: Some(id), .. } if *role == Role::User => {
+        Simple::Scim { uri, external_id: Some(id) } if *role == Role::User && is_person(uri.as_deref()) => {
             return target(settings.scim_external_id, id);
         }
         Simple::Scim { .. }
@@ -354,6 +362,13 @@ fn find(role: &Role, name: &Simple, issuer: &Issuer, settings: &Settings) -> Fou
         // No assertion that is read here says an organisational unit.
         Role::OrgUnit | Role::Other(_) => Found::Unknown,
     }
+}
+
+/// Whether a SCIM resource is a person, as far as it says where it is (RFC 7644 §3.2): a group that is deleted has a name, too,
+/// and ends nobody's sessions.
+fn is_person(uri: Option<&str>) -> bool {
+    let collection = |uri: &str| uri.trim_end_matches('/').rsplit('/').nth(1).map(str::to_owned);
+    uri.is_none_or(|uri| collection(uri).is_some_and(|collection| collection.eq_ignore_ascii_case("users")))
 }
 
 /// Every way to take one target of each choice. None of none: a subject without facts names nobody.

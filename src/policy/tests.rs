@@ -714,3 +714,44 @@ fn what_a_stream_may_not_say_is_refused_and_what_reaches_too_wide_also_where_it_
     let subject = json!({ "format": "scim", "externalId": "x@a.org" });
     assert_eq!(comes_to(happened("prov:deactivate", Detail::None), &subject, &by_mail), "hold email x@a.org");
 }
+
+#[test]
+fn a_group_that_is_deprovisioned_is_nobody_whatever_it_is_called() {
+    let settings = settings(&[spoken_for("corp", IDP)], Widest::Everyone);
+    let nobody = "unmatched: no identity here has a `user` in the form `scim`";
+    for (uri, expected) in [
+        (Some("/Users/2819c223"), "hold user x"),
+        (Some("https://idp.example.com/scim/v2/Users/2819c223"), "hold user x"),
+        (Some("/users/2819c223/"), "hold user x"),
+        (None, "hold user x"),
+        (Some("/Groups/e9e30dba"), nobody),
+        (Some("/v2/Groups/Users"), nobody),
+        (Some("2819c223"), nobody),
+    ] {
+        let mut subject = json!({ "format": "scim", "externalId": "x" });
+        if let Some(uri) = uri {
+            subject["uri"] = json!(uri);
+        }
+        assert_eq!(comes_to(happened("prov:delete", Detail::None), &subject, &settings), expected, "{uri:?}");
+    }
+}
+
+#[test]
+fn signing_out_in_one_browser_may_ask_the_idp_and_an_ended_session_is_ended() {
+    let rule = Rule { by_user: Some(Action::Reestablish), ..Rule::default() };
+    let rules: Rules = [(Type::SessionRevoked, rule)].into_iter().collect();
+    let settings = Settings { rules, ..settings(&[spoken_for("corp", IDP)], Widest::User) };
+    let by_user =
+        Happened { initiating_entity: Some(caep::Initiator::User), ..happened("session-revoked", Detail::None) };
+    for (subject, expected) in [
+        (iss_sub(IDP, "ann"), "reestablish user ann"),
+        (aliases(&[iss_sub(IDP, "ann")]), "reestablish user ann"),
+        (complex(json!({ "user": opaque("ann"), "tenant": opaque("t") })), "reestablish user ann and tenant t"),
+        (opaque("s1"), "terminate session s1"),
+        (aliases(&[opaque("s1")]), "terminate session s1"),
+        (complex(json!({ "user": opaque("ann"), "session": opaque("s1") })), "terminate user ann and session s1"),
+        (complex(json!({ "user": opaque("ann"), "device": opaque("d") })), "terminate user ann and device d"),
+    ] {
+        assert_eq!(comes_to(by_user.clone(), &subject, &settings), expected, "{subject}");
+    }
+}

@@ -77,6 +77,7 @@ impl Signals<'_> {
             tracing::warn!(stream = stream.settings().name, jti = event.jti, why = %unmatched, "a signal names nobody here");
         }
         for ignored in &judged.ignored {
+            self.metrics.event_ignored();
             if *ignored == Ignored::OptedOut {
                 tracing::warn!(stream = stream.settings().name, jti = event.jti, why = %ignored, "a person is out of sight");
             } else {
