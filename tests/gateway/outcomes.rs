@@ -251,7 +251,7 @@ async fn a_signal_that_comes_again_has_the_same_outcome_and_a_refused_sign_in_is
     let told = ["redelivered", "txn", "stream", "refusals"].map(|name| outcome[name].clone());
     assert_eq!(told, [json!(2), json!("t1"), json!("demo"), json!(1)], "{outcome}");
     let id = outcome["id"].as_str().expect("an id");
-    for id in [id, &id[..8]] {
+    for id in [id, id.split_at(8).0] {
         let one = house.operator(Ask::get(&format!("/v1/outcomes/{id}"))).await;
         assert_eq!((one.status, &one.json()["jti"]), (200, &json!("s1")));
     }
@@ -276,7 +276,7 @@ impl Receiver {
         Self { backend, says }
     }
 
-    fn from_now_on(&self, says: &'static str) {
+    fn says_now(&self, says: &'static str) {
         *self.says.lock().expect("lock") = says;
     }
 
@@ -357,7 +357,7 @@ async fn whoever_wants_to_know_is_told_with_the_same_txn_though_they_were_down_a
     receiver.backend.sees("a try", |log| !log.is_empty()).await;
     let killed = Killed::now(&house);
     house.stop();
-    receiver.from_now_on("202 Accepted");
+    receiver.says_now("202 Accepted");
     receiver.backend.forget();
     killed.starts_again(&mut house).await;
     let told = receiver.hears(&house, "in_force").await;
@@ -391,11 +391,11 @@ async fn a_receiver_that_refuses_or_redirects_is_followed_nowhere_and_stands_in_
     house.says_it_is_over_for(&house.subject_of("ann")).await;
     receiver.backend.sees("a try", |log| !log.is_empty()).await;
     ann.fetches("/").await.is_refused("session_revoked");
-    receiver.from_now_on("400 Bad Request");
+    receiver.says_now("400 Bad Request");
     let before = receiver.tries();
     receiver.backend.sees("a try that is refused", |log| log.len() > before).await;
     assert!(receiver.backend.seen().iter().all(|seen| seen.target == "/hook"), "no redirect is followed");
-    receiver.from_now_on("202 Accepted");
+    receiver.says_now("202 Accepted");
     receiver.hears(&house, "in_force").await;
     let taken = "portcullis_outcome_messages_total{result=\"taken\"}";
     soon("a message that is taken", async {
