@@ -100,7 +100,7 @@ impl Enforcer {
         self.ring.hashers().into_iter().any(|hasher| self.set.is_on_hold(&keys(hasher)))
     }
 
-    /// Since when exactly that subject is on hold, and when its hold was last lifted.
+    /// Since when exactly that subject is on hold, and when an operator last lifted it.
     pub fn hold_of(&self, whom: &Whom, reach: &Reach) -> (Option<Timestamp>, Option<Timestamp>) {
         self.set.hold_of(whom, reach)
     }

@@ -610,6 +610,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_an_operator_holds_no_signal_lifts_and_an_operator_lifts_what_signals_hold() {
+        let mut house = House::new();
+        let by_signal = Revocation { mode: Mode::Hold, ..revocation(TargetKind::User, "ann") };
+        let typed = Revocation { origin: Origin::Operator, ..by_signal.clone() };
+        let event = by_signal.origin.clone();
+        house.clock.advance(Duration::from_secs(500_000));
+        let now = house.clock.now();
+        // The signal's hold is the newer one: it must not stand for the operator's.
+        let newer = Revocation { cut_off: after(9), ..by_signal };
+        house.intake.accept(vec![typed.clone(), newer]).await.expect("durable");
+        house.intake.sweep().await.expect("swept");
+        assert_eq!(house.intake.lift(vec![lift("ann", after(20), event.clone())]).await.expect("durable").lifted, 0);
+        for _ in 0..2 {
+            assert!(!house.is_clear("ann", now));
+            let held = house.enforcer.on_hold();
+            assert_eq!((held.len(), &held[0].revocation.origin), (1, &Origin::Operator));
+            house = house.restarted();
+        }
+        assert_eq!(house.intake.lift(vec![lift("ann", now, Origin::Operator)]).await.expect("durable").lifted, 1);
+        let again = Revocation { mode: Mode::Hold, cut_off: after(30), ..revocation(TargetKind::User, "ann") };
+        house.intake.accept(vec![again]).await.expect("durable");
+        assert!(house.is_clear("ann", now), "an operator's word is newer than the signal's");
+        let house = house.restarted();
+        assert!(house.is_clear("ann", now));
+    }
+
+    #[tokio::test]
     async fn an_operator_holds_and_lifts_within_one_second_as_often_as_they_like() {
         let house = House::new();
         let hold = Revocation { mode: Mode::Hold, origin: Origin::Operator, ..revocation(TargetKind::User, "ann") };

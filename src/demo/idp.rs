@@ -28,7 +28,7 @@ use tokio::sync::{Notify, watch};
 
 pub use self::state::Session;
 use self::state::State;
-use super::outbound::{Delivery, Outbound};
+use super::outbound::Outbound;
 use super::random_id;
 use crate::identity::Issuer;
 use crate::jose::Signer;
@@ -229,20 +229,6 @@ impl Idp {
         self.sign(Some("secevent+jwt"), &all)
     }
 
-    /// A logout token for a client (OpenID Connect Back-Channel Logout 1.0 §2.4).
-    pub fn logout_token(&self, about: &LogoutOf<'_>, client_id: &str) -> Option<String> {
-        let now = self.0.clock.now();
-        let (LogoutOf::User(user) | LogoutOf::Session(_, user)) = about;
-        let mut claims = json!({
-            "iss": self.issuer(), "aud": client_id, "iat": now, "exp": now.plus(LOGOUT_TOKEN_LIFE), "jti": random_id(),
-            "sub": self.subject(user)?, "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
-        });
-        if let (LogoutOf::Session(sid, _), Some(members)) = (about, claims.as_object_mut()) {
-            members.insert("sid".to_owned(), (*sid).into());
-        }
-        self.sign(Some("logout+jwt"), &claims)
-    }
-
     /// The `sub` of a user.
     pub fn subject(&self, user: &str) -> Option<String> {
         Some(self.locked().person(user)?.subject.clone())
@@ -251,22 +237,6 @@ impl Idp {
     /// Ends sessions without telling any client.
     pub fn forget(&self, matches: impl Fn(&Session) -> bool) -> usize {
         self.locked().forget(matches)
-    }
-
-    /// Ends a session and tells every client that took part in it (Back-Channel Logout §2.5). What they answered.
-    pub async fn log_out(&self, sid: &str) -> Vec<Delivery> {
-        let Some(session) = self.sessions().into_iter().find(|session| session.sid == sid) else { return Vec::new() };
-        self.forget(|known| known.sid == sid);
-        let about = LogoutOf::Session(sid, &session.user);
-        let calls = session.clients.iter().filter_map(|client_id| {
-            let url = self.locked().client(client_id)?.backchannel_logout_uri.clone()?;
-            let token = self.logout_token(&about, client_id)?;
-            Some(async move {
-                let body = form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", &token).finish();
-                self.0.outbound.post(&url, "application/x-www-form-urlencoded", None, &body).await
-            })
-        });
-        futures_util::future::join_all(calls).await
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -398,6 +368,3 @@ const AUTHORIZE: &str = "/authorize";
 const TOKEN: &str = "/token";
 const USERINFO: &str = "/userinfo";
 const END_SESSION: &str = "/logout";
-
-/// Back-Channel Logout §4 recommends two minutes at most.
-const LOGOUT_TOKEN_LIFE: Duration = Duration::from_secs(120);

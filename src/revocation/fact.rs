@@ -100,8 +100,10 @@ impl Fact {
     /// with the same subject the one with the later cut-off says it all.
     pub fn lasting_subject(&self) -> Option<String> {
         match self {
-            Self::Revoked(Revocation { mode: Mode::Hold, whom, reach, .. }) => Some(subject("hold", whom, reach)),
-            Self::Lifted(Lifted { whom, reach, .. }) => Some(subject("lifted", whom, reach)),
+            Self::Revoked(Revocation { mode: Mode::Hold, whom, reach, origin, .. }) => {
+                Some(subject("hold", origin, whom, reach))
+            }
+            Self::Lifted(Lifted { whom, reach, origin, .. }) => Some(subject("lifted", origin, whom, reach)),
             // The decision is the newer of the two.
             Self::Awaiting(Awaiting { id, revocation: Revocation { mode: Mode::Hold, .. } })
             | Self::Decided(Decided { id, mode: Mode::Hold, .. }) => Some(format!("awaiting {id}")),
@@ -110,7 +112,9 @@ impl Fact {
     }
 }
 
-fn subject(what: &str, whom: &Whom, reach: &Reach) -> String {
+fn subject(what: &str, origin: &Origin, whom: &Whom, reach: &Reach) -> String {
+    // An operator's word and a signal's are two: neither stands for the other.
+    let by_operator = *origin == Origin::Operator;
     // Serialising plain structs into memory has no failing case.
-    serde_json::to_string(&(what, whom, reach)).unwrap_or_default()
+    serde_json::to_string(&(what, by_operator, whom, reach)).unwrap_or_default()
 }

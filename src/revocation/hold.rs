@@ -1,12 +1,12 @@
 //! Who is on hold: nobody in who matches, however new their assertion, until the hold is lifted.
 //!
-//! Holds and liftings of the same subject are two maxima (law 1): late, doubled or out of order they come to the same.
+//! Holds and liftings of the same subject are maxima (law 1): late, doubled or out of order they come to the same.
 //! Few subjects are on hold, so they stand beside the set's cut-offs and cost nothing while there are none.
 
 use std::collections::HashMap;
 
 use super::rule::{self, Member};
-use super::{Lifted, Reach, Revocation, Whom};
+use super::{Lifted, Origin, Reach, Revocation, Whom};
 use crate::identity::{TargetKey, TargetKind};
 use crate::time::Timestamp;
 
@@ -24,15 +24,47 @@ pub struct OnHold {
 struct Known {
     /// Which of the known this is: two holds of the same people in some of the same apps are two holds.
     number: usize,
+    /// What operators said. No signal lifts their holds: an IdP that enables an account knows nothing of an incident.
+    operators: Word,
+    /// What signals said. An operator lifts their holds, too.
+    signals: Word,
+}
+
+/// What one side said of a subject.
+#[derive(Debug, Default)]
+struct Word {
     held: Option<OnHold>,
     lifted: Option<Timestamp>,
 }
 
+impl Word {
+    fn hold(&mut self, revocation: &Revocation) {
+        let since = revocation.cut_off;
+        if self.held.as_ref().is_none_or(|held| held.since < since) {
+            self.held = Some(OnHold { revocation: revocation.clone(), since });
+        }
+    }
+
+    fn lift(&mut self, at: Timestamp) {
+        self.lifted = self.lifted.max(Some(at));
+    }
+
+    /// The hold in force. A lifting of the same second is the older (law 1: in doubt, closed).
+    fn in_force(&self) -> Option<&OnHold> {
+        self.held.as_ref().filter(|held| self.lifted.is_none_or(|lifted| held.since >= lifted))
+    }
+}
+
 impl Known {
-    /// Since when it is on hold, if it is. A lifting of the same second is the older (law 1: in doubt, closed).
+    /// The hold in force; an operator's, if there are two.
+    fn in_force(&self) -> Option<&OnHold> {
+        self.operators.in_force().or_else(|| self.signals.in_force())
+    }
+
+    /// Since when it is on hold, if it is.
     fn since(&self) -> Option<Timestamp> {
-        let since = self.held.as_ref()?.since;
-        self.lifted.is_none_or(|lifted| since >= lifted).then_some(since)
+        let since = |word: &Word| word.in_force().map(|held| held.since);
+        since(&self.operators).max(since(&self.signals))
     }
 }
 
@@ -54,11 +86,9 @@ pub(super) struct Holds {
 impl Holds {
     /// Puts a hold in force; `rows` are its keys.
     pub(super) fn hold(&mut self, revocation: &Revocation, rows: Vec<Vec<Member>>) {
-        let since = revocation.cut_off;
         let known = self.known(&revocation.whom, &revocation.reach);
-        if known.held.as_ref().is_none_or(|held| held.since < since) {
-            known.held = Some(OnHold { revocation: revocation.clone(), since });
-        }
+        let by_operator = revocation.origin == Origin::Operator;
+        if by_operator { &mut known.operators } else { &mut known.signals }.hold(revocation);
         let (number, since) = (known.number, known.since());
         self.index(number, rows, since);
     }
@@ -66,14 +96,21 @@ impl Holds {
     /// Lifts the hold of that subject, if it is from before; `rows` are its keys.
     pub(super) fn lift(&mut self, lifted: &Lifted, rows: Vec<Vec<Member>>) {
         let known = self.known(&lifted.whom, &lifted.reach);
-        known.lifted = known.lifted.max(Some(lifted.at));
+        known.signals.lift(lifted.at);
+        if lifted.origin == Origin::Operator {
+            known.operators.lift(lifted.at);
+        }
         let (number, since) = (known.number, known.since());
         self.index(number, rows, since);
     }
 
     fn known(&mut self, whom: &Whom, reach: &Reach) -> &mut Known {
         let number = self.known.len();
-        self.known.entry((whom.clone(), reach.clone())).or_insert_with(|| Known { number, held: None, lifted: None })
+        self.known.entry((whom.clone(), reach.clone())).or_insert_with(|| Known {
+            number,
+            operators: Word::default(),
+            signals: Word::default(),
+        })
     }
 
     /// Brings the index up to what is known of one subject.
@@ -104,18 +141,17 @@ impl Holds {
     /// The hold of exactly that subject, if it is on hold.
     pub(super) fn on(&self, whom: &Whom, reach: &Reach) -> Option<OnHold> {
         let known = self.known.get(&(whom.clone(), reach.clone()))?;
-        known.held.clone().filter(|_| known.since().is_some())
+        known.in_force().cloned()
     }
 
-    /// When the hold of exactly that subject was last lifted.
+    /// When an operator last lifted the hold of exactly that subject.
     pub(super) fn lifted_at(&self, whom: &Whom, reach: &Reach) -> Option<Timestamp> {
-        self.known.get(&(whom.clone(), reach.clone()))?.lifted
+        self.known.get(&(whom.clone(), reach.clone()))?.operators.lifted
     }
 
     /// Every hold in force, the newest first.
     pub(super) fn all(&self) -> Vec<OnHold> {
-        let in_force = self.known.values().filter(|known| known.since().is_some());
-        let mut all: Vec<_> = in_force.filter_map(|known| known.held.clone()).collect();
+        let mut all: Vec<_> = self.known.values().filter_map(|known| known.in_force().cloned()).collect();
         all.sort_by(|a, b| {
             b.since.cmp(&a.since).then_with(|| a.revocation.whom.to_string().cmp(&b.revocation.whom.to_string()))
         });

@@ -210,7 +210,7 @@ impl RevocationSet {
         self.holds.read().unwrap_or_else(PoisonError::into_inner).of(targets).is_some()
     }
 
-    /// Since when exactly that subject is on hold, and when its hold was last lifted.
+    /// Since when exactly that subject is on hold, and when an operator last lifted it.
     pub fn hold_of(&self, whom: &Whom, reach: &Reach) -> (Option<Timestamp>, Option<Timestamp>) {
         let holds = self.holds.read().unwrap_or_else(PoisonError::into_inner);
         (holds.since(whom, reach), holds.lifted_at(whom, reach))

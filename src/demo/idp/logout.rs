@@ -1,14 +1,50 @@
-//! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0 §2), which tells every client of the session.
+//! Logout: back-channel, and RP-initiated (OpenID Connect RP-Initiated Logout 1.0 §2), which tells every client of the
+//! session.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use axum::extract::{RawQuery, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use serde_json::json;
 
-use super::super::cookie;
+use super::super::outbound::Delivery;
+use super::super::{cookie, random_id};
 use super::authorize::{COOKIE, parameters};
-use super::{END_SESSION, Idp, views};
+use super::{END_SESSION, Idp, LogoutOf, views};
+
+impl Idp {
+    /// A logout token for a client (OpenID Connect Back-Channel Logout 1.0 §2.4).
+    pub fn logout_token(&self, about: &LogoutOf<'_>, client_id: &str) -> Option<String> {
+        let now = self.0.clock.now();
+        let (LogoutOf::User(user) | LogoutOf::Session(_, user)) = about;
+        let mut claims = json!({
+            "iss": self.issuer(), "aud": client_id, "iat": now, "exp": now.plus(LOGOUT_TOKEN_LIFE), "jti": random_id(),
+            "sub": self.subject(user)?, "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+        });
+        if let (LogoutOf::Session(sid, _), Some(members)) = (about, claims.as_object_mut()) {
+            members.insert("sid".to_owned(), (*sid).into());
+        }
+        self.sign(Some("logout+jwt"), &claims)
+    }
+
+    /// Ends a session and tells every client that took part in it (Back-Channel Logout §2.5). What they answered.
+    pub async fn log_out(&self, sid: &str) -> Vec<Delivery> {
+        let Some(session) = self.sessions().into_iter().find(|session| session.sid == sid) else { return Vec::new() };
+        self.forget(|known| known.sid == sid);
+        let about = LogoutOf::Session(sid, &session.user);
+        let calls = session.clients.iter().filter_map(|client_id| {
+            let url = self.locked().client(client_id)?.backchannel_logout_uri.clone()?;
+            let token = self.logout_token(&about, client_id)?;
+            Some(async move {
+                let body = form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", &token).finish();
+                self.0.outbound.post(&url, "application/x-www-form-urlencoded", None, &body).await
+            })
+        });
+        futures_util::future::join_all(calls).await
+    }
+}
 
 /// `GET /logout`: with an ID token of ours the session ends at once; without, the person is asked.
 pub(super) async fn ask(Shared(idp): Shared<Idp>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
@@ -67,3 +103,6 @@ async fn end(idp: &Idp, sid: Option<&str>, given: &HashMap<String, String>) -> R
         None => views::signed_out(),
     }
 }
+
+/// Back-Channel Logout §4 recommends two minutes at most.
+const LOGOUT_TOKEN_LIFE: Duration = Duration::from_secs(120);
