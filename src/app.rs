@@ -346,7 +346,7 @@ fn stream(
     };
     let manager = settings.manage.map(|manage| {
         let (issuer, audiences) = (settings.issuer.clone(), settings.audience.clone());
-        Manager::new(manage, issuer, audiences, discovery, client.clone(), clock.clone())
+        Manager::new(manage, issuer, audiences, Arc::clone(&discovery), client.clone(), clock.clone())
     });
     let keys = KeyCache::new(client.clone(), source, clock.clone());
     let policy = policy::Settings {
@@ -365,7 +365,7 @@ fn stream(
         rules: settings.rules,
         allowed_events: settings.allowed_events,
         scim_external_id: settings.scim_external_id,
-        critical_members: vec![],
+        critical_members: settings.critical_members,
         quirks: settings.preset.quirks(),
         subject_issuers: settings
             .subject_issuers
@@ -375,7 +375,8 @@ fn stream(
             .map(|(named, idp)| policy::IssuerAlias { named, issuer: endpoint::spoken_for(idp).issuer })
             .collect(),
     };
-    Ok(Stream::new(policy, settings.delivery, keys, client.clone(), manager, settings.watch, clock.now()))
+    let stream = Stream::new(policy, settings.delivery, keys, client.clone(), manager, settings.watch, clock.now());
+    Ok(stream.described_by(discovery))
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -227,6 +227,8 @@ pub struct StreamSettings {
     pub rules: Rules,
     /// The types of events that it may send; `None` for all.
     pub allowed_events: Option<Vec<Type>>,
+    /// Members of complex subjects that must be understood, besides those that the transmitter names.
+    pub critical_members: Vec<String>,
     /// What the `externalId` of a SCIM subject is here.
     pub scim_external_id: TargetKind,
     /// Which product it is, where that sends other than the final specifications.

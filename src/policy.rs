@@ -254,9 +254,6 @@ impl Judged {
         settings: &Settings,
         now: Timestamp,
     ) -> Result<(), Refused> {
-        if settings.allowed_events.as_ref().is_some_and(|allowed| !allowed.contains(&happened.of)) {
-            return Err(Refused::Event);
-        }
         let alone = naming::Alone::of(happened);
         let action = settings.rules.action(happened, naming::is_only_a_person(&event.subject, alone));
         if action == Action::Ignore {
@@ -266,6 +263,9 @@ impl Judged {
                 of => Ignored::NoAction(of.name().to_owned()),
             });
             return Ok(());
+        }
+        if settings.allowed_events.as_ref().is_some_and(|allowed| !allowed.contains(&happened.of)) {
+            return Err(Refused::Event);
         }
         let named = naming::name(&event.subject, alone, settings)?;
         let whoms = settings.may_revoke(named.whoms)?;

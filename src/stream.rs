@@ -9,7 +9,8 @@ mod sight;
 mod supervision;
 mod take;
 
-use std::sync::{Mutex, PoisonError};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -91,6 +92,8 @@ pub struct Stream {
     keys: KeyCache,
     client: Client,
     manager: Option<Manager>,
+    /// What the transmitter says about itself, where that is asked for.
+    described: Option<Arc<Discovery>>,
     watched: Watched,
     /// Whom it revoked within the last minute, where that has a bound.
     rate: Option<Mutex<Rate>>,
@@ -117,7 +120,25 @@ impl Stream {
         };
         let watched = Watched::new(watch, proof, now);
         let rate = settings.bounds.users_per_minute.map(|number| Mutex::new(Rate::new(number)));
-        Self { settings, delivery, keys, client, manager, watched, rate, state: Mutex::default() }
+        Self { settings, delivery, keys, client, manager, described: None, watched, rate, state: Mutex::default() }
+    }
+
+    /// The same stream; its transmitter describes itself there.
+    pub(crate) fn described_by(self, discovery: Arc<Discovery>) -> Self {
+        Self { described: Some(discovery), ..self }
+    }
+
+    /// What it may do, by the config and by what its transmitter says must be understood (SSF §3.6), as far as that is known.
+    fn authority(&self) -> Cow<'_, policy::Settings> {
+        let metadata = self.described.as_ref().and_then(|described| described.known());
+        match metadata.filter(|metadata| !metadata.critical_subject_members.is_empty()) {
+            None => Cow::Borrowed(&self.settings),
+            Some(metadata) => {
+                let mut settings = self.settings.clone();
+                settings.critical_members.extend(metadata.critical_subject_members.iter().cloned());
+                Cow::Owned(settings)
+            }
+        }
     }
 
     /// How its events arrive.

@@ -70,6 +70,7 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
         bounds,
         rules,
         allowed_events,
+        critical_members: table.list("critical_members", text).into_iter().map(|at| at.value).collect(),
         scim_external_id,
         preset,
         subject_issuers,

@@ -635,6 +635,13 @@ const MISTAKES: &[Mistake] = &[
     ),
     mistake(
         "widest",
+        "critical_members = [7]\nwidest",
+        "critical_members",
+        "streams.corp.critical_members[0]",
+        "expected a text",
+    ),
+    mistake(
+        "widest",
         "allowed_events = []\nwidest",
         "allowed_events",
         "streams.corp.allowed_events",

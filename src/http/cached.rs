@@ -63,6 +63,11 @@ impl<T, E: Clone> Cached<T, E> {
         self.state().begun
     }
 
+    /// The value as far as it is known, with nothing fetched.
+    pub(crate) fn known(&self) -> Option<Arc<T>> {
+        self.servable(&self.state(), self.clock.now()).ok()
+    }
+
     /// The value: the known one while it is good, else a fetched one, else the known one for a while longer.
     pub(crate) async fn current(&self, fetch: impl Future<Output = Result<Fetched<T>, E>>) -> Result<Arc<T>, E> {
         let (servable, good, ended) = {

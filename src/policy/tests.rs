@@ -698,7 +698,9 @@ fn what_a_stream_may_not_say_is_refused_and_what_reaches_too_wide_also_where_it_
     for (of, subject, settings, expected) in [
         ("session-revoked", opaque("x"), &few, "terminate session x"),
         ("account-disabled", opaque("x"), &few, "refused: the stream may not send events of this type"),
-        ("session-presented", opaque("x"), &few, "refused: the stream may not send events of this type"),
+        // What does nothing is no error (RFC 8935 §2): a transmitter that is refused may stop altogether.
+        ("session-presented", opaque("x"), &few, "ignored: `session-presented` does nothing here"),
+        ("urn:x", opaque("x"), &few, "ignored: the event type `urn:x` is not known here"),
         ("account-enabled", tenant.clone(), &free, "refused: the stream may not use a subject this wide"),
         ("account-disabled", tenant, &free, "refused: the stream may not use a subject this wide"),
         (

@@ -74,6 +74,11 @@ impl Discovery {
         self.found.current(self.fetch()).await
     }
 
+    /// The metadata, if they were fetched before.
+    pub(super) fn known(&self) -> Option<Arc<Metadata>> {
+        self.found.known()
+    }
+
     async fn fetch(&self) -> Result<Fetched<Metadata>, NotFound> {
         for place in &self.places {
             let request = Request::get(place.as_str()).header(ACCEPT, "application/json").body(vec![]);

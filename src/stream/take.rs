@@ -70,8 +70,8 @@ impl Signals<'_> {
         if !stream.heard(event, now) {
             return Err(Unserved::Refused(Answer::invalid_state()));
         }
-        let judged =
-            policy::revocations(event, stream.settings(), now).map_err(|refused| Unserved::Refused(refused.into()))?;
+        let judged = policy::revocations(event, &stream.authority(), now)
+            .map_err(|refused| Unserved::Refused(refused.into()))?;
         for unmatched in &judged.unmatched {
             self.metrics.subject_unmatched();
             tracing::warn!(stream = stream.settings().name, jti = event.jti, why = %unmatched, "a signal names nobody here");

@@ -638,3 +638,26 @@ async fn what_a_transmitter_puts_off_is_asked_for_again() {
     transmitter.pushes_what_was_asked(&house).await;
     becomes(&house, "live").await;
 }
+
+#[tokio::test]
+async fn what_the_transmitter_calls_critical_and_nobody_understands_discards_the_event() {
+    for (critical, over) in [(json!([]), true), (json!(["rack"]), false)] {
+        let transmitter = Transmitter::start().await;
+        transmitter.state().metadata = json!({ "critical_subject_members": critical });
+        let house = transmitter.house(By::Push).await;
+        transmitter.is_asked("POST /verify", 1).await;
+        transmitter.pushes_what_was_asked(&house).await;
+        lives(&house).await;
+        let mut ann = house.browser_of("ann").await;
+        house.seconds_pass(1);
+        let rack = json!({ "format": "opaque", "id": "7" });
+        let subject = json!({ "format": "complex", "user": house.subject_of("ann"), "rack": rack });
+        assert_eq!(house.asks(&push(&house, &house.revoking_set(&subject))).await.status, 202);
+        if over {
+            ann.fetches("/").await.is_refused("session_revoked");
+        } else {
+            ann.get("/").await.is_let_in();
+            assert_eq!(house.metric("portcullis_unmatched_subject_total").await, 1);
+        }
+    }
+}
