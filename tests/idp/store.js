@@ -4,6 +4,8 @@
 const things = new Map(); // model and id → what is known of it
 const byUid = new Map(); // uid of a session → its id
 const byGrant = new Map(); // id of a grant → keys of what was given for it
+/** What ends with its grant. A sign-in under way names its grant, too, and goes on when that is taken back. */
+const GIVEN = new Set(['AccessToken', 'AuthorizationCode', 'RefreshToken', 'DeviceCode', 'BackchannelAuthenticationRequest']);
 
 export class Store {
   #model;
@@ -14,7 +16,7 @@ export class Store {
     const key = this.#key(id);
     things.set(key, payload);
     if (this.#model === 'Session') byUid.set(payload.uid, id);
-    if (payload.grantId) {
+    if (payload.grantId && GIVEN.has(this.#model)) {
       if (!byGrant.has(payload.grantId)) byGrant.set(payload.grantId, new Set());
       byGrant.get(payload.grantId).add(key);
     }

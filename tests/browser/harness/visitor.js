@@ -80,7 +80,8 @@ export class Visitor {
   /** What `fetch` gives a script of the page: {status, type, text}. */
   fetches(tab, path) {
     return tab.evaluate(async (where) => {
-      const answer = await fetch(where, { redirect: 'manual' });
+      // Not what the browser remembers: what it is told now.
+      const answer = await fetch(where, { redirect: 'manual', cache: 'no-store' });
       return { status: answer.status, type: answer.headers.get('content-type'), text: await answer.text() };
     }, path);
   }
