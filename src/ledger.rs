@@ -8,17 +8,18 @@ mod grants;
 #[cfg(test)]
 pub(crate) mod scratch;
 mod shelf;
+mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 pub use self::embedded::Replay;
 use self::embedded::{Row, Store};
 pub use self::grants::{Change, Grants, Kept};
 pub use self::shelf::{Note, Shelf};
+use self::writer::{Done, Writer};
 use crate::revocation::{Fact, Unreadable};
 use crate::time::Timestamp;
 
@@ -129,21 +130,13 @@ pub enum AppendError {
 
 /// What the writer is asked to do.
 enum Job {
-    Append { rows: Vec<Row>, notes: Vec<Note>, done: oneshot::Sender<Result<(), AppendError>> },
-    Forget { before: Timestamp, done: oneshot::Sender<Result<usize, AppendError>> },
+    Append { rows: Vec<Row>, notes: Vec<Note>, done: Done<()> },
+    Forget { before: Timestamp, done: Done<usize> },
 }
 
 /// A handle to the writer. When the last clone goes, everything queued is written and the file closed.
 #[derive(Clone, Debug)]
-pub struct Ledger(Arc<Writer>);
-
-#[derive(Debug)]
-struct Writer {
-    /// INVARIANT: `Some` until dropped.
-    jobs: Option<mpsc::Sender<Job>>,
-    /// INVARIANT: `Some` until dropped.
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Ledger(Arc<Writer<Job>>);
 
 /// Records in one transaction, at the most: what one flush can be made to wait for.
 const GROUP: usize = 10_000;
@@ -156,12 +149,8 @@ impl Ledger {
     pub fn open(settings: &Settings) -> Result<(Self, Replay), OpenError> {
         let store = Store::open(settings)?;
         let replay = store.replay()?;
-        let (jobs, queue) = mpsc::channel(settings.queue.max(1));
-        let thread = std::thread::Builder::new()
-            .name("ledger".into())
-            .spawn(move || write(store, queue))
-            .map_err(|error| OpenError::Storage { path: settings.path.clone(), source: error.into() })?;
-        Ok((Self(Arc::new(Writer { jobs: Some(jobs), thread: Some(thread) })), replay))
+        let writer = Writer::start("ledger", &settings.path, settings.queue, move |jobs| write(store, jobs))?;
+        Ok((Self(Arc::new(writer)), replay))
     }
 
     /// Writes `facts` down; resolves once they are on disk, all of them or none. They are queued before this
@@ -176,40 +165,19 @@ impl Ledger {
         if facts.is_empty() && notes.is_empty() {
             return Ok(());
         }
-        let (done, written) = oneshot::channel();
-        self.send(Job::Append { rows: facts.iter().map(Row::of).collect(), notes, done })?;
-        written.await.unwrap_or(Err(AppendError::Closed))
+        let rows = facts.iter().map(Row::of).collect();
+        self.0.ask(|done| Job::Append { rows, notes, done }).await
     }
 
     /// Forgets every record with a cut-off before that moment; says how many.
     pub async fn forget_before(&self, before: Timestamp) -> Result<usize, AppendError> {
         let mut forgotten = 0;
         loop {
-            let (done, answer) = oneshot::channel();
-            self.send(Job::Forget { before, done })?;
-            let now = answer.await.unwrap_or(Err(AppendError::Closed))?;
+            let now = self.0.ask(|done| Job::Forget { before, done }).await?;
             forgotten += now;
             if now < FORGET_AT_ONCE {
                 return Ok(forgotten);
             }
-        }
-    }
-
-    fn send(&self, job: Job) -> Result<(), AppendError> {
-        let jobs = self.0.jobs.as_ref().ok_or(AppendError::Closed)?;
-        jobs.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => AppendError::Busy,
-            mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
-        })
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            // A writer that panicked closed the queue: whoever appended since was told so.
-            let _ = thread.join();
         }
     }
 }
@@ -244,7 +212,7 @@ struct Group {
     rows: Vec<Row>,
     notes: Vec<Note>,
     /// Who waits, and whether for notes alone.
-    waiting: Vec<(oneshot::Sender<Result<(), AppendError>>, bool)>,
+    waiting: Vec<(Done<()>, bool)>,
 }
 
 impl Group {
@@ -269,6 +237,8 @@ impl Group {
 mod tests {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
+
+    use tokio::sync::oneshot;
 
     use super::scratch::Scratch;
     use super::*;
@@ -358,7 +328,7 @@ mod tests {
     async fn a_queue_that_is_full_refuses_instead_of_growing() {
         // A queue that nobody reads.
         let (jobs, _queue) = mpsc::channel(1);
-        let ledger = Ledger(Arc::new(Writer { jobs: Some(jobs), thread: None }));
+        let ledger = Ledger(Arc::new(Writer::to(jobs)));
         let one = [revocation("ann", 1_000)];
         assert!(futures_util::poll!(std::pin::pin!(ledger.append(&one))).is_pending());
         assert!(matches!(ledger.append(&one).await, Err(AppendError::Busy)));
@@ -367,7 +337,7 @@ mod tests {
     #[tokio::test]
     async fn a_writer_that_is_gone_acknowledges_nothing() {
         let (jobs, queue) = mpsc::channel(1);
-        let ledger = Ledger(Arc::new(Writer { jobs: Some(jobs), thread: None }));
+        let ledger = Ledger(Arc::new(Writer::to(jobs)));
         let one = [revocation("ann", 1_000)];
         let mut waiting = std::pin::pin!(ledger.append(&one));
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());

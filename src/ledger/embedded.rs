@@ -18,10 +18,17 @@ use super::{AppendError, Failure, OpenError, Settings};
 use crate::revocation::{Fact, Unreadable, decode, encode};
 use crate::time::Timestamp;
 
-/// Marks the file as ours: `PORT` in ASCII.
-const APPLICATION: i64 = 0x504F_5254;
-/// The layout below. A change of it is a new number, and code that brings the older one up.
-const LAYOUT: i64 = 2;
+/// What marks a file as ours.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Mark {
+    /// Which of our files it is.
+    pub(super) application: i64,
+    /// Its newest layout. A change of it is a new number, and code that brings the older ones up.
+    pub(super) layout: i64,
+}
+
+/// `PORT` in ASCII, and the layout below.
+const MARK: Mark = Mark { application: 0x504F_5254, layout: 2 };
 /// `AUTOINCREMENT`: no number is ever given twice, even once the newest record is forgotten.
 const SCHEMA: &str = "
     CREATE TABLE revocations (
@@ -89,7 +96,7 @@ impl Store {
         create(path)?;
         let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| unusable(path, e))?;
-        let is_new = recognise(&connection, path)?;
+        let is_new = recognise(&connection, path, MARK)?;
         prepare(&mut connection, settings, is_new).map_err(|e| unusable(path, e))?;
         if size <= CHECKED_WHOLE {
             check(&connection, path)?;
@@ -285,32 +292,44 @@ pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connec
 
 /// Tells our file, of a layout that we know, from everything else, before anything is changed in it. True for an empty
 /// file, which becomes ours.
-fn recognise(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
+pub(super) fn recognise(connection: &Connection, path: &Path, mark: Mark) -> Result<bool, OpenError> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let tables = || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
     let read = || -> rusqlite::Result<_> { Ok((pragma("application_id")?, pragma("user_version")?, tables()?)) };
     match read().map_err(|e| unusable(path, e))? {
         (0, 0, 0) => Ok(true),
-        (APPLICATION, layout, _) if layout > LAYOUT => Err(OpenError::Newer { path: path.to_owned(), layout }),
-        (APPLICATION, 1..=LAYOUT, _) => Ok(false),
+        (application, layout, _) if application == mark.application && layout > mark.layout => {
+            Err(OpenError::Newer { path: path.to_owned(), layout })
+        }
+        (application, 1.., _) if application == mark.application => Ok(false),
         _ => Err(OpenError::NotALedger(path.to_owned())),
     }
 }
 
+/// Whatever is committed survives the loss of power.
+pub(super) fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
+    connection.pragma_update(None, "synchronous", "full")
+}
+
+/// Makes an empty file ours.
+pub(super) fn become_ours(connection: &mut Connection, mark: Mark, schema: &str) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(schema)?;
+    transaction.pragma_update(None, "application_id", mark.application)?;
+    transaction.pragma_update(None, "user_version", mark.layout)?;
+    transaction.commit()
+}
+
 /// Brings the file into the form in which it is used.
 fn prepare(connection: &mut Connection, settings: &Settings, is_new: bool) -> rusqlite::Result<()> {
-    connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
-    connection.pragma_update(None, "synchronous", "full")?;
+    make_durable(connection)?;
     if is_new {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "application_id", APPLICATION)?;
-        transaction.pragma_update(None, "user_version", LAYOUT)?;
-        transaction.commit()?;
+        become_ours(connection, MARK, SCHEMA)?;
     } else if connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? == 1 {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(FROM_LAYOUT_1)?;
-        transaction.pragma_update(None, "user_version", LAYOUT)?;
+        transaction.pragma_update(None, "user_version", MARK.layout)?;
         transaction.commit()?;
     }
     connection.execute_batch(shelf::SCHEMA)?;

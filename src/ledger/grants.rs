@@ -6,20 +6,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, TransactionBehavior, params};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::embedded::{connect, create, not_durable, stored, unusable};
+use super::embedded::{Mark, become_ours, connect, create, make_durable, not_durable, recognise, stored, unusable};
+use super::writer::{Done, Writer};
 use super::{AppendError, OpenError};
 use crate::session::SessionId;
 use crate::time::Timestamp;
 
-/// Marks the file as ours: `PORG` in ASCII.
-const APPLICATION: i64 = 0x504F_5247;
-/// The layout below.
-const LAYOUT: i64 = 1;
+/// `PORG` in ASCII, and the layout below.
+const MARK: Mark = Mark { application: 0x504F_5247, layout: 1 };
 const SCHEMA: &str = "
     CREATE TABLE grants (
         session BLOB PRIMARY KEY NOT NULL,
@@ -86,21 +84,13 @@ pub enum Change {
 
 /// What the writer is asked to do.
 enum Job {
-    Change { changes: Vec<Change>, done: oneshot::Sender<Result<(), AppendError>> },
-    Read { session: SessionId, done: oneshot::Sender<Result<Option<String>, AppendError>> },
+    Change { changes: Vec<Change>, done: Done<()> },
+    Read { session: SessionId, done: Done<Option<String>> },
 }
 
 /// A handle to the file. When the last clone goes, everything queued is written and the file closed.
 #[derive(Clone, Debug)]
-pub struct Grants(Arc<Writer>);
-
-#[derive(Debug)]
-struct Writer {
-    /// INVARIANT: `Some` until dropped.
-    jobs: Option<mpsc::Sender<Job>>,
-    /// INVARIANT: `Some` until dropped.
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Grants(Arc<Writer<Job>>);
 
 impl Grants {
     /// Opens the file that belongs to the ledger at `path`, which must be open already: its lock is this file's, too.
@@ -111,7 +101,8 @@ impl Grants {
         let path = PathBuf::from(name);
         create(&path)?;
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| unusable(&path, e))?;
-        prepare(&mut connection, &path)?;
+        let is_new = recognise(&connection, &path, MARK)?;
+        prepare(&mut connection, is_new).map_err(|e| unusable(&path, e))?;
         let known = |idp: &String| idps.contains(&idp.as_str());
         let mut all = || -> rusqlite::Result<_> {
             let (kept, others): (Vec<_>, Vec<_>) = all(&connection)?.into_iter().partition(|(idp, _)| known(idp));
@@ -120,75 +111,27 @@ impl Grants {
             Ok(kept)
         };
         let kept = all().map_err(|e| unusable(&path, e))?;
-        let (jobs, queue) = mpsc::channel(QUEUE);
-        let thread = std::thread::Builder::new()
-            .name("grants".into())
-            .spawn(move || work(connection, queue))
-            .map_err(|error| OpenError::Storage { path, source: error.into() })?;
-        Ok((Self(Arc::new(Writer { jobs: Some(jobs), thread: Some(thread) })), kept))
+        let writer = Writer::start("grants", &path, QUEUE, move |jobs| work(connection, jobs))?;
+        Ok((Self(Arc::new(writer)), kept))
     }
 
     /// Writes `changes` down; resolves once they are on disk, all of them or none.
     pub async fn write(&self, changes: Vec<Change>) -> Result<(), AppendError> {
-        let (done, written) = oneshot::channel();
-        self.send(Job::Change { changes, done })?;
-        written.await.unwrap_or(Err(AppendError::Closed))
+        self.0.ask(|done| Job::Change { changes, done }).await
     }
 
     /// The grant of a session.
     pub async fn read(&self, session: SessionId) -> Result<Option<String>, AppendError> {
-        let (done, read) = oneshot::channel();
-        self.send(Job::Read { session, done })?;
-        read.await.unwrap_or(Err(AppendError::Closed))
-    }
-
-    fn send(&self, job: Job) -> Result<(), AppendError> {
-        let jobs = self.0.jobs.as_ref().ok_or(AppendError::Closed)?;
-        jobs.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => AppendError::Busy,
-            mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
-        })
+        self.0.ask(|done| Job::Read { session, done }).await
     }
 }
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            // A writer that panicked closed the queue: whoever wrote since was told so.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Tells our file from everything else, and brings it into the form in which it is used.
-fn prepare(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let tables = || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
-    let read = || -> rusqlite::Result<_> { Ok((pragma("application_id")?, pragma("user_version")?, tables()?)) };
-    let is_new = match read().map_err(|e| unusable(path, e))? {
-        (0, 0, 0) => true,
-        (APPLICATION, LAYOUT, _) => false,
-        (APPLICATION, layout, _) if layout > LAYOUT => {
-            return Err(OpenError::Newer { path: path.to_owned(), layout });
-        }
-        _ => return Err(OpenError::NotALedger(path.to_owned())),
-    };
-    let mut shape = || -> rusqlite::Result<()> {
-        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
-        connection.pragma_update(None, "synchronous", "full")?;
-        // What is forgotten is overwritten.
-        connection.pragma_update(None, "secure_delete", true)?;
-        if is_new {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "application_id", APPLICATION)?;
-            transaction.pragma_update(None, "user_version", LAYOUT)?;
-            transaction.commit()?;
-        }
-        Ok(())
-    };
-    shape().map_err(|e| unusable(path, e))
+/// Brings the file into the form in which it is used.
+fn prepare(connection: &mut Connection, is_new: bool) -> rusqlite::Result<()> {
+    make_durable(connection)?;
+    // What is forgotten is overwritten.
+    connection.pragma_update(None, "secure_delete", true)?;
+    if is_new { become_ours(connection, MARK, SCHEMA) } else { Ok(()) }
 }
 
 /// Everything that is kept.
