@@ -361,19 +361,17 @@ async fn what_cannot_be_written_down_is_in_force_and_the_same_token_may_come_aga
     let house = house().await;
     let mut ann = house.browser_of("ann").await;
     house.seconds_pass(1);
-    let held = rusqlite::Connection::open(house.file("ledger.db")).expect("the ledger");
-    held.execute_batch("ALTER TABLE revocations RENAME TO elsewhere").expect("somebody ruins the ledger");
+    house.ruins_the_ledger();
     let suspends = token(&house, TYP, &json!({ "command": "suspend" }));
     for _ in 0..2 {
         let answer = house.asks(&posted(&suspends)).await;
         assert_eq!((answer.status, answer.field("retry-after"), answer.body.len()), (503, Some("5"), 0));
         is_on_hold(&mut ann).await;
     }
-    held.execute_batch("ALTER TABLE elsewhere RENAME TO revocations").expect("somebody mends it");
+    house.mends_the_ledger();
     // It was in force all the time, and so the account stands as it was wanted.
     stands(&house.asks(&posted(&suspends)).await, 409, "suspended");
     refused(&house.asks(&posted(&suspends)).await, 400, "invalid_request", "once it is on disk it counts once");
-    drop(held);
     let mut house = house;
     house.stop();
     house.start();

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, Browser, House, Plan, Reply, Wire, answer, ok};
+use crate::cut::opens_websocket;
+use crate::harness::{Answer, Ask, Browser, House, Plan, Reply, answer, ok};
 
 const PATH: &str = "/oauth2/global-token-revocation/demo";
 const ON: &str = "global_revocation = {}";
@@ -44,29 +45,13 @@ async fn revokes(house: &House, jti: &str, subject: &Value) -> Answer {
     answer
 }
 
-async fn opens_websocket(house: &House, browser: &Browser) -> Wire {
-    let ask = Ask::get("/ws").with("Connection", "Upgrade").with("Upgrade", "websocket");
-    let ask = ask.with("Sec-WebSocket-Version", "13").with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
-    // As in `cut`: a tunnel now and then ends at its beginning, and a browser tries again.
-    for _ in 0..20 {
-        let mut wire = house.wire().await;
-        wire.send(&ask.clone().with("Cookie", &browser.cookies()).bytes(&house.host())).await;
-        assert_eq!(wire.head().await.expect("an answer").status, 101);
-        wire.send(b"ping").await;
-        if wire.hears("ping").await {
-            return wire;
-        }
-    }
-    panic!("no WebSocket stays open");
-}
-
 /// A token that the app makes in the session of `browser`.
-async fn minted(browser: &mut Browser) -> String {
+pub(crate) async fn minted(browser: &mut Browser) -> String {
     let minted = browser.asks(&Ask::post("/api/token", "application/x-www-form-urlencoded", "")).await.answer;
     minted.json()["access_token"].as_str().expect("a token").to_owned()
 }
 
-async fn with_token(house: &House, token: &str) -> Answer {
+pub(crate) async fn with_token(house: &House, token: &str) -> Answer {
     house.asks(&Ask::get("/api/x").with("Authorization", &format!("Bearer {token}"))).await
 }
 
@@ -249,15 +234,14 @@ async fn what_cannot_be_written_down_is_in_force_and_the_same_token_may_come_aga
     let house = house().await;
     let mut ann = house.browser_of("ann").await;
     house.seconds_pass(1);
-    let held = rusqlite::Connection::open(house.file("ledger.db")).expect("the ledger");
-    held.execute_batch("ALTER TABLE revocations RENAME TO elsewhere").expect("somebody ruins the ledger");
+    house.ruins_the_ledger();
     let token = token(&house, TYP, "j1", &json!({}));
     for _ in 0..2 {
         let answer = house.asks(&call(&token, &email("ann"))).await;
         assert_eq!((answer.status, answer.field("retry-after"), answer.body.len()), (503, Some("5"), 0));
         ann.fetches("/").await.is_refused("session_revoked");
     }
-    held.execute_batch("ALTER TABLE elsewhere RENAME TO revocations").expect("somebody mends it");
+    house.mends_the_ledger();
     for status in [204, 401] {
         assert_eq!(
             house.asks(&call(&token, &email("ann"))).await.status,

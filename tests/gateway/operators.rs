@@ -8,13 +8,7 @@ const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r
 
 /// A house with two apps, and streams in both.
 async fn house() -> House {
-    let wiki = r#"
-[apps.wiki]
-url = "http://localhost:@port@/wiki"
-upstreams = ["http://@backend@"]
-idp = "demo"
-"#;
-    let house = House::of(Plan::default().more(wiki)).await;
+    let house = House::of(Plan::default().with_wiki()).await;
     house.backend.does(|seen| {
         if seen.target.ends_with("/stream") { Reply::Open(STREAM.to_vec()) } else { ok("hello from the app") }
     });

@@ -8,8 +8,10 @@ use portcullis::identity::Issuer;
 use portcullis::jose::{self, Alg, Audience, Exp, Expectation, Keys};
 use serde_json::{Value, json};
 
+use crate::cut::opens_websocket;
+use crate::global::{minted, with_token};
 use crate::harness::soon;
-use crate::harness::{AUDIENCE, Answer, Ask, Backend, Browser, House, Plan, Reply, SESSION_REVOKED, Wire, answer, ok};
+use crate::harness::{AUDIENCE, Answer, Ask, Backend, House, Plan, Reply, SESSION_REVOKED, answer, ok};
 
 const PATH: &str = "/oauth2/global-token-revocation/demo";
 const DERIVED: &str = "derived = [{ path = \"/api/token\", response = \"/access_token\" }]";
@@ -41,32 +43,6 @@ async fn universal_logout(house: &House, jti: &str, user: &str) -> Answer {
     let subject = json!({ "sub_id": { "format": "email", "email": format!("{user}@example.com") } });
     let call = Ask::post(PATH, "application/json", subject.to_string());
     house.asks(&call.with("Authorization", &format!("Bearer {token}"))).await
-}
-
-async fn opens_websocket(house: &House, browser: &Browser) -> Wire {
-    let ask = Ask::get("/ws").with("Connection", "Upgrade").with("Upgrade", "websocket");
-    let ask = ask.with("Sec-WebSocket-Version", "13").with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
-    // As in `cut`: a tunnel now and then ends at its beginning, and a browser tries again.
-    for _ in 0..20 {
-        let mut wire = house.wire().await;
-        wire.send(&ask.clone().with("Cookie", &browser.cookies()).bytes(&house.host())).await;
-        assert_eq!(wire.head().await.expect("an answer").status, 101);
-        wire.send(b"ping").await;
-        if wire.hears("ping").await {
-            return wire;
-        }
-    }
-    panic!("no WebSocket stays open");
-}
-
-/// A token that the app makes in the session of `browser`.
-async fn minted(browser: &mut Browser) -> String {
-    let minted = browser.asks(&Ask::post("/api/token", "application/x-www-form-urlencoded", "")).await.answer;
-    minted.json()["access_token"].as_str().expect("a token").to_owned()
-}
-
-async fn with_token(house: &House, token: &str) -> Answer {
-    house.asks(&Ask::get("/api/x").with("Authorization", &format!("Bearer {token}"))).await
 }
 
 /// The outcomes that operators are told of, the newest first.

@@ -252,15 +252,14 @@ async fn what_cannot_be_written_down_is_in_force_and_not_acknowledged_until_it_i
     let house = House::of(transmitter.plan()).await;
     let mut ann = house.browser_of("ann").await;
     house.seconds_pass(1);
-    let ledger = rusqlite::Connection::open(house.file("ledger.db")).expect("the ledger");
-    ledger.execute_batch("ALTER TABLE revocations RENAME TO elsewhere").expect("somebody ruins the ledger");
+    house.ruins_the_ledger();
     transmitter.offers("j1", set(&house, "j1", "ann", &json!({})));
     let begun = transmitter.backend.count();
     transmitter.backend.sees("it is asked for again and again", |log| log.len() >= begun + 3).await;
     ann.fetches("/").await.is_refused("session_revoked");
     let told = |body: &Value| body.get("ack").is_some() || body.get("setErrs").is_some();
     assert!(!transmitter.backend.seen().iter().any(|seen| told(&body(seen))), "neither acknowledged nor refused");
-    ledger.execute_batch("ALTER TABLE elsewhere RENAME TO revocations").expect("somebody repairs it");
+    house.mends_the_ledger();
     transmitter.hears_ack_of("j1").await;
     ann.fetches("/").await.is_refused("session_revoked");
 }

@@ -121,13 +121,7 @@ async fn an_operator_tries_a_revocation_out_before_it_is_made() {
 
 #[tokio::test]
 async fn a_revocation_in_one_app_leaves_the_other_alone() {
-    let wiki = r#"
-[apps.wiki]
-url = "http://localhost:@port@/wiki"
-upstreams = ["http://@backend@"]
-idp = "demo"
-"#;
-    let house = House::of(Plan::default().more(wiki)).await;
+    let house = House::of(Plan::default().with_wiki()).await;
     let mut ann = house.browser_of("ann").await;
     ann.get("/wiki/x").await.is_let_in();
     house.operator_revokes(&json!({ "whom": { "user": "00u-ann" }, "apps": ["wiki"] })).await;

@@ -115,6 +115,18 @@ impl Plan {
         Self { more: more.to_owned(), ..self }
     }
 
+    /// A second app, on the same host.
+    pub(crate) fn with_wiki(self) -> Self {
+        self.more(
+            r#"
+[apps.wiki]
+url = "http://localhost:@port@/wiki"
+upstreams = ["http://@backend@"]
+idp = "demo"
+"#,
+        )
+    }
+
     /// A file beside the config.
     pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
         self.files.push((name.to_owned(), text.to_owned()));
@@ -545,6 +557,21 @@ idp = "demo"
     /// A request with what operators present.
     pub(crate) fn as_operator(&self, ask: Ask) -> Ask {
         ask.with("Authorization", &format!("Bearer {ADMIN_TOKEN}"))
+    }
+
+    /// Somebody ruins the ledger's file: nothing can be written down any more.
+    pub(crate) fn ruins_the_ledger(&self) {
+        self.meddles_with_the_ledger("ALTER TABLE revocations RENAME TO elsewhere");
+    }
+
+    /// Somebody mends what was ruined.
+    pub(crate) fn mends_the_ledger(&self) {
+        self.meddles_with_the_ledger("ALTER TABLE elsewhere RENAME TO revocations");
+    }
+
+    fn meddles_with_the_ledger(&self, sql: &str) {
+        let held = rusqlite::Connection::open(self.file("ledger.db")).expect("the ledger");
+        held.execute_batch(sql).expect("it can be written");
     }
 
     /// Where operators come in.
