@@ -5,6 +5,7 @@
 //! that copies and truncates it may rotate it.
 
 mod fields;
+mod way;
 
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
@@ -17,6 +18,7 @@ use std::thread::JoinHandle;
 use serde::Serialize;
 
 use self::fields::{bounded, bounded_option, first_eight, readable, without_query};
+pub use self::way::Way;
 use crate::metrics::Metrics;
 use crate::revocation::{Mode, RevocationId};
 use crate::time::{Clock, Timestamp};
@@ -146,17 +148,9 @@ pub enum Event {
         target: String,
         /// What it would do.
         mode: Mode,
-        /// The word of its origin.
-        source: &'static str,
-        /// The stream that it came on.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        stream: Option<String>,
-        /// The IdP that it came from.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        idp: Option<String>,
-        /// The signal's `jti`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        jti: Option<String>,
+        /// By which way it came.
+        #[serde(flatten)]
+        way: Way,
     },
     /// Somebody decided on what awaited approval, or time did.
     Decided {
@@ -165,7 +159,7 @@ pub enum Event {
         /// It is in force now, or dropped.
         approved: bool,
         /// Why.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
         why: Option<String>,
     },
     /// A hold was lifted.
@@ -178,22 +172,14 @@ pub enum Event {
         at: Timestamp,
         /// False if nobody was on hold by that name.
         was_held: bool,
-        /// The word of its origin.
-        source: &'static str,
-        /// The stream that it came on.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        stream: Option<String>,
-        /// The IdP that it came from.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        idp: Option<String>,
-        /// The signal's `jti`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        jti: Option<String>,
+        /// By which way it came.
+        #[serde(flatten)]
+        way: Way,
         /// The apps that it is limited to.
         #[serde(skip_serializing_if = "Option::is_none")]
         app: Option<String>,
         /// The reason in the sender's words.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
         why: Option<String>,
     },
     /// A revocation was put in force.
@@ -208,17 +194,9 @@ pub enum Event {
         /// Assertions up to this moment are over.
         #[serde(serialize_with = "readable")]
         cut_off: Timestamp,
-        /// The word of its origin.
-        source: &'static str,
-        /// The stream that it came on.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        stream: Option<String>,
-        /// The IdP that it came from.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        idp: Option<String>,
-        /// The signal's `jti`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        jti: Option<String>,
+        /// By which way it came.
+        #[serde(flatten)]
+        way: Way,
         /// The apps that it is limited to.
         #[serde(skip_serializing_if = "Option::is_none")]
         app: Option<String>,
@@ -248,17 +226,9 @@ pub enum Event {
     },
     /// A signal was refused.
     SignalRejected {
-        /// The word of its kind.
-        source: &'static str,
-        /// The stream that it came on.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        stream: Option<String>,
-        /// The IdP that it claims to come from, by its configured name.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        idp: Option<String>,
-        /// Its `jti`, if that much was believed.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        jti: Option<String>,
+        /// By which way it came.
+        #[serde(flatten)]
+        way: Way,
         /// The word of the reason.
         #[serde(serialize_with = "bounded")]
         why: String,
@@ -333,6 +303,12 @@ impl Audit {
         let thread = std::thread::Builder::new().name("audit".into()).spawn(move || write(out, &waiting, &counted))?;
         let writer = Writer { events: Some(events), thread: Mutex::new(Some(thread)) };
         Ok(Self { clock, metrics, writer: Some(Arc::new(writer)) })
+    }
+
+    /// Counts and records that a signal was refused; `word` says why to those who count, `why` to those who read.
+    pub fn signal_rejected(&self, way: Way, word: &'static str, why: &str) {
+        self.metrics.signal_rejected(word);
+        self.record(Event::SignalRejected { way, why: format!("{word}: {why}") });
     }
 
     /// Records `event` as of now. Never waits: if the queue is full the event is dropped and counted.

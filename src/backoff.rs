@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::rand;
+
 /// Delays that double from `first` to `most`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
@@ -40,6 +42,20 @@ impl Backoff {
         let half = self.base(failures) / 2;
         half + half.mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
+}
+
+/// What keeps those apart who wait for the same. Without randomness they are not, and nothing worse.
+pub fn chance() -> u32 {
+    let mut bytes = [0; 4];
+    if rand::fill(&mut bytes).is_ok() { u32::from_le_bytes(bytes) } else { u32::MAX }
+}
+
+/// Seconds of a `Retry-After` (RFC 9110 §10.2.3). A date is not read: whoever sends one is waited for like others.
+pub fn retry_after(value: &str) -> Option<Duration> {
+    let value = value.trim();
+    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    // More digits than a number has are a very long time.
+    digits.then(|| Duration::from_secs(value.parse().unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ mod watch;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::rand;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
@@ -19,16 +18,16 @@ pub use self::watch::State;
 use self::watch::{Live, Watch};
 use crate::apps::App;
 use crate::audit::{Audit, Event};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, chance};
 use crate::enforcer::Enforcer;
-use crate::identity::{AppKey, Target, TargetKind};
+use crate::identity::{AppKey, TargetKind};
 use crate::idp::{Checked, Idp};
 use crate::intake::Intake;
 use crate::ledger::{Change, Grants, Kept};
 use crate::lineage::Lineage;
 use crate::metrics::Metrics;
 use crate::revalidation::{self, By, Grant, Next, Verdict, Why};
-use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
+use crate::revocation::{Mode, Origin, Revocation};
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session::{self, Session, SessionId};
@@ -76,7 +75,7 @@ impl Checks {
         // Nobody knows what the gateway before this one asked in its last second.
         watch.pause(TICK, 0);
         for kept in kept {
-            watch.add(kept, now.since(kept.checked_at), 0, random());
+            watch.add(kept, now.since(kept.checked_at), 0, chance());
         }
         let backoff = Backoff::new(TICK.min(every / 2), every / 2).ok();
         Self { parts, backoff, running: Stopwatch::start(), watch: Mutex::new(watch), news: Notify::new() }
@@ -120,7 +119,7 @@ impl Checks {
         if grants.write(vec![Change::Keep { kept, idp, sealed }]).await.is_err() {
             return self.not_kept("disk");
         }
-        self.watch().add(kept, Duration::ZERO, self.millis(), random());
+        self.watch().add(kept, Duration::ZERO, self.millis(), chance());
         self.news.notify_one();
     }
 
@@ -184,7 +183,7 @@ impl Checks {
         match revalidation::next(&self.parts.settings, verdict, live.in_doubt, live.checked_at, now) {
             Next::GoesOn => {
                 let live = self.asked(grants, grant, Live { checked_at: now, failures: 0, ..live }, checked).await;
-                self.watch().again(session, live, self.millis(), random());
+                self.watch().again(session, live, self.millis(), chance());
             }
             Next::TryAgain => {
                 let pause = match verdict {
@@ -260,16 +259,10 @@ impl Checks {
             session: session.to_string(),
             why: why.words(),
         });
-        let target = Target::new(self.parts.idp.issuer(), TargetKind::Gateway, &session.to_string());
-        let Some(whom) = target.and_then(|target| Whom::all_of(vec![target])) else { return };
-        let revocation = Revocation {
-            whom,
-            reach: Reach::All,
-            mode,
-            cut_off: now,
-            origin: Origin::Revalidation { idp: self.parts.idp.name().to_owned(), by: by.word().to_owned() },
-            reason: Some(why.words().to_owned()),
-            received_at: now,
+        let origin = Origin::Revalidation { idp: self.parts.idp.name().to_owned(), by: by.word().to_owned() };
+        let (issuer, id) = (self.parts.idp.issuer(), session.to_string());
+        let Some(revocation) = Revocation::of_session(issuer, &id, mode, origin, Some(why.words()), now) else {
+            return;
         };
         match self.parts.intake.accept(vec![revocation]).await {
             Ok(_) => self.forget(grants, session).await,
@@ -288,7 +281,7 @@ impl Checks {
     fn later(&self, session: SessionId, live: Live, pause: Option<Duration>) {
         let settings = &self.parts.settings;
         let failures = live.failures.saturating_add(1);
-        let delay = self.backoff.map_or(TICK, |backoff| backoff.jitter(failures, random()));
+        let delay = self.backoff.map_or(TICK, |backoff| backoff.jitter(failures, chance()));
         // Whoever loses patience does it in time.
         let left = settings.patience.saturating_sub(self.parts.clock.now().since(live.checked_at));
         let delay = if left.is_zero() { delay } else { delay.min(left) };
@@ -336,10 +329,4 @@ impl Checks {
     fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What keeps sessions apart. Without randomness they are not, and nothing worse.
-fn random() -> u32 {
-    let mut bytes = [0; 4];
-    if rand::fill(&mut bytes).is_ok() { u32::from_le_bytes(bytes) } else { u32::MAX }
 }

@@ -17,7 +17,6 @@ mod run;
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use aws_lc_rs::rand;
 use axum::Router;
 use axum::http::{HeaderMap, header};
 use tokio::net::TcpListener;
@@ -172,9 +171,7 @@ fn revoke_command(issuer: &Issuer, user: &str) -> String {
 /// 128 bits of chance as hexadecimal digits.
 #[expect(clippy::expect_used, reason = "a machine without entropy must not run even a demo of this")]
 fn random_id() -> String {
-    let mut bytes = [0_u8; 16];
-    rand::fill(&mut bytes).expect("the system gives random numbers");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::seal::unguessable().expect("the system gives random numbers")
 }
 
 /// The value of the first cookie of that name.

@@ -17,6 +17,7 @@
 
 mod admission;
 mod answer;
+mod called;
 mod command;
 mod derived;
 mod forward;

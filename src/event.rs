@@ -5,6 +5,7 @@
 //! decided here but in [`policy`](crate::policy).
 
 pub mod caep;
+pub mod call;
 mod kind;
 pub mod command;
 pub mod global;

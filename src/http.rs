@@ -5,6 +5,7 @@
 //! and no address that only a machine's own neighbours can mean.
 
 mod cached;
+mod presented;
 mod resolver;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use ::http::{Request, Response};
 use url::{Host, Url};
 
 pub(crate) use self::cached::{Cached, Fetched};
+pub(crate) use self::presented::{basic, bearer, retry_after};
 use crate::identity::is_loopback;
 
 /// How outbound calls are made.

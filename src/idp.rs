@@ -5,6 +5,7 @@
 
 pub mod access;
 mod authentication;
+mod call;
 mod check;
 mod claims;
 mod command;
@@ -23,10 +24,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use url::Url;
 
+pub use self::call::NotAdmitted;
 pub use self::check::{Checked, Said};
 pub use self::command::Commands;
 use self::discovery::{Discovery, Metadata};
-pub use self::global::{GlobalRevocation, NotAdmitted, Revoker};
+pub use self::global::{GlobalRevocation, Revoker};
 use self::introspection::Introspector;
 pub use self::introspection::{Introspection, IntrospectionClient, LONGEST_ANSWER};
 pub use self::part::Part;

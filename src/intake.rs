@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use self::approvals::Approvals;
 pub use self::approvals::{Approved, MAX_AWAITING, NotAwaiting};
-use crate::audit::{Audit, Event};
+use crate::audit::{Audit, Event, Way};
 use crate::enforcer::{Applied, Enforcer};
 use crate::exchanges::Counts;
 use crate::ledger::{AppendError, Ledger, Note, OpenError, Replay};
@@ -318,16 +318,12 @@ impl Intake {
     }
 
     fn event(&self, revocation: &Revocation, (outcome, cut): (RevocationId, Counts)) -> Event {
-        let (stream, idp, jti) = revocation.origin.parts();
         Event::Revoked {
             outcome,
             target: self.named(&revocation.whom),
             mode: revocation.mode,
             cut_off: revocation.cut_off,
-            source: revocation.origin.word(),
-            stream: stream.map(str::to_owned),
-            idp: idp.map(str::to_owned),
-            jti: jti.map(str::to_owned),
+            way: Way::from(&revocation.origin),
             app: apps(&revocation.reach),
             cut: cut.total(),
             why: revocation.reason.clone(),
@@ -335,28 +331,20 @@ impl Intake {
     }
 
     fn awaiting_event(&self, id: RevocationId, revocation: &Revocation) -> Event {
-        let (stream, idp, jti) = revocation.origin.parts();
         Event::AwaitingApproval {
             revocation: id.to_string(),
             target: self.named(&revocation.whom),
             mode: revocation.mode,
-            source: revocation.origin.word(),
-            stream: stream.map(str::to_owned),
-            idp: idp.map(str::to_owned),
-            jti: jti.map(str::to_owned),
+            way: Way::from(&revocation.origin),
         }
     }
 
     fn lifted(&self, lifted: &Lifted, was_held: bool) -> Event {
-        let (stream, idp, jti) = lifted.origin.parts();
         Event::Lifted {
             target: self.named(&lifted.whom),
             at: lifted.at,
             was_held,
-            source: lifted.origin.word(),
-            stream: stream.map(str::to_owned),
-            idp: idp.map(str::to_owned),
-            jti: jti.map(str::to_owned),
+            way: Way::from(&lifted.origin),
             app: apps(&lifted.reach),
             why: lifted.reason.clone(),
         }

@@ -18,7 +18,7 @@ pub use self::id::{InvalidId, RevocationId};
 pub use self::record::{Unreadable, decode, encode};
 pub use self::rule::Member;
 pub use self::set::{Credential, RevocationSet, Standing, rules};
-use crate::identity::{Target, TargetHasher, TargetKind};
+use crate::identity::{Issuer, Target, TargetHasher, TargetKind};
 use crate::time::Timestamp;
 
 /// What a revocation does to the credentials that it covers (IPSIE SL2 names both).
@@ -223,6 +223,27 @@ pub struct Revocation {
 }
 
 impl Revocation {
+    /// Of one session of this gateway's, by its own id, with everything that grew from it, as of `now`. `None` only for an
+    /// id that is none.
+    pub fn of_session(
+        issuer: &Issuer,
+        session: &str,
+        mode: Mode,
+        origin: Origin,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        Some(Self {
+            whom: Whom::all_of(vec![Target::new(issuer, TargetKind::Gateway, session)?])?,
+            reach: Reach::All,
+            mode,
+            cut_off: now,
+            origin,
+            reason: reason.map(str::to_owned),
+            received_at: now,
+        })
+    }
+
     /// Its name under the key of `hasher`: the same when the same signal is delivered again.
     pub fn id(&self, hasher: &TargetHasher) -> RevocationId {
         // A signal with an id of its own is itself whenever it comes, even where the cut-off was clamped to now.
@@ -236,7 +257,6 @@ impl Revocation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Issuer;
 
     #[test]
     fn a_revocation_has_one_id_however_often_it_comes_and_shares_it_with_no_other() {

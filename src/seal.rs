@@ -113,6 +113,13 @@ pub fn generate_key() -> Option<Secret<String>> {
     Some(Secret::new(format!("{KEY_PREFIX}{}\n", URL_SAFE_NO_PAD.encode(key))))
 }
 
+/// 128 bits that nobody can guess, in hexadecimal digits. `None` if the system has no randomness to give.
+pub fn unguessable() -> Option<String> {
+    let mut bits = [0; 16];
+    rand::fill(&mut bits).ok()?;
+    Some(format!("{:032x}", u128::from_be_bytes(bits)))
+}
+
 impl KeyRing {
     /// A ring of the keys in these files' texts, newest first. `Ok(None)` for no key at all.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Option<Self>, InvalidKey> {

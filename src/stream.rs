@@ -13,7 +13,6 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::rand;
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -245,11 +244,4 @@ impl Stream {
     pub const fn is_managed(&self) -> bool {
         self.manager.is_some()
     }
-}
-
-/// A text that nobody can guess; `None` without randomness.
-fn random_text() -> Option<String> {
-    let mut bytes = [0; 16];
-    rand::fill(&mut bytes).ok()?;
-    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
+use super::services::until;
 use crate::checks::{Checks, Parts};
 use crate::idp::Idp;
 use crate::ledger::{Grants, OpenError};
@@ -51,12 +52,8 @@ pub(super) struct Checking {
 
 #[async_trait]
 impl BackgroundService for Checking {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
+    async fn start(&self, shutdown: ShutdownWatch) {
         // What is left behind in the middle is in doubt, and known to be.
-        tokio::select! {
-            biased;
-            _ = shutdown.wait_for(|stop| *stop) => {}
-            () = self.checks.run() => {}
-        }
+        until(shutdown, self.checks.run()).await;
     }
 }

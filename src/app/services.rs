@@ -107,17 +107,22 @@ impl BackgroundService for Deadlines {
     }
 }
 
+/// Does `work` until it is over or the gateway ends, whichever comes first.
+pub(super) async fn until(mut shutdown: ShutdownWatch, work: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        _ = shutdown.wait_for(|stop| *stop) => {}
+        () = work => {}
+    }
+}
+
 /// Writes down what revocations did, and tells whoever is to be told.
 pub(super) struct Remembering(pub(super) Outcomes);
 
 #[async_trait]
 impl BackgroundService for Remembering {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        tokio::select! {
-            biased;
-            _ = shutdown.wait_for(|stop| *stop) => {}
-            ((), ()) = async { tokio::join!(self.0.keep(), self.0.send()) } => {}
-        }
+    async fn start(&self, shutdown: ShutdownWatch) {
+        until(shutdown, async { _ = tokio::join!(self.0.keep(), self.0.send()) }).await;
         if let Err(error) = self.0.write_down().await {
             tracing::warn!(%error, "what revocations did last is not written down");
         }
@@ -132,12 +137,8 @@ pub(super) struct Watching {
 
 #[async_trait]
 impl BackgroundService for Watching {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        tokio::select! {
-            biased;
-            _ = shutdown.wait_for(|stop| *stop) => {}
-            () = self.stream.supervise(self.endpoints.parts().watch()) => {}
-        }
+    async fn start(&self, shutdown: ShutdownWatch) {
+        until(shutdown, self.stream.supervise(self.endpoints.parts().watch())).await;
     }
 }
 
@@ -149,12 +150,8 @@ pub(super) struct Polling {
 
 #[async_trait]
 impl BackgroundService for Polling {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
+    async fn start(&self, shutdown: ShutdownWatch) {
         // What is left behind in the middle was not acknowledged: it comes again.
-        tokio::select! {
-            biased;
-            _ = shutdown.wait_for(|stop| *stop) => {}
-            () = self.stream.poll(self.endpoints.parts().signals()) => {}
-        }
+        until(shutdown, self.stream.poll(self.endpoints.parts().signals())).await;
     }
 }

@@ -157,14 +157,14 @@ pub(super) fn held(bearer: &Bearer, lineage: Lineage) -> Held {
 }
 
 fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> Response<Bytes> {
-    if refusal == Refusal::MixedCredentials {
-        let page = Page::bad_request("The request carries credentials of several people.");
-        return answer::either(client, StatusCode::BAD_REQUEST, refusal.word(), &page);
-    }
     match refusal {
         Refusal::OnHold => return on_hold(app, client),
         Refusal::Blind => return blind(app, client, StatusCode::SERVICE_UNAVAILABLE),
-        Refusal::NotAllowed | Refusal::ForeignOrigin | Refusal::MixedCredentials => {}
+        Refusal::MixedCredentials => {
+            let page = Page::bad_request("The request carries credentials of several people.");
+            return answer::either(client, StatusCode::BAD_REQUEST, refusal.word(), &page);
+        }
+        Refusal::NotAllowed | Refusal::ForeignOrigin => {}
     }
     let person = evidence.person().map(|p| p.email.as_deref().unwrap_or(&p.subject));
     let page = Page::forbidden(&app.name, person, "/oauth2/sign_out");

@@ -5,73 +5,44 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::signal::{later, spoken_for};
+use super::called::{Refusal, Unserved};
+use super::signal::{is_of, later, one_of_form, spoken_for};
 use super::{Call, Endpoints, PREFIX, answer};
-use crate::audit::Event as Audited;
 use crate::event::command::{Asked, CommandToken, METADATA, OnAccount, OnTenant};
 use crate::event::reject;
 use crate::identity::{Target, TargetKind};
 use crate::idp::{Commands, Idp, NotAdmitted};
-use crate::intake::NotDurable;
 use crate::jose::Reject;
 use crate::policy::{Act, Command, SpokenFor, State, Widest, on_account, on_tenant};
 use crate::revocation::Reach;
 
-/// Why a command is not done.
-struct Refusal {
-    status: StatusCode,
-    /// As the draft names it.
-    error: &'static str,
-    /// The word for metrics.
-    word: &'static str,
-    why: String,
-    jti: Option<String>,
+/// The errors of the draft that a call has.
+const INVALID: &str = "invalid_request";
+const UNSUPPORTED: &str = "unsupported_command";
+
+fn refuse(status: StatusCode, error: &'static str, why: &dyn std::fmt::Display) -> Refusal {
+    Refusal::new(status, error, error, why)
 }
 
-/// Why there is no answer with success.
-enum Unserved {
-    Refused(Refusal),
-    /// It cannot be judged or kept at the moment: the IdP must come again.
-    Later,
+fn invalid(why: &dyn std::fmt::Display) -> Refusal {
+    refuse(StatusCode::BAD_REQUEST, INVALID, why)
 }
 
-impl Refusal {
-    fn new(status: StatusCode, error: &'static str, why: &dyn std::fmt::Display) -> Self {
-        Self { status, error, word: error, why: why.to_string(), jti: None }
-    }
-
-    fn invalid(why: &dyn std::fmt::Display) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_request", why)
-    }
-
-    fn unsupported(why: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "unsupported_command", &why)
-    }
-
-    fn json(&self) -> Value {
-        json!({ "error": self.error, "error_description": self.why })
-    }
+fn unsupported(why: &str) -> Refusal {
+    refuse(StatusCode::BAD_REQUEST, UNSUPPORTED, &why)
 }
 
-impl From<NotAdmitted> for Unserved {
-    fn from(why: NotAdmitted) -> Self {
-        Self::Refused(match why {
-            NotAdmitted::Unavailable => return Self::Later,
-            // Somebody else's issuer, or a key that is none of the IdP's: it is not the IdP that speaks.
-            NotAdmitted::Token(Reject::Issuer | Reject::UnknownKey) => {
-                Refusal::new(StatusCode::UNAUTHORIZED, "unrecognized_provider", &why)
-            }
-            NotAdmitted::Replayed => Refusal { word: "replayed", ..Refusal::invalid(&why) },
-            NotAdmitted::Token(reject) => Refusal { word: reject::code(reject).word(), ..Refusal::invalid(&why) },
-            NotAdmitted::Stranger => Refusal::invalid(&why),
-        })
-    }
-}
-
-impl From<NotDurable> for Unserved {
-    fn from(_: NotDurable) -> Self {
-        Self::Later
-    }
+fn not_admitted(why: NotAdmitted) -> Unserved {
+    Unserved::Refused(match why {
+        NotAdmitted::Unavailable => return Unserved::Later,
+        // Somebody else's issuer, or a key that is none of the IdP's: it is not the IdP that speaks.
+        NotAdmitted::Token(Reject::Issuer | Reject::UnknownKey) => {
+            refuse(StatusCode::UNAUTHORIZED, "unrecognized_provider", &why)
+        }
+        NotAdmitted::Replayed => Refusal { word: "replayed", ..invalid(&why) },
+        NotAdmitted::Token(reject) => Refusal { word: reject::code(reject).word(), ..invalid(&why) },
+        NotAdmitted::Stranger => invalid(&why),
+    })
 }
 
 impl Endpoints {
@@ -86,33 +57,25 @@ impl Endpoints {
             Ok(response) => response,
             Err(Unserved::Later) => later(),
             Err(Unserved::Refused(refusal)) => {
-                self.0.metrics.signal_rejected(refusal.word);
-                self.0.audit.record(Audited::SignalRejected {
-                    source: "command",
-                    stream: None,
-                    idp: Some(name.to_owned()),
-                    jti: refusal.jti.clone(),
-                    why: format!("{}: {}", refusal.word, refusal.why),
-                });
+                self.refuses_call("command", name, &refusal);
                 answer::json(refusal.status, &refusal.json())
             }
         }
     }
 
     async fn commanded(&self, idp: &Idp, settings: &Commands, call: &Call<'_>) -> Result<Response<Bytes>, Unserved> {
-        let compact = command_token(call)
-            .ok_or_else(|| Unserved::Refused(Refusal::invalid(&"there is not one `command_token` in a form")))?;
+        let compact = command_token(call).ok_or_else(|| invalid(&"there is not one `command_token` in a form"))?;
         // The app's origin is from the config: what a request says of its host decides nothing here.
         let endpoint = format!("{}{PREFIX}/commands/{}", call.app.origin.as_str(), idp.name());
-        let token = idp.command(settings, &compact, &endpoint).await?;
+        let token = idp.command(settings, &compact, &endpoint).await.map_err(not_admitted)?;
         let by = spoken_for(idp);
         let done = match &token.asked {
             Asked::Metadata => Ok(answer::json(StatusCode::OK, &metadata(&token, settings, &by, &endpoint))),
             Asked::Account { what, sub } => self.command_of_account(*what, sub, &token, &by).await,
             Asked::Tenant { what, .. } => self.command_of_tenant(*what, &token, settings, &by, call).await,
-            Asked::Unsupported => Err(Unserved::Refused(Refusal::unsupported(
-                "this command is not done here; `metadata` lists those that are",
-            ))),
+            Asked::Unsupported => {
+                Err(unsupported("this command is not done here; `metadata` lists those that are").into())
+            }
         };
         done.map_err(|unserved| match unserved {
             Unserved::Later => {
@@ -131,7 +94,7 @@ impl Endpoints {
         by: &SpokenFor,
     ) -> Result<Response<Bytes>, Unserved> {
         let Some(command) = Command::of(token, by, self.0.clock.now()) else {
-            return Err(Unserved::Refused(Refusal::invalid(&"`sub` is not valid")));
+            return Err(invalid(&"`sub` is not valid").into());
         };
         let commanded = on_account(what, self.state_of(&command, token, by), &command);
         let mut state = commanded.state;
@@ -176,14 +139,14 @@ impl Endpoints {
         // Law 7. The draft: a command may be supported for some OPs and not for others.
         if settings.widest < Widest::Tenant {
             let why = "commands about a whole tenant are not taken from this provider";
-            return Err(Unserved::Refused(Refusal { word: "too_wide", ..Refusal::unsupported(why) }));
+            return Err(Refusal { word: "too_wide", ..unsupported(why) }.into());
         }
         if call.headers().contains_key("last-event-id") {
             let why = "there is one event, and nothing to go on from; send the command without `Last-Event-Id`";
-            return Err(Unserved::Refused(Refusal::new(StatusCode::NOT_FOUND, "last-event-id-unavailable", &why)));
+            return Err(refuse(StatusCode::NOT_FOUND, "last-event-id-unavailable", &why).into());
         }
         let Some(command) = Command::of(token, by, self.0.clock.now()) else {
-            return Err(Unserved::Refused(Refusal::invalid(&"`tenant` is not valid")));
+            return Err(invalid(&"`tenant` is not valid").into());
         };
         if let Act::Revoke(revocation) = on_tenant(what, &command) {
             self.0.intake.accept(vec![revocation]).await?;
@@ -236,17 +199,8 @@ fn wants_events(call: &Call<'_>) -> bool {
     })
 }
 
-/// The one `command_token` of a form; `None` for none or several (a second one is somebody's trick).
+/// The one `command_token` of a form.
 fn command_token(call: &Call<'_>) -> Option<String> {
-    let content_type = call.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())?;
-    let kind = content_type.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return None;
-    }
-    let mut tokens =
-        form_urlencoded::parse(call.request.body()).filter(|(name, _)| name == "command_token").map(|(_, value)| value);
-    match (tokens.next(), tokens.next()) {
-        (Some(token), None) => Some(token.into_owned()),
-        _ => None,
-    }
+    let is_form = is_of(call.headers(), "application/x-www-form-urlencoded");
+    is_form.then(|| one_of_form(call.request.body(), "command_token"))?
 }

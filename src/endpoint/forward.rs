@@ -30,7 +30,7 @@ use super::sign_in::way_back;
 use super::tokens::Unavailable;
 use super::{Ask, Endpoints, answer, revalidate};
 use crate::apps::{Access, Allow, App, CanonicalPath};
-use crate::decision::{self, Client, Decision, Login};
+use crate::decision::{self, Client, Decision, Login, Refusal};
 use crate::evidence::Evidence;
 use crate::exchanges::Held;
 use crate::lineage::Lineage;
@@ -106,7 +106,7 @@ impl Endpoints {
             Decision::Forward(permit) => {
                 let person = permit.person();
                 if person.is_some_and(|person| !narrowed.admits(person)) {
-                    return self.refuse(family, decision::Refusal::NotAllowed.word(), app, person, client);
+                    return self.refuse(family, Refusal::NotAllowed, app, person, client);
                 }
                 if let Some(session) = self.leaves(&ask, app, &evidence) {
                     // What the app will say is not heard here; the request goes to it all the same.
@@ -127,7 +127,7 @@ impl Endpoints {
                 if refusal.is_revocation() {
                     self.record_refusal(&ask, app, &evidence, standing);
                 }
-                self.refuse(family, refusal.word(), app, evidence.session().map(|s| &*s.person), client)
+                self.refuse(family, refusal, app, evidence.session().map(|s| &*s.person), client)
             }
         }
     }
@@ -192,26 +192,29 @@ impl Endpoints {
     fn refuse(
         &self,
         family: Family,
-        word: &'static str,
+        refusal: Refusal,
         app: &App,
         person: Option<&Person>,
         client: Client,
     ) -> Response<Bytes> {
-        self.0.metrics.request_blocked(word);
+        self.0.metrics.request_blocked(refusal.word());
         let reader = match (family, client) {
             (Family::Forwarded | Family::Envoy, Client::Navigation) => Client::Navigation,
             _ => Client::Fetch,
         };
-        if word == decision::Refusal::OnHold.word() {
-            return super::admission::on_hold(app, reader);
-        }
-        if word == decision::Refusal::Blind.word() {
-            // nginx makes an error of its own of anything but 401 and 403.
-            let status = if family == Family::Nginx { StatusCode::FORBIDDEN } else { StatusCode::SERVICE_UNAVAILABLE };
-            return super::admission::blind(app, reader, status);
+        match refusal {
+            Refusal::OnHold => return super::admission::on_hold(app, reader),
+            Refusal::Blind => {
+                // nginx makes an error of its own of anything but 401 and 403.
+                let nginx = family == Family::Nginx;
+                let status = if nginx { StatusCode::FORBIDDEN } else { StatusCode::SERVICE_UNAVAILABLE };
+                return super::admission::blind(app, reader, status);
+            }
+            Refusal::NotAllowed | Refusal::ForeignOrigin | Refusal::MixedCredentials => {}
         }
         let name = person.map(|person| person.email.as_deref().unwrap_or(&person.subject));
-        answer::either(reader, StatusCode::FORBIDDEN, word, &Page::forbidden(&app.name, name, "/oauth2/sign_out"))
+        let page = Page::forbidden(&app.name, name, "/oauth2/sign_out");
+        answer::either(reader, StatusCode::FORBIDDEN, refusal.word(), &page)
     }
 
     /// 403, and nothing was decided.

@@ -2,81 +2,50 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::json;
 
-use super::signal::{later, spoken_for};
+use super::called::{Refusal, Unserved};
+use super::signal::{is_of, later, spoken_for};
 use super::{Call, Endpoints, PREFIX, answer};
-use crate::audit::Event as Audited;
 use crate::event::global::{self, Caller};
 use crate::event::reject;
 use crate::idp::{GlobalRevocation, Idp, NotAdmitted};
 use crate::policy::{self, NotRevoked};
 
-/// Why a call is not answered with success.
-struct Refusal {
-    status: StatusCode,
-    /// As RFC 6750 §3.1 names it, where it does.
-    error: &'static str,
-    /// The word for metrics.
-    word: &'static str,
-    why: String,
-    jti: Option<String>,
+fn malformed(why: &dyn std::fmt::Display) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", "invalid_request", why)
 }
 
-impl Refusal {
-    fn new(status: StatusCode, error: &'static str, word: &'static str, why: &dyn std::fmt::Display) -> Self {
-        Self { status, error, word, why: why.to_string(), jti: None }
+fn response(refusal: &Refusal) -> Response<Bytes> {
+    let mut response = answer::json(refusal.status, &refusal.json());
+    if refusal.status == StatusCode::UNAUTHORIZED {
+        // Who showed nothing is told no error (RFC 6750 §3.1).
+        let invalid = refusal.error == INVALID_TOKEN;
+        let challenge = if invalid { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
+    response
+}
 
-    fn malformed(why: &dyn std::fmt::Display) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_request", "invalid_request", why)
-    }
+fn not_admitted(why: NotAdmitted) -> Unserved {
+    let word = match why {
+        NotAdmitted::Unavailable => return Unserved::Later,
+        NotAdmitted::Stranger => "authentication_failed",
+        NotAdmitted::Replayed => "replayed",
+        NotAdmitted::Token(reject) => reject::code(reject).word(),
+    };
+    Refusal::new(StatusCode::UNAUTHORIZED, INVALID_TOKEN, word, &why).into()
+}
 
-    fn unauthenticated(word: &'static str, why: &dyn std::fmt::Display) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", word, why)
-    }
-
-    fn response(&self) -> Response<Bytes> {
-        let body = json!({ "error": self.error, "error_description": self.why });
-        let mut response = answer::json(self.status, &body);
-        if self.status == StatusCode::UNAUTHORIZED {
-            // Who showed nothing is told no error (RFC 6750 §3.1).
-            let invalid = self.error == "invalid_token";
-            let challenge = if invalid { "Bearer error=\"invalid_token\"" } else { "Bearer" };
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        }
-        response
+fn not_revoked(why: NotRevoked) -> Refusal {
+    match why {
+        NotRevoked::Format => malformed(&why),
+        NotRevoked::Issuer => Refusal::new(StatusCode::FORBIDDEN, "insufficient_scope", "access_denied", &why),
+        NotRevoked::Nobody => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_subject", "unmatched", &why),
     }
 }
 
-/// Why there is no success.
-enum Unserved {
-    Refused(Refusal),
-    /// It cannot be judged or kept at the moment: the caller must come again.
-    Later,
-}
-
-impl From<NotAdmitted> for Unserved {
-    fn from(why: NotAdmitted) -> Self {
-        let word = match why {
-            NotAdmitted::Unavailable => return Self::Later,
-            NotAdmitted::Stranger => "authentication_failed",
-            NotAdmitted::Replayed => "replayed",
-            NotAdmitted::Token(reject) => reject::code(reject).word(),
-        };
-        Self::Refused(Refusal::unauthenticated(word, &why))
-    }
-}
-
-impl From<NotRevoked> for Refusal {
-    fn from(why: NotRevoked) -> Self {
-        match why {
-            NotRevoked::Format => Self::malformed(&why),
-            NotRevoked::Issuer => Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "access_denied", &why),
-            NotRevoked::Nobody => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_subject", "unmatched", &why),
-        }
-    }
-}
+/// The error of a token that does not count (RFC 6750 §3.1).
+const INVALID_TOKEN: &str = "invalid_token";
 
 impl Endpoints {
     /// `/oauth2/global-token-revocation/{idp}` (draft-parecki-oauth-global-token-revocation §3): 204 when everything is
@@ -94,15 +63,8 @@ impl Endpoints {
             Ok(()) => answer::empty(StatusCode::NO_CONTENT),
             Err(Unserved::Later) => later(),
             Err(Unserved::Refused(refusal)) => {
-                self.0.metrics.signal_rejected(refusal.word);
-                self.0.audit.record(Audited::SignalRejected {
-                    source: "global_revocation",
-                    stream: None,
-                    idp: Some(name.to_owned()),
-                    jti: refusal.jti.clone(),
-                    why: format!("{}: {}", refusal.word, refusal.why),
-                });
-                refusal.response()
+                self.refuses_call("global_revocation", name, &refusal);
+                response(&refusal)
             }
         }
     }
@@ -110,23 +72,23 @@ impl Endpoints {
     async fn revoked_globally(&self, idp: &Idp, settings: &GlobalRevocation, call: &Call<'_>) -> Result<(), Unserved> {
         let bearer = bearer(call).ok_or_else(|| {
             let (status, why) = (StatusCode::UNAUTHORIZED, "there is not one bearer token");
-            Unserved::Refused(Refusal::new(status, "missing_token", "authentication_failed", &why))
+            Refusal::new(status, "missing_token", "authentication_failed", &why)
         })?;
         // The app's origin is from the config: what a request says of its host decides nothing here.
         let endpoint = format!("{}{PREFIX}/global-token-revocation/{}", call.app.origin.as_str(), idp.name());
-        let caller = idp.revoker(settings, bearer, &endpoint).await?;
+        let caller = idp.revoker(settings, bearer, &endpoint).await.map_err(not_admitted)?;
         let jti = match &caller {
             Caller::Holder => None,
             Caller::Signed { jti, .. } => Some(jti.clone()),
         };
         let refuse = |refusal: Refusal| Unserved::Refused(Refusal { jti: jti.clone(), ..refusal });
-        if !is_json(call) {
-            return Err(refuse(Refusal::malformed(&"the content type must be `application/json`")));
+        if !is_of(call.headers(), "application/json") {
+            return Err(refuse(malformed(&"the content type must be `application/json`")));
         }
-        let subject = global::parse_request(call.request.body()).map_err(|why| refuse(Refusal::malformed(&why)))?;
+        let subject = global::parse_request(call.request.body()).map_err(|why| refuse(malformed(&why)))?;
         let now = self.0.clock.now();
         let revocations = policy::global(&subject, &caller, &spoken_for(idp), idp.revoker_issuer(), now)
-            .map_err(|why| refuse(why.into()))?;
+            .map_err(|why| refuse(not_revoked(why)))?;
         if self.0.intake.accept(revocations).await.is_err() {
             idp.has_not_revoked(&caller);
             return Err(Unserved::Later);
@@ -142,10 +104,4 @@ fn bearer<'a>(call: &'a Call<'_>) -> Option<&'a str> {
     let (scheme, token) = field.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
-}
-
-fn is_json(call: &Call<'_>) -> bool {
-    let content_type = call.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
-    kind.trim().eq_ignore_ascii_case("application/json")
 }

@@ -10,11 +10,11 @@ use crate::apps::App;
 use crate::audit::Event;
 use crate::decision::{Cause, Login};
 use crate::evidence::{Bearer, Evidence, Maker};
-use crate::identity::{Identity, Target, TargetKind};
+use crate::identity::Identity;
 use crate::idp::Idp;
 use crate::login::{Denied, FlowState, Proof, Refusal, ReturnPath, Shortfall, Why};
 use crate::revalidation::{self, By, Freshness};
-use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
+use crate::revocation::{Mode, Origin, Revocation};
 use crate::secret::Secret;
 use crate::session::{Session, SessionId};
 use crate::time::Timestamp;
@@ -130,11 +130,9 @@ impl Endpoints {
             session: session.to_owned(),
             why,
         });
-        let target = Target::new(idp.issuer(), TargetKind::Gateway, session);
-        if let Some(whom) = target.and_then(|target| Whom::all_of(vec![target])) {
-            let origin = Origin::Revalidation { idp: idp.name().to_owned(), by: by.to_owned() };
-            let (reach, mode, reason) = (Reach::All, Mode::Terminate, Some(why.to_owned()));
-            let revocation = Revocation { whom, reach, mode, cut_off: now, origin, reason, received_at: now };
+        let origin = Origin::Revalidation { idp: idp.name().to_owned(), by: by.to_owned() };
+        let over = Revocation::of_session(idp.issuer(), session, Mode::Terminate, origin, Some(why), now);
+        if let Some(revocation) = over {
             // In force here in any case; the intake says so loudly if it could not be written down.
             let _ = self.0.intake.accept(vec![revocation]).await;
         }

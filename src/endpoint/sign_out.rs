@@ -8,9 +8,8 @@ use super::{Call, Endpoints, PREFIX, answer, expired};
 use crate::apps::App;
 use crate::audit::Event;
 use crate::evidence;
-use crate::identity::{Target, TargetKind};
 use crate::page::Page;
-use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
+use crate::revocation::{Mode, Origin, Revocation};
 use crate::seal::Purpose;
 use crate::secret::Secret;
 use crate::session;
@@ -59,17 +58,8 @@ impl Endpoints {
     pub(super) async fn end(&self, session: &session::Session, app: &App, origin: Origin) {
         let Some(idp) = self.0.idps.get(&session.idp) else { return };
         let now = self.0.clock.now();
-        let target = Target::new(idp.issuer(), TargetKind::Gateway, &session.id.to_string());
-        let Some(whom) = target.and_then(|target| Whom::all_of(vec![target])) else { return };
-        let revocation = Revocation {
-            whom,
-            reach: Reach::All,
-            mode: Mode::Terminate,
-            cut_off: now,
-            origin,
-            reason: None,
-            received_at: now,
-        };
+        let over = Revocation::of_session(idp.issuer(), &session.id.to_string(), Mode::Terminate, origin, None, now);
+        let Some(revocation) = over else { return };
         // In force here in any case; the intake says so loudly if it could not be written down.
         let _ = self.0.intake.accept(vec![revocation]).await;
         self.0.audit.record(Event::SignedOut {

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::{Call, Endpoints, answer};
-use crate::audit::Event as Audited;
+use crate::audit::Way;
 use crate::event::reject::{self, Answer, Code};
 use crate::idp::Idp;
 use crate::jose::Reject;
@@ -44,9 +44,7 @@ impl Endpoints {
         if !stream.admits(presented) {
             return Err(Unserved::Refused(Answer::authentication_failed()));
         }
-        let content_type = call.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let kind = content_type.split(';').next().unwrap_or_default().trim();
-        if !["application/secevent+jwt", "application/jwt"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+        if !["application/secevent+jwt", "application/jwt"].iter().any(|known| is_of(call.headers(), known)) {
             let why = "the content type must be `application/secevent+jwt`";
             return Err(Unserved::Refused(Answer::new(Code::InvalidRequest, why)));
         }
@@ -64,7 +62,7 @@ impl Endpoints {
             return answer::empty(StatusCode::NOT_FOUND);
         };
         let outcome = async {
-            let token = logout_token(call.request.body()).ok_or(Reject::Malformed)?;
+            let token = one_of_form(call.request.body(), "logout_token").ok_or(Reject::Malformed)?;
             let logout = idp.verify_logout_token(&token).await?;
             let ended = policy::logout(&logout, &spoken_for(idp), self.0.clock.now());
             self.signals().enter(ended.into_iter().collect()).await
@@ -73,14 +71,8 @@ impl Endpoints {
             Ok(()) => answer::empty(StatusCode::OK),
             Err(Unserved::Later) => later(),
             Err(Unserved::Refused(refusal)) => {
-                self.0.metrics.signal_rejected(refusal.code.word());
-                self.0.audit.record(Audited::SignalRejected {
-                    source: "backchannel",
-                    stream: None,
-                    idp: Some(name.to_owned()),
-                    jti: None,
-                    why: format!("{}: {}", refusal.code.word(), refusal.description),
-                });
+                let way = Way::of_idp("backchannel", name, None);
+                self.0.audit.signal_rejected(way, refusal.code.word(), &refusal.description);
                 answer::json(StatusCode::BAD_REQUEST, &reject::logout_json(&refusal))
             }
         }
@@ -92,11 +84,17 @@ pub(crate) fn spoken_for(idp: &Idp) -> SpokenFor {
     SpokenFor { name: idp.name().to_owned(), issuer: idp.issuer().clone(), client_id: idp.client_id().to_owned() }
 }
 
-/// The one `logout_token` of a form; `None` for none or several (a second one is somebody's trick).
-fn logout_token(body: &[u8]) -> Option<String> {
-    let mut tokens = form_urlencoded::parse(body).filter(|(name, _)| name == "logout_token").map(|(_, value)| value);
-    match (tokens.next(), tokens.next()) {
-        (Some(token), None) => Some(token.into_owned()),
+/// True for a body of that type, whatever its parameters are.
+pub(super) fn is_of(headers: &HeaderMap, media_type: &str) -> bool {
+    let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    said.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
+}
+
+/// The one value of that name in a form; `None` for none or several (a second one is somebody's trick).
+pub(super) fn one_of_form(body: &[u8], name: &str) -> Option<String> {
+    let mut values = form_urlencoded::parse(body).filter(|(known, _)| known == name).map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value.into_owned()),
         _ => None,
     }
 }

@@ -5,13 +5,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{MAX_ID, MAX_VALUE, bounded_text};
+use super::call::{self, Call, Terms};
+use super::{MAX_VALUE, bounded_text};
 use crate::identity::Issuer;
-use crate::jose::{Alg, Audience, Exp, Expectation, Reject, Verified};
+use crate::jose::{Alg, Expectation, Reject, Verified};
 use crate::time::Timestamp;
-
-/// How far the clocks of the IdP and the gateway may differ.
-pub const SKEW: Duration = Duration::from_secs(60);
 
 /// How long after it was made a token may say that it is good. The draft prefers two minutes (§Security Considerations).
 pub const LONGEST_LIFE: Duration = Duration::from_secs(10 * 60);
@@ -161,18 +159,9 @@ impl Asked {
     }
 }
 
-/// What a command token must be: made by `issuer` for this endpoint, whose URLs are `endpoints`. The keys are those of ID
-/// tokens, so that the `typ` is required: it alone tells one from the other.
+/// What a command token must be, as [`call`] says it.
 pub const fn expectation<'a>(issuer: &'a Issuer, endpoints: &'a [String], algs: &'a [Alg]) -> Expectation<'a> {
-    Expectation {
-        types: &["command+jwt"],
-        type_required: true,
-        algs,
-        issuer,
-        audience: Audience::Any(endpoints),
-        skew: SKEW,
-        exp: Exp::Required,
-    }
+    call::expectation(&["command+jwt"], issuer, endpoints, algs)
 }
 
 /// Reads a verified command token for the client `client_id`.
@@ -180,30 +169,18 @@ pub const fn expectation<'a>(issuer: &'a Issuer, endpoints: &'a [String], algs: 
 /// The draft lets each command carry only the claims that it lists. What decides is held to that: whom it is about, what
 /// only an ID token, a SET or a call-back has. Other claims are passed over: a kill must not fail for an ornament.
 pub fn parse(token: Verified<CommandClaims>, client_id: &str) -> Result<CommandToken, Reject> {
-    let (issued_at, expires_at) = (token.issued_at(), token.expires_at().ok_or(Reject::Missing("exp"))?);
+    let times = (token.issued_at(), token.expires_at());
     let CommandClaims(claims) = token.into_inner();
-    for forbidden in ["nonce", "events"] {
-        if claims.contains_key(forbidden) {
-            return Err(Reject::Forbidden(forbidden));
-        }
-    }
-    if expires_at.since(issued_at) > LONGEST_LIFE {
-        return Err(Reject::Claim("exp"));
-    }
-    match claims.get("client_id") {
-        None => return Err(Reject::Missing("client_id")),
-        Some(id) if id.as_str() == Some(client_id) => {}
-        Some(_) => return Err(Reject::Claim("client_id")),
-    }
+    let terms = Terms { client: ("client_id", client_id), longest_life: LONGEST_LIFE };
+    let Call { jti, issued_at, good_until } = Call::read(times, &claims, &terms)?;
     let text = |name: &'static str, max: usize| match claims.get(name) {
         None => Ok(None),
         Some(value) => bounded_text(value, max).map(Some).ok_or(Reject::Claim(name)),
     };
-    let jti = text("jti", MAX_ID)?.ok_or(Reject::Missing("jti"))?;
     let command = text("command", MAX_NAME)?.ok_or(Reject::Missing("command"))?;
     let (tenant, sub) = (text("tenant", MAX_VALUE)?, text("sub", MAX_VALUE)?);
     let asked = asked(&command, &claims, tenant.as_ref(), sub)?;
-    Ok(CommandToken { jti, issued_at, good_until: expires_at.plus(SKEW), tenant, asked })
+    Ok(CommandToken { jti, issued_at, good_until, tenant, asked })
 }
 
 fn asked(

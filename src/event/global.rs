@@ -6,13 +6,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{MAX_ID, Quirks, Simple, Subject, bounded_text};
+use super::call::{self, Call, Terms};
+use super::{Quirks, Simple, Subject};
 use crate::identity::Issuer;
-use crate::jose::{Alg, Audience, Exp, Expectation, Reject, Verified, object_without_duplicates};
+use crate::jose::{Alg, Expectation, Reject, Verified, object_without_duplicates};
 use crate::time::Timestamp;
-
-/// How far the clocks of the IdP and the gateway may differ.
-pub const SKEW: Duration = Duration::from_secs(60);
 
 /// How long after it was made a token may say that it is good. Okta's is good for five minutes; a token that is good
 /// for years is a password that travels.
@@ -46,39 +44,18 @@ pub enum Caller {
     },
 }
 
-/// What the token of a caller must be: made by `issuer` for this endpoint, whose URLs are `endpoints`. The keys are
-/// those of ID tokens, so that the `typ` is required: it alone tells one from the other.
+/// What the token of a caller must be, as [`call`] says it.
 pub const fn expectation<'a>(issuer: &'a Issuer, endpoints: &'a [String], algs: &'a [Alg]) -> Expectation<'a> {
-    Expectation {
-        types: &["global-token-revocation+jwt"],
-        type_required: true,
-        algs,
-        issuer,
-        audience: Audience::Any(endpoints),
-        skew: SKEW,
-        exp: Exp::Required,
-    }
+    call::expectation(&["global-token-revocation+jwt"], issuer, endpoints, algs)
 }
 
-/// Reads a verified token. `sub` is the client that the IdP calls (us); what only an ID token or a SET has is refused.
+/// Reads a verified token. `sub` is the client that the IdP calls (us).
 pub fn parse_caller(token: Verified<CallerClaims>, client_id: &str) -> Result<Caller, Reject> {
-    let (issued_at, expires_at) = (token.issued_at(), token.expires_at().ok_or(Reject::Missing("exp"))?);
+    let times = (token.issued_at(), token.expires_at());
     let CallerClaims(claims) = token.into_inner();
-    for forbidden in ["nonce", "events"] {
-        if claims.contains_key(forbidden) {
-            return Err(Reject::Forbidden(forbidden));
-        }
-    }
-    if expires_at.since(issued_at) > LONGEST_LIFE {
-        return Err(Reject::Claim("exp"));
-    }
-    match claims.get("sub") {
-        None => return Err(Reject::Missing("sub")),
-        Some(sub) if sub.as_str() == Some(client_id) => {}
-        Some(_) => return Err(Reject::Claim("sub")),
-    }
-    let jti = bounded_text(claims.get("jti").ok_or(Reject::Missing("jti"))?, MAX_ID).ok_or(Reject::Claim("jti"))?;
-    Ok(Caller::Signed { jti, issued_at, good_until: expires_at.plus(SKEW) })
+    let terms = Terms { client: ("sub", client_id), longest_life: LONGEST_LIFE };
+    let Call { jti, issued_at, good_until } = Call::read(times, &claims, &terms)?;
+    Ok(Caller::Signed { jti, issued_at, good_until })
 }
 
 /// Reads the body of a request: a JSON object with one `sub_id` (or `subject`, its name in older drafts), a subject

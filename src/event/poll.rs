@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::reject::{Answer, Code};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, retry_after};
 
 /// How long an answer may be held back by a transmitter that has nothing to say, and a little more.
 pub const PATIENCE: Duration = Duration::from_secs(65);
@@ -323,14 +323,6 @@ impl Poll {
 
 fn delays() -> Option<Backoff> {
     Backoff::new(FIRST_DELAY, MOST_DELAY).ok()
-}
-
-/// Seconds of a `Retry-After`. A date is not read: whoever sends one is waited for like others.
-fn retry_after(value: &str) -> Option<Duration> {
-    let value = value.trim();
-    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-    // More digits than a number has are a very long time.
-    digits.then(|| Duration::from_secs(value.parse().unwrap_or(u64::MAX)))
 }
 
 /// What an answer holds (RFC 8936 §2.3). Whether more is there (`moreAvailable`) need not be read: something new is

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use ::http::{Request, Response};
 use serde_json::{Map, Value};
 
@@ -63,7 +63,7 @@ impl Checked {
                 Self {
                     // These two say that nothing was done.
                     in_doubt: (status >= 500 && status != 503).then_some(true),
-                    retry_after: retry_after(answer),
+                    retry_after: http::retry_after(answer),
                     ..Self::failed(Error::from_status(part, status))
                 }
             }
@@ -197,12 +197,6 @@ const fn verdict_of(error: &Error) -> Verdict {
         | Error::Token(_)
         | Error::OtherSubject => Verdict::NoVerdict,
     }
-}
-
-/// RFC 9110 §10.2.3, in seconds. A date is not read: the caller waits as long as it would without.
-fn retry_after(answer: &Response<Vec<u8>>) -> Option<Duration> {
-    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
-    seconds.parse().ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The commands of an IdP about its people (OpenID Provider Commands).
 
-use super::replay::Seen;
-use super::{Idp, NotAdmitted};
+use super::Idp;
+use super::call::{self, NotAdmitted};
 use crate::event::command::{self, CommandClaims, CommandToken};
 use crate::jose::Alg;
 use crate::policy::Widest;
@@ -30,16 +30,13 @@ impl Idp {
         endpoint: &str,
     ) -> Result<CommandToken, NotAdmitted> {
         let here = [endpoint.to_owned()];
-        let endpoints = if settings.audiences.is_empty() { here.as_slice() } else { settings.audiences.as_slice() };
+        let endpoints = call::endpoints(&settings.audiences, &here);
         let issuer = &self.settings.issuer;
         let expectation = command::expectation(issuer, endpoints, &Alg::ALL);
         let token = self.keys.verify::<CommandClaims>(compact, &expectation).await?;
         let token = command::parse(token, &self.settings.client_id)?;
-        match self.commanded.first_use_of(issuer.as_str(), &token.jti, token.good_until, self.clock.now()) {
-            Err(Seen::Replayed) => Err(NotAdmitted::Replayed),
-            // As for global revocations: only the IdP fills this memory, and a kill must not be lost for want of it.
-            Ok(()) | Err(Seen::Full) => Ok(token),
-        }
+        call::use_up(&self.commanded, (issuer, &token.jti), token.good_until, self.clock.now())?;
+        Ok(token)
     }
 
     /// The IdP is to come again, with the same token: nothing durable came of this time.

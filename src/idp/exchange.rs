@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use ::http::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use ::http::header::{ACCEPT, AUTHORIZATION};
 use ::http::{Request, StatusCode};
 use futures_util::future::BoxFuture;
 use openidconnect::core::{
@@ -24,7 +24,7 @@ use url::Url;
 
 use super::discovery::{ClientAuthentication, Metadata};
 use super::{Error, Part, Settings};
-use crate::http::{self, Client};
+use crate::http::{self, Client, bearer};
 use crate::jose::object_without_duplicates;
 use crate::login::{Ask, Prompt};
 use crate::secret::Secret;
@@ -217,9 +217,7 @@ pub(super) async fn userinfo(
     access_token: &Secret<String>,
 ) -> Result<Map<String, Value>, Error> {
     let unusable = Error::Unusable(Part::Userinfo);
-    let bearer = Secret::new(format!("Bearer {}", access_token.expose()));
-    let mut bearer = HeaderValue::from_str(bearer.expose()).map_err(|_| unusable.clone())?;
-    bearer.set_sensitive(true);
+    let bearer = bearer(access_token).ok_or_else(|| unusable.clone())?;
     let request = Request::get(endpoint.as_str())
         .header(ACCEPT, "application/json")
         .header(AUTHORIZATION, bearer)

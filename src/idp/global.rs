@@ -3,12 +3,13 @@
 use url::Url;
 
 use super::Idp;
-use super::replay::{Proofs, Seen};
+use super::call::{self, NotAdmitted};
+use super::replay::Proofs;
 use crate::event::global::{self, Caller, CallerClaims};
 use crate::http::Client;
 use crate::identity::Issuer;
-use crate::jose::{Alg, Reject};
-use crate::keys::{Failure, KeyCache, Source};
+use crate::jose::Alg;
+use crate::keys::{KeyCache, Source};
 use crate::secret::Secret;
 use crate::time::Clock;
 
@@ -33,38 +34,6 @@ pub enum Revoker {
         /// Where the keys are, if not those of its ID tokens.
         jwks_uri: Option<Url>,
     },
-}
-
-/// Why a caller is not admitted.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAdmitted {
-    /// The secret is not the right one.
-    #[error("the token is not the one that was agreed")]
-    Stranger,
-    /// The token is not what it must be.
-    #[error("{0}")]
-    Token(Reject),
-    /// The token was used before.
-    #[error("the token was used before")]
-    Replayed,
-    /// Nobody can say: the IdP's keys cannot be had at the moment.
-    #[error("the identity provider's keys cannot be had")]
-    Unavailable,
-}
-
-impl From<Failure> for NotAdmitted {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Rejected(reject) => Self::Token(reject),
-            Failure::Unavailable => Self::Unavailable,
-        }
-    }
-}
-
-impl From<Reject> for NotAdmitted {
-    fn from(reject: Reject) -> Self {
-        Self::Token(reject)
-    }
 }
 
 /// What the callers of one IdP need: keys of their own, where theirs differ, and the tokens that were used.
@@ -114,17 +83,12 @@ impl Idp {
             Revoker::Signer { issuer, .. } => issuer.as_ref().unwrap_or(&self.settings.issuer),
         };
         let here = [endpoint.to_owned()];
-        let endpoints = if settings.audiences.is_empty() { here.as_slice() } else { settings.audiences.as_slice() };
+        let endpoints = call::endpoints(&settings.audiences, &here);
         let keys = self.revokers.keys.as_ref().unwrap_or(&self.keys);
         let token = keys.verify::<CallerClaims>(bearer, &global::expectation(issuer, endpoints, &Alg::ALL)).await?;
         let caller = global::parse_caller(token, &self.settings.client_id)?;
         if let Caller::Signed { jti, good_until, .. } = &caller {
-            match self.revokers.used.first_use_of(issuer.as_str(), jti, *good_until, self.clock.now()) {
-                Err(Seen::Replayed) => return Err(NotAdmitted::Replayed),
-                // Only the IdP itself fills this memory, and a kill signal must not be lost for want of it: what could
-                // come of it is that somebody who caught a token in its few minutes uses it a second time.
-                Ok(()) | Err(Seen::Full) => {}
-            }
+            call::use_up(&self.revokers.used, (issuer, jti), *good_until, self.clock.now())?;
         }
         Ok(caller)
     }

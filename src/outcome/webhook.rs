@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use ::http::{Request, StatusCode};
-use aws_lc_rs::rand;
 use url::Url;
 
 use super::Outcomes;
@@ -15,7 +14,8 @@ use super::keeper::of_message;
 use super::message::Parties;
 use super::outbox::{Came, Message, Then};
 use crate::audit::Event;
-use crate::http::{Client, Error};
+use crate::backoff::chance;
+use crate::http::{Client, Error, bearer, retry_after};
 use crate::jose::Signer;
 use crate::secret::Secret;
 
@@ -70,7 +70,7 @@ impl Outcomes {
             if let Err(error) = self.0.ledger.append_with(&[], over).await {
                 tracing::warn!(%error, "what was told is not noted: after a restart it is told again");
             }
-            let rest = self.state().outbox.rest(all_taken, random());
+            let rest = self.state().outbox.rest(all_taken, chance());
             tokio::time::sleep(rest).await;
         }
     }
@@ -93,18 +93,12 @@ impl Webhook {
             .header(CONTENT_TYPE, "application/secevent+jwt")
             .header(ACCEPT, "application/json");
         if let Some(token) = &self.token {
-            let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.expose())) else {
-                return Came::Refused(0);
-            };
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
+            let Some(bearer) = bearer(token) else { return Came::Refused(0) };
+            request = request.header(AUTHORIZATION, bearer);
         }
         let Ok(request) = request.body(set.into_bytes()) else { return Came::Refused(0) };
         match self.client.send(request, MAX_ANSWER).await {
-            Ok(answer) => {
-                let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-                came_of(answer.status(), seconds.map(Duration::from_secs))
-            }
+            Ok(answer) => came_of(answer.status(), retry_after(&answer)),
             // An answer of that size is none that was asked for, and nobody knows whether the message was taken.
             Err(error) if error.is_transient() || matches!(error, Error::TooLarge) => Came::NotNow(None),
             Err(_) => Came::Refused(0),
@@ -151,12 +145,6 @@ fn say(came: Option<Came>, known: &mut Option<&'static str>) {
         }
     }
     *known = word;
-}
-
-/// What keeps gateways apart. Without randomness they are not, and nothing worse.
-fn random() -> u32 {
-    let mut bytes = [0; 4];
-    if rand::fill(&mut bytes).is_ok() { u32::from_le_bytes(bytes) } else { u32::MAX }
 }
 
 #[cfg(test)]

@@ -81,36 +81,45 @@ struct Rule {
 pub(super) struct Holds {
     known: HashMap<(Whom, Reach), Known>,
     rules: HashMap<u128, Vec<Rule>>,
+    /// How many of the known are on hold: asked at every revocation.
+    in_force: usize,
 }
 
 impl Holds {
     /// Puts a hold in force; `rows` are its keys.
     pub(super) fn hold(&mut self, revocation: &Revocation, rows: Vec<Vec<Member>>) {
-        let known = self.known(&revocation.whom, &revocation.reach);
         let by_operator = revocation.origin == Origin::Operator;
-        if by_operator { &mut known.operators } else { &mut known.signals }.hold(revocation);
-        let (number, since) = (known.number, known.since());
-        self.index(number, rows, since);
+        self.change((&revocation.whom, &revocation.reach), rows, |known| {
+            if by_operator { &mut known.operators } else { &mut known.signals }.hold(revocation);
+        });
     }
 
     /// Lifts the hold of that subject, if it is from before; `rows` are its keys.
     pub(super) fn lift(&mut self, lifted: &Lifted, rows: Vec<Vec<Member>>) {
-        let known = self.known(&lifted.whom, &lifted.reach);
-        known.signals.lift(lifted.at);
-        if lifted.origin == Origin::Operator {
-            known.operators.lift(lifted.at);
-        }
-        let (number, since) = (known.number, known.since());
-        self.index(number, rows, since);
+        self.change((&lifted.whom, &lifted.reach), rows, |known| {
+            known.signals.lift(lifted.at);
+            if lifted.origin == Origin::Operator {
+                known.operators.lift(lifted.at);
+            }
+        });
     }
 
-    fn known(&mut self, whom: &Whom, reach: &Reach) -> &mut Known {
+    fn change(&mut self, (whom, reach): (&Whom, &Reach), rows: Vec<Vec<Member>>, change: impl FnOnce(&mut Known)) {
         let number = self.known.len();
-        self.known.entry((whom.clone(), reach.clone())).or_insert_with(|| Known {
+        let known = self.known.entry((whom.clone(), reach.clone())).or_insert_with(|| Known {
             number,
             operators: Word::default(),
             signals: Word::default(),
-        })
+        });
+        let was_held = known.since().is_some();
+        change(known);
+        let (number, since) = (known.number, known.since());
+        match (was_held, since.is_some()) {
+            (false, true) => self.in_force += 1,
+            (true, false) => self.in_force -= 1,
+            (true, true) | (false, false) => {}
+        }
+        self.index(number, rows, since);
     }
 
     /// Brings the index up to what is known of one subject.
@@ -133,20 +142,23 @@ impl Holds {
         found.filter(|rule| rule::matches(&rule.members, targets)).map(|rule| rule.since).max()
     }
 
+    fn known(&self, whom: &Whom, reach: &Reach) -> Option<&Known> {
+        self.known.get(&(whom.clone(), reach.clone()))
+    }
+
     /// Since when exactly that subject is on hold.
     pub(super) fn since(&self, whom: &Whom, reach: &Reach) -> Option<Timestamp> {
-        self.known.get(&(whom.clone(), reach.clone()))?.since()
+        self.known(whom, reach)?.since()
     }
 
     /// The hold of exactly that subject, if it is on hold.
     pub(super) fn on(&self, whom: &Whom, reach: &Reach) -> Option<OnHold> {
-        let known = self.known.get(&(whom.clone(), reach.clone()))?;
-        known.in_force().cloned()
+        self.known(whom, reach)?.in_force().cloned()
     }
 
     /// When an operator last lifted the hold of exactly that subject.
     pub(super) fn lifted_at(&self, whom: &Whom, reach: &Reach) -> Option<Timestamp> {
-        self.known.get(&(whom.clone(), reach.clone()))?.operators.lifted
+        self.known(whom, reach)?.operators.lifted
     }
 
     /// Every hold in force, the newest first.
@@ -159,8 +171,8 @@ impl Holds {
     }
 
     /// Subjects whose hold is in force.
-    pub(super) fn len(&self) -> usize {
-        self.known.values().filter(|known| known.since().is_some()).count()
+    pub(super) const fn len(&self) -> usize {
+        self.in_force
     }
 
     /// True if nobody is on hold.

@@ -4,17 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::Request;
-use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use ::http::{Request, Response};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::random_text;
 use crate::event::stream_config::{SCOPES, scopes};
-use crate::http::{Cached, Client, Fetched};
+use crate::http::{Cached, Client, Fetched, basic};
 use crate::jose::{Signer, object_without_duplicates};
+use crate::seal::unguessable;
 use crate::secret::Secret;
 use crate::time::Clock;
 
@@ -98,22 +96,27 @@ impl Tokens {
         Self { credential, client, clock, fetched }
     }
 
-    /// The token to present to a resource at `resource`; another than `seen` if there is one to be had.
-    pub(super) async fn token(
-        &self,
-        resource: &Url,
-        seen: Option<&Arc<Secret<String>>>,
-    ) -> Result<Arc<Secret<String>>, NoToken> {
-        match (&self.credential, seen) {
-            (Credential::Token(token), _) => Ok(Arc::new(token.clone())),
-            (Credential::Client(client), None) => self.fetched.current(self.fetch(client, resource)).await,
-            (Credential::Client(client), Some(seen)) => self.fetched.renewed(seen, self.fetch(client, resource)).await,
+    /// The token to present to `resource`.
+    pub(super) async fn token(&self, resource: &Url) -> Result<Arc<Secret<String>>, NoToken> {
+        match &self.credential {
+            Credential::Token(token) => Ok(Arc::new(token.clone())),
+            Credential::Client(client) => self.fetched.current(self.fetch(client, resource)).await,
         }
     }
 
-    /// True if another token can be had after one that was refused.
-    pub(super) const fn can_renew(&self) -> bool {
-        matches!(self.credential, Credential::Client(_))
+    /// Another token after `seen`, where `answer` does not accept that and another can be had.
+    pub(super) async fn instead_of(
+        &self,
+        seen: &Arc<Secret<String>>,
+        resource: &Url,
+        answer: &Response<Vec<u8>>,
+    ) -> Result<Option<Arc<Secret<String>>>, NoToken> {
+        match &self.credential {
+            Credential::Client(client) if answer.status() == 401 => {
+                self.fetched.renewed(seen, self.fetch(client, resource)).await.map(Some)
+            }
+            Credential::Client(_) | Credential::Token(_) => Ok(None),
+        }
     }
 
     async fn fetch(&self, client: &OauthClient, resource: &Url) -> Result<Fetched<Secret<String>>, NoToken> {
@@ -169,10 +172,7 @@ impl Tokens {
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         match &client.proof {
             ClientProof::Basic(secret) => {
-                let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-                let pair = Secret::new(format!("{}:{}", encoded(&client.client_id), encoded(secret.expose())));
-                let basic = Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())));
-                request = request.header(AUTHORIZATION, sensitive(basic.expose())?);
+                request = request.header(AUTHORIZATION, basic(&client.client_id, secret)?);
             }
             ClientProof::Post(secret) => {
                 form.append_pair("client_id", &client.client_id).append_pair("client_secret", secret.expose());
@@ -181,7 +181,7 @@ impl Tokens {
                 let now = self.clock.now();
                 let claims = json!({
                     "iss": client.client_id, "sub": client.client_id, "aud": client.token_url.as_str(),
-                    "jti": random_text()?, "iat": now, "exp": now.plus(ASSERTION_LIFE),
+                    "jti": unguessable()?, "iat": now, "exp": now.plus(ASSERTION_LIFE),
                 });
                 form.append_pair("client_id", &client.client_id)
                     .append_pair("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
@@ -190,11 +190,4 @@ impl Tokens {
         }
         request.body(form.finish().into_bytes()).ok()
     }
-}
-
-/// A header value that is never shown.
-pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }

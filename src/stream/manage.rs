@@ -12,15 +12,16 @@ use tokio::sync::watch;
 use url::Url;
 
 pub use self::words::{Settings, Subjects, Trouble};
-use super::authorization::{NoToken, Tokens, sensitive};
+use super::authorization::{NoToken, Tokens};
 use super::discovery::Discovery;
 use crate::event::StreamStatus;
 use crate::event::stream_config::{
     self, Configuration, Expected, Likeness, MAX_ANSWER, Metadata, Method, Places, Unusable,
 };
 use crate::event::subjects::Change;
-use crate::http::{Client, Error};
+use crate::http::{Client, Error, bearer};
 use crate::identity::Issuer;
+use crate::secret::Secret;
 use crate::time::Clock;
 
 /// A stream that is there.
@@ -279,13 +280,12 @@ impl Manager {
 
     /// One call; once more with another token where the first one is not accepted.
     async fn call(&self, verb: Verb, url: &Url, body: Option<Value>) -> Result<Response<Vec<u8>>, Trouble> {
-        let token = self.tokens.token(url, None).await?;
-        let answer = self.once(&verb, url, body.as_ref(), token.expose()).await?;
-        if answer.status() != 401 || !self.tokens.can_renew() {
-            return Ok(answer);
+        let token = self.tokens.token(url).await?;
+        let answer = self.once(&verb, url, body.as_ref(), &token).await?;
+        match self.tokens.instead_of(&token, url, &answer).await? {
+            None => Ok(answer),
+            Some(other) => self.once(&verb, url, body.as_ref(), &other).await,
         }
-        let token = self.tokens.token(url, Some(&token)).await?;
-        self.once(&verb, url, body.as_ref(), token.expose()).await
     }
 
     async fn once(
@@ -293,9 +293,9 @@ impl Manager {
         verb: &Verb,
         url: &Url,
         body: Option<&Value>,
-        token: &str,
+        token: &Secret<String>,
     ) -> Result<Response<Vec<u8>>, Trouble> {
-        let bearer = sensitive(&format!("Bearer {token}")).ok_or(NoToken::Unpresentable)?;
+        let bearer = bearer(token).ok_or(NoToken::Unpresentable)?;
         let mut request = Request::builder()
             .method(verb)
             .uri(url.as_str())

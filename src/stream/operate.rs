@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::manage::{Made, Trouble};
+use super::Stream;
+use super::manage::{Made, Manager, Trouble};
 use super::supervision::Kind;
-use super::{Stream, random_text};
 use crate::event::StreamStatus;
 use crate::event::stream_config::Configuration;
+use crate::seal::unguessable;
 use crate::time::{Stopwatch, Timestamp};
 
 impl Stream {
@@ -16,9 +17,13 @@ impl Stream {
         self.manager.as_ref()?.stream()
     }
 
+    fn managed(&self) -> Result<&Manager, Trouble> {
+        self.manager.as_ref().ok_or(Trouble::NoStream)
+    }
+
     /// Finds or makes it, now.
     pub(crate) async fn create(&self, now: Timestamp) -> Result<Made, Trouble> {
-        let manager = self.manager.as_ref().ok_or(Trouble::NoStream)?;
+        let manager = self.managed()?;
         let made = self.make(manager, now).await;
         self.note(Kind::Make, made.as_ref().err().cloned());
         made
@@ -26,7 +31,7 @@ impl Stream {
 
     /// Asks the transmitter how it has it.
     pub(crate) async fn look(&self, now: Timestamp) -> Result<(Arc<Configuration>, Option<StreamStatus>), Trouble> {
-        let manager = self.manager.as_ref().ok_or(Trouble::NoStream)?;
+        let manager = self.managed()?;
         let stream = manager.read_again().await?;
         let status = match manager.status().await {
             Ok((status, _)) => {
@@ -41,8 +46,8 @@ impl Stream {
 
     /// Asks for a verification event and waits for it; `None` if it does not come in time.
     pub(crate) async fn prove(&self, now: Timestamp, patience: Duration) -> Result<Option<Duration>, Trouble> {
-        let manager = self.manager.as_ref().ok_or(Trouble::NoStream)?;
-        let state = self.watched.machine().asks(now, random_text).ok_or(Trouble::NoStream)?;
+        let manager = self.managed()?;
+        let state = self.watched.machine().asks(now, unguessable).ok_or(Trouble::NoStream)?;
         let watch = Stopwatch::start();
         manager.verify(&state).await?;
         let came = async {
@@ -60,7 +65,7 @@ impl Stream {
 
     /// Pauses it, or enables it again.
     pub(crate) async fn set_status(&self, status: StreamStatus, now: Timestamp) -> Result<StreamStatus, Trouble> {
-        let manager = self.manager.as_ref().ok_or(Trouble::NoStream)?;
+        let manager = self.managed()?;
         let found = manager.set_status(status).await?;
         let mut machine = self.watched.machine();
         if status != StreamStatus::Enabled {
@@ -72,7 +77,7 @@ impl Stream {
 
     /// Deletes it. It is not made again by itself until the gateway starts again.
     pub(crate) async fn delete(&self, now: Timestamp) -> Result<(), Trouble> {
-        let manager = self.manager.as_ref().ok_or(Trouble::NoStream)?;
+        let manager = self.managed()?;
         manager.delete().await?;
         let mut machine = self.watched.machine();
         machine.gone(now);

@@ -2,13 +2,13 @@
 
 use ::http::Request;
 use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER};
-use aws_lc_rs::rand;
 use url::Url;
 
-use super::authorization::sensitive;
+use super::authorization::NoToken;
 use super::{Delivery, Signals, Stream, Unserved};
+use crate::backoff::chance;
 use crate::event::poll::{self, Heard, Outcome, Poll, Trouble};
-use crate::http::Error;
+use crate::http::{Error, bearer};
 use crate::secret::Secret;
 use crate::time::Stopwatch;
 
@@ -31,7 +31,7 @@ impl Stream {
             self.turn(&mut poll, (&place, token.as_ref()), signals).await;
             self.polled(poll.trouble(), signals.clock.now());
             self.say(poll.trouble(), &mut known);
-            tokio::time::sleep(poll.rest(watch.elapsed(), random())).await;
+            tokio::time::sleep(poll.rest(watch.elapsed(), chance())).await;
         }
     }
 
@@ -77,13 +77,12 @@ impl Stream {
             (None, Some(manager)) => manager.tokens(),
             (None, None) => return Err(Asking::NoToken),
         };
-        let token = tokens.token(url, None).await.map_err(|_| Asking::NoToken)?;
+        let token = tokens.token(url).await?;
         let answer = self.once(ask, url, &token).await?;
-        if answer.status() != 401 || !tokens.can_renew() {
-            return Ok(answer);
+        match tokens.instead_of(&token, url, &answer).await? {
+            None => Ok(answer),
+            Some(other) => Ok(self.once(ask, url, &other).await?),
         }
-        let token = tokens.token(url, Some(&token)).await.map_err(|_| Asking::NoToken)?;
-        Ok(self.once(ask, url, &token).await?)
     }
 
     async fn once(
@@ -92,7 +91,7 @@ impl Stream {
         url: &Url,
         token: &Secret<String>,
     ) -> Result<::http::Response<Vec<u8>>, Error> {
-        let bearer = sensitive(&format!("Bearer {}", token.expose())).ok_or(Error::NotUrl)?;
+        let bearer = bearer(token).ok_or(Error::NotUrl)?;
         let mut request = Request::post(url.as_str())
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json")
@@ -131,8 +130,8 @@ enum Asking {
     Failed(#[from] Error),
 }
 
-/// What keeps gateways apart. Without randomness they are not, and nothing worse.
-fn random() -> u32 {
-    let mut bytes = [0; 4];
-    if rand::fill(&mut bytes).is_ok() { u32::from_le_bytes(bytes) } else { u32::MAX }
+impl From<NoToken> for Asking {
+    fn from(_: NoToken) -> Self {
+        Self::NoToken
+    }
 }

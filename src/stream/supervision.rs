@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::manage::{Made, Manager, Trouble};
-use super::{Sight, Signals, Stream, random_text};
+use super::{Sight, Signals, Stream};
 use crate::apps::{App, Apps, WhenBlind};
 use crate::audit::Event as Audited;
 use crate::enforcer::Enforcer;
@@ -18,6 +18,7 @@ use crate::event::{Event, SecurityEvent, StreamStatus, Type};
 use crate::identity::{AppKey, Issuer, Target};
 use crate::policy;
 use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
+use crate::seal::unguessable;
 use crate::time::Timestamp;
 
 /// Between two looks at the clock.
@@ -115,7 +116,7 @@ impl Stream {
         self.tell(None, self.watched.machine().health(watch.signals.clock.now()).0, watch);
         loop {
             if let Some(manager) = &self.manager {
-                let step = self.watched.machine().due(watch.signals.clock.now(), random_text);
+                let step = self.watched.machine().due(watch.signals.clock.now(), unguessable);
                 if let Some(step) = step {
                     self.take_step(manager, step, watch).await;
                 }

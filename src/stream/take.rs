@@ -1,6 +1,6 @@
 //! What a SET comes to, however it arrived: verified, read, judged by the stream's policy, and past the intake.
 
-use crate::audit::{Audit, Event as Audited};
+use crate::audit::{Audit, Way};
 use crate::event::reject::Answer;
 use crate::event::{SecurityEvent, token};
 use crate::intake::{Intake, NotDurable};
@@ -118,13 +118,7 @@ impl Signals<'_> {
     /// Counts and writes down that a SET of `stream` was refused.
     pub(crate) fn refused(&self, stream: &Stream, refusal: &Answer) {
         stream.refused();
-        self.metrics.signal_rejected(refusal.code.word());
-        self.audit.record(Audited::SignalRejected {
-            source: "stream",
-            stream: Some(stream.settings().name.clone()),
-            idp: None,
-            jti: None,
-            why: format!("{}: {}", refusal.code.word(), refusal.description),
-        });
+        let way = Way::of_stream(&stream.settings().name);
+        self.audit.signal_rejected(way, refusal.code.word(), &refusal.description);
     }
 }
