@@ -19,6 +19,10 @@
 //! | revocation set | the in-memory index of all revocations in force | [`revocation`] |
 //! | ledger | the durable record of revocations | [`ledger`] |
 //! | outcome | what a revocation did: whom it met, what it ended and refused, what is left | [`outcome`] |
+//! | fleet | every gateway with the same keys and the same engine; what one accepts, all enforce | [`fleet`] |
+//! | engine | what carries letters between the gateways: NATS JetStream or PostgreSQL | [`fleet`] |
+//! | letter | what one gateway tells the others, sealed | [`fleet`] |
+//! | stale | said of a gateway: what the others know may not have reached it | [`fleet`] |
 //! | intake | the only door by which a revocation enters | [`intake`] |
 //! | exchange | a request or stream in flight | [`exchanges`] |
 //! | check | a question to an IdP that sends no signal: does this session still stand? | [`revalidation`], [`checks`] |
@@ -70,6 +74,7 @@ pub mod enforcer;
 pub mod metrics;
 pub mod audit;
 pub mod ledger;
+pub mod fleet;
 pub mod outcome;
 pub mod intake;
 pub mod checks;

@@ -49,8 +49,13 @@ const CLOCKS: [&str; 4] = ["SystemTime", "Instant", "Clock", "Stopwatch"];
 /// The one reader of the clocks.
 const CLOCK_MODULE: &str = "time";
 /// Crates that only these modules may name.
-const DOORS: [(&str, &[&str]); 3] =
-    [("jsonwebtoken", &["jose"]), ("rusqlite", &["ledger"]), ("pingora", &["proxy", "app"])];
+const DOORS: [(&str, &[&str]); 5] = [
+    ("jsonwebtoken", &["jose"]),
+    ("rusqlite", &["ledger"]),
+    ("async_nats", &["fleet"]),
+    ("tokio_postgres", &["fleet"]),
+    ("pingora", &["proxy", "app"]),
+];
 /// Lines above the tests that a file may have.
 const LONGEST_FILE: usize = 400;
 
