@@ -9,6 +9,7 @@
 
 mod engine;
 mod freshness;
+pub mod jetstream;
 mod link;
 mod message;
 mod state;
