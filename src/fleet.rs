@@ -5,5 +5,6 @@
 //! revoke nor read, and whatever it loses is still in the ledger of the gateway that told it.
 
 mod engine;
+pub mod postgres;
 
 pub use self::engine::{Engine, Entry, Extent, Fence, Following, GatewayId, Letter, Position, To, Trouble};
