@@ -12,6 +12,7 @@ mod freshness;
 pub mod jetstream;
 mod link;
 mod message;
+pub mod postgres;
 mod state;
 mod teller;
 #[cfg(test)]
