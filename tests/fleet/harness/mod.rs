@@ -1,5 +1,6 @@
 //! What the tests of the fleet stand on: servers that they start, kill, pause and start again, and a patient look.
 
+pub(crate) mod gateways;
 pub(crate) mod nats;
 pub(crate) mod stage;
 
