@@ -466,7 +466,10 @@ mod tests {
         assert!(me != 0 && place.is_none());
         drop(replay);
         let both = [revocation("ann", 1_000), revocation("bob", 1_000)];
-        let first = ledger.write(Entry { facts: &both, whence: Whence::HereForAll, ..Entry::default() }).await.expect("durable");
+        let first = ledger
+            .write(Entry { facts: &both, whence: Whence::HereForAll, ..Entry::default() })
+            .await
+            .expect("durable");
         let place = Some(Place { epoch: "e".into(), position: 9 });
         let heard = [revocation("eve", 1_000)];
         for _ in 0..2 {
