@@ -1,6 +1,7 @@
 //! What the tests of the fleet stand on: servers that they start, kill, pause and start again, and a patient look.
 
 pub(crate) mod nats;
+pub(crate) mod nkeys;
 pub(crate) mod stage;
 
 use std::path::{Path, PathBuf};
