@@ -2,6 +2,7 @@
 
 pub(crate) mod gateways;
 pub(crate) mod nats;
+pub(crate) mod nkeys;
 pub(crate) mod stage;
 
 use std::path::{Path, PathBuf};
