@@ -15,7 +15,7 @@ pub(super) fn no_answer(deadline: Duration) -> Trouble {
 }
 
 /// What to do where rights are missing.
-pub(super) const MISSING_RIGHTS: &str = "somebody who may must run what `portcullis fleet sql` prints";
+pub(super) const MISSING_RIGHTS: &str = "somebody who may must run what `portcullis fleet-sql` prints";
 
 impl From<&Error> for Trouble {
     fn from(error: &Error) -> Self {
