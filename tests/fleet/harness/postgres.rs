@@ -361,7 +361,7 @@ fn children_of(process: u32) -> Vec<u32> {
 /// What everybody signs in with.
 pub(crate) const PASSWORD: &str = "it is only a test";
 /// By when every call ends.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
 /// A small server that keeps what it acknowledges.
 const CONFIG: &str = "
 shared_buffers = 32MB

@@ -146,7 +146,6 @@ async fn a_certificate_for_another_name_is_refused() {
     let trouble = crate::harness::soon("it is refused for its name", async {
         loop {
             let trouble = engine.open().await.expect_err("it is not for this name");
-            eprintln!("{trouble:?}"); tokio::time::sleep(Duration::from_millis(500)).await;
             if trouble.to_string().contains("name") {
                 return trouble;
             }
