@@ -156,8 +156,6 @@ pub enum AuditTo {
 pub struct FleetSettings {
     /// What carries letters to them.
     pub engine: EngineSettings,
-    /// What people call this gateway; `None` for the machine's name.
-    pub name: Option<String>,
     /// When a sender is told that a signal is accepted.
     pub accept: crate::fleet::Accept,
     /// How long telling the others may take.

@@ -6,7 +6,7 @@ mod postgres;
 use std::time::Duration;
 
 use super::reader::{At, Reader};
-use super::values::{duration, gateway_name, one_of, seconds};
+use super::values::{duration, one_of, seconds};
 use super::{EngineSettings, FleetSettings};
 use crate::fleet::Accept;
 
@@ -33,7 +33,6 @@ pub(super) fn fleet(file: &Reader<'_>) -> Option<Option<FleetSettings>> {
 fn table(table: &Reader<'_>) -> Option<FleetSettings> {
     let words = [("jetstream", Engine::Jetstream), ("postgres", Engine::Postgres)];
     let engine = table.require("engine", one_of(&words, &[]));
-    let name = table.parse("name", gateway_name);
     let accept = table.or("accept", one_of(&[("fleet", Accept::Fleet), ("local", Accept::Local)], &[]), Accept::Fleet);
     let tell_within = table.or("tell_within", duration, TELL_WITHIN);
     let stale_after = table.parse("stale_after", seconds);
@@ -65,7 +64,6 @@ fn table(table: &Reader<'_>) -> Option<FleetSettings> {
     });
     Some(FleetSettings {
         engine: of_the_engine?,
-        name: name.map(|at| at.value),
         accept,
         tell_within,
         stale_after: stale_after.map_or(STALE_AFTER, |at| at.value),
