@@ -7,3 +7,4 @@ mod conformance;
 mod gateways;
 mod harness;
 mod nats;
+mod postgres;

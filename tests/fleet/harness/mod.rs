@@ -3,6 +3,8 @@
 pub(crate) mod gateways;
 pub(crate) mod nats;
 pub(crate) mod nkeys;
+pub(crate) mod gate;
+pub(crate) mod postgres;
 pub(crate) mod stage;
 
 use std::path::{Path, PathBuf};
