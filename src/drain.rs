@@ -135,7 +135,8 @@ mod tests {
         let drain = Drain::default();
         let watch = drain.watch();
         assert!(!drain.has_begun() && !*watch.borrow());
-        drain.clone().begin();
-        assert!(drain.has_begun() && *watch.borrow());
+        let other = drain.clone();
+        drain.begin();
+        assert!(other.has_begun() && *watch.borrow());
     }
 }

@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd as _, RawFd};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
@@ -12,9 +11,6 @@ use pingora::services::listening::Service;
 
 use crate::drain::Drain;
 use crate::proxy::Lines;
-
-/// How long connections that were taken at the last moment have to reach us: a TLS handshake.
-const LATECOMERS: Duration = Duration::from_millis(250);
 
 /// Sockets that whoever started the gateway has bound (`sd_listen_fds(3)`). They go on listening while no gateway runs:
 /// who comes then waits and is not refused.
@@ -99,7 +95,6 @@ impl pingora::services::Service for Entrance {
             }
         }
         self.service.start_service(fds, self.drain.entrance.watch(), listeners_per_fd).await;
-        tokio::time::sleep(LATECOMERS).await;
     }
 
     fn name(&self) -> &str {

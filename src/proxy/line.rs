@@ -37,6 +37,9 @@ const CLOSE: &[u8] = b"\x88\x11\x03\xf0session is over";
 /// What they are told when nothing is wrong with them: 1001, going away. Clients that are written well come back.
 const GOING_AWAY: &[u8] = b"\x88\x11\x03\xe9gateway restart";
 
+/// How long who came at the last moment has to shake hands (TLS) and to ask.
+const LATECOMERS: Duration = Duration::from_millis(500);
+
 /// Bounds on clients that are slow to ask.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Patience {
@@ -191,6 +194,9 @@ impl ServerApp for Lines {
     }
 
     async fn cleanup(&self) {
+        // The listeners are closed, and what comes next ends the connections on which nothing is asked. On one that was
+        // taken a moment ago the first request is still on its way, and nobody would send it again.
+        tokio::time::sleep(LATECOMERS).await;
         self.inner.cleanup().await;
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use portcullis::time::Stopwatch;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::cut::{begins, opens_websocket};
 use crate::harness::{Ask, House, Plan, Reply, Wire, ok, soon};
@@ -176,20 +177,24 @@ impl Program {
             command.stdin(Stdio::from(OwnedFd::from(socket.try_clone().expect("a socket"))));
         }
         let log = File::create(house.file("program.log")).expect("a log");
-        command.stdout(Stdio::null()).stderr(log);
+        command.stdout(Stdio::null()).stderr(log).env("NOTIFY_SOCKET", house.file("notify"));
         Self(command.spawn().expect("the program starts"))
     }
 
     /// The same, and waits until it is ready.
     async fn is_ready(house: &House, socket: Option<&TcpListener>) -> Self {
-        let program = Self::run(house, socket);
+        let mut program = Self::run(house, socket);
         soon("the program is ready", async {
             let ready = Ask::get("/ready").with("Connection", "close").bytes("localhost");
             loop {
-                if tokio::net::TcpStream::connect(house.admin_address()).await.is_ok()
-                    && Wire::once(house.admin_address(), &ready).await.status == 200
-                {
-                    return;
+                let ended = program.0.try_wait().expect("a child");
+                assert!(ended.is_none(), "{ended:?}\n{}", said(house));
+                if let Ok(stream) = tokio::net::TcpStream::connect(house.admin_address()).await {
+                    let mut wire = Wire::over(stream);
+                    wire.send(&ready).await;
+                    if wire.answer().await.is_some_and(|answer| answer.status == 200) {
+                        return;
+                    }
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -235,7 +240,7 @@ fn said(house: &House) -> String {
 #[tokio::test]
 async fn signals_drain_the_program_and_a_second_one_ends_it_at_once() {
     let mut house = house(plan("0s", "120s").real_time()).await;
-    house.stop();
+    is_stopped(&mut house).await;
     // In order: what it is sent, whether a WebSocket is open meanwhile, and what it says at the end.
     for (signals, busy, last) in [
         (&["TERM"][..], false, "the gateway has stopped"),
@@ -260,9 +265,27 @@ async fn signals_drain_the_program_and_a_second_one_ends_it_at_once() {
 }
 
 #[tokio::test]
+async fn systemd_is_told_when_it_is_ready_and_how_long_it_may_take_to_stop() {
+    let mut house = house(plan("0s", "3s").real_time()).await;
+    is_stopped(&mut house).await;
+    let systemd = tokio::net::UnixDatagram::bind(house.file("notify")).expect("a socket");
+    let mut program = Program::run(&house, None);
+    let mut told = [0; 256];
+    let length = soon("READY", systemd.recv(&mut told)).await.expect("a datagram");
+    assert_eq!(&told[..length], b"READY=1");
+    house.asks(&Ask::get("/oauth2/ready")).await;
+    program.is_sent("TERM");
+    let length = soon("STOPPING", systemd.recv(&mut told)).await.expect("a datagram");
+    let text = String::from_utf8_lossy(&told[..length]).into_owned();
+    assert_eq!(text, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=13500000");
+    assert!(program.ends().await.success());
+}
+
+#[tokio::test]
 async fn a_socket_that_is_held_for_the_gateway_refuses_nobody_while_it_is_restarted() {
+    // Nobody has to notice first: the lead is nothing unless it is configured.
     let mut house = house(Plan::default().server("timeouts = { shutdown = \"60s\" }").real_time()).await;
-    house.stop();
+    is_stopped(&mut house).await;
     let socket = listens_at(house.address()).await;
     let mut program = Program::is_ready(&house, Some(&socket)).await;
     let ann = house.browser_of("ann").await;
@@ -284,14 +307,80 @@ async fn a_socket_that_is_held_for_the_gateway_refuses_nobody_while_it_is_restar
 }
 
 #[tokio::test]
+async fn under_load_a_restart_with_a_held_socket_fails_no_request_and_ends_streams_at_a_short_bound() {
+    let mut house = house(Plan::default().server("timeouts = { shutdown = \"2s\" }").real_time()).await;
+    is_stopped(&mut house).await;
+    let socket = listens_at(house.address()).await;
+    let mut program = Program::is_ready(&house, Some(&socket)).await;
+    let ann = house.browser_of("ann").await;
+    let (address, ask) = (house.address(), Ask::get("/").with("Cookie", &ann.cookies()).bytes(&house.host()));
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let served = tokio::sync::watch::Sender::new(0_u32);
+    let mut clients = JoinSet::new();
+    for _ in 0..16 {
+        let (ask, stopped, served) = (ask.clone(), stopped.clone(), served.clone());
+        clients.spawn(async move {
+            let (mut failed, mut longest) = (0_u32, Duration::ZERO);
+            while !*stopped.borrow() {
+                let began = Stopwatch::start();
+                let mut wire = Wire::to(address).await;
+                wire.send(&ask).await;
+                failed += u32::from(wire.answer().await.is_none_or(|answer| answer.status != 200));
+                longest = longest.max(began.elapsed());
+                served.send_modify(|served| *served += 1);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            (failed, longest)
+        });
+    }
+    // Once with nothing open, and once with a stream that would go on for ever.
+    for busy in [false, true] {
+        let enough = *served.borrow() + 200;
+        soon("many are served", served.subscribe().wait_for(|served| *served >= enough)).await.expect("clients");
+        let mut websocket = if busy { Some(opens_websocket(&house, &ann).await) } else { None };
+        let told = Stopwatch::start();
+        program.is_sent("TERM");
+        if let Some(websocket) = &mut websocket {
+            websocket.until(GOING_AWAY).await;
+            assert!(told.elapsed() >= Duration::from_secs(2), "closed after {:?}", told.elapsed());
+        }
+        assert!(program.ends().await.success());
+        let gone = told.elapsed();
+        program = Program::is_ready(&house, Some(&socket)).await;
+        println!("stream open: {busy}; gone after {gone:?}, another serves after {:?}", told.elapsed());
+    }
+    stop.send_replace(true);
+    let done = soon("the clients rest", clients.join_all()).await;
+    let (asked, failed): (_, u32) = (*served.borrow(), done.iter().map(|one| one.0).sum());
+    let longest = done.iter().map(|one| one.1).max().expect("clients");
+    println!("{asked} requests, each on a new connection, {failed} failed, the longest took {longest:?}");
+    assert_eq!(failed, 0);
+}
+
+#[tokio::test]
 async fn a_socket_that_is_held_for_an_address_nobody_configured_is_an_error() {
     let mut house = house(Plan::default().real_time()).await;
-    house.stop();
+    is_stopped(&mut house).await;
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let mut program = Program::run(&house, Some(&socket));
     assert!(!program.ends().await.success());
     let address = socket.local_addr().expect("an address");
     assert!(said(&house).contains(&format!("the socket unit listens at {address}")), "{}", said(&house));
+}
+
+/// Stops the gateway in this process, and waits until it has given back what another needs: its addresses, its ledger.
+async fn is_stopped(house: &mut House) {
+    house.stop();
+    for address in [house.address(), house.admin_address()] {
+        drop(listens_at(address).await);
+    }
+    let lock = File::open(house.file("ledger.db.lock")).expect("a lock");
+    soon("the ledger is free", async {
+        while lock.try_lock().is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }
 
 /// A listening socket at an address that a gateway has just given back.
