@@ -5,6 +5,7 @@
 
 mod checks;
 mod entrance;
+mod fleet;
 mod notify;
 mod operator;
 mod remembering;
@@ -39,6 +40,7 @@ use crate::drain::Drain;
 use crate::endpoint::{self, Endpoints, Parts};
 use crate::enforcer::{self, Enforcer};
 use crate::exchanges;
+use crate::fleet::Fleet;
 use crate::http::Client;
 use crate::idp::Idp;
 use crate::intake::{self, Intake};
@@ -146,6 +148,11 @@ impl Gateway {
             let checking = Checking { checks: Arc::clone(of_idp) };
             server.add_service(staged(&format!("checks of {name}"), &drain.signals, checking));
         }
+        if let Some(fleet) = endpoints.parts().fleet.clone() {
+            let among = fleet::Among::new(Arc::clone(&endpoints), fleet);
+            // What comes in by the last signal is still told, and what others say is heard until then.
+            server.add_service(staged("fleet", &drain.memory, among));
+        }
         let clock = endpoints.parts().clock.clone();
         let enforcer = endpoints.parts().enforcer.clone();
         let operator = Arc::new(Operator::new(endpoints, balancers, Arc::clone(&listeners), drain.clone()));
@@ -199,8 +206,22 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
     };
     let shown = (config.shows_targets, ceilings);
     let (remembered, webhook) = remembering::outcomes(config.outcomes, shown, &client);
+    let gateway = remembered.gateway.clone();
     let others = (audit.clone(), Arc::clone(&metrics), clock.clone());
     let outcomes = Outcomes::open(remembered, webhook, Arc::clone(&ring), (ledger.clone(), &replay), others)?;
+    let fleet = match config.fleet {
+        None => None,
+        Some(of) => {
+            let retention = settings.longest_life.saturating_add(settings.margin);
+            let settings = fleet::settings(&of, gateway, retention);
+            fleet::is_fit(&of.engine, settings.keep_for, &client)?;
+            let engine = fleet::engine(&of.engine, settings.keep_for, &client)?;
+            let (ring, ledger, membership) = (Arc::clone(&ring), ledger.clone(), replay.membership()?);
+            let (audit, metrics, clock) = (audit.clone(), Arc::clone(&metrics), clock.clone());
+            let parts = crate::fleet::Parts { engine, ring, ledger, membership, audit, metrics, clock };
+            Some(Fleet::new(settings, parts))
+        }
+    };
     let intake = Intake::new(
         intake::Settings::default(),
         (enforcer.clone(), outcomes.clone()),
@@ -208,7 +229,8 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         audit.clone(),
         Arc::clone(&metrics),
         clock.clone(),
-    );
+    )
+    .among(fleet.clone());
     let revocations = intake.replay(replay)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), revocations, "the ledger is in force, the gateway starts");
     audit.record(audit::Event::Started { version: env!("CARGO_PKG_VERSION"), revocations });
@@ -248,6 +270,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         enforcer,
         outcomes,
         intake,
+        fleet,
         audit,
         metrics,
         names,

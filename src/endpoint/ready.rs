@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::{Endpoints, answer};
+use crate::fleet::Fresh;
 
 /// Asked by address as well as by name: who checks health knows no host of ours.
 const PATH: &[u8] = b"/oauth2/ready";
@@ -17,11 +18,15 @@ pub(crate) fn asks_whether_ready(target: &[u8]) -> bool {
 impl Endpoints {
     /// The answer to it, from a gateway that stays or one that is about to stop.
     pub(crate) fn readiness(&self, stays: bool) -> Response<Bytes> {
-        let (status, word) = match (stays, self.0.intake.is_durable()) {
-            (true, true) => (StatusCode::OK, "ready"),
-            (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
-            (true, false) => (StatusCode::SERVICE_UNAVAILABLE, "not_durable"),
+        let catches_up = || self.0.fleet.as_ref().is_some_and(|fleet| fleet.fresh() == Fresh::CatchingUp);
+        let not = if !stays {
+            Some("draining")
+        } else if !self.0.intake.is_durable() {
+            Some("not_durable")
+        } else {
+            catches_up().then_some("catching_up")
         };
-        answer::json(status, &serde_json::json!({ "status": word }))
+        let status = if not.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        answer::json(status, &serde_json::json!({ "status": not.unwrap_or("ready") }))
     }
 }
