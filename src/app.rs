@@ -236,7 +236,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
     let others = (audit.clone(), Arc::clone(&metrics), clock.clone());
     let outcomes = Outcomes::open(remembered, webhook, Arc::clone(&ring), (ledger.clone(), &replay), others)?;
     let intake = Intake::new(
-        intake::Settings::default(),
+        intake::Settings { max_subjects: config.ledger.max_subjects },
         (enforcer.clone(), outcomes.clone()),
         ledger,
         audit.clone(),

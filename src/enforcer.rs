@@ -173,6 +173,11 @@ impl Enforcer {
         self.set.len()
     }
 
+    /// Everything of the revocation set that takes room.
+    pub fn entries(&self) -> usize {
+        self.set.entries()
+    }
+
     /// Exchanges in flight.
     pub fn in_flight(&self) -> usize {
         self.exchanges.len()

@@ -4,6 +4,7 @@
 //! disk. If the disk fails, everything stays in force here, and the sender is told to send it again.
 
 mod approvals;
+mod room;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use self::approvals::Approvals;
 pub use self::approvals::{Approved, MAX_AWAITING, NotAwaiting};
+use self::room::Room;
 use crate::audit::{Audit, Event, Way};
 use crate::enforcer::{Applied, Enforcer};
 use crate::exchanges::Counts;
@@ -25,13 +27,13 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How much may come in.
 #[derive(Copy, Clone, Debug)]
 pub struct Settings {
-    /// Subjects in force (each counts once per key of the ring) above which the gateway says that it is crowded, about
-    /// 60 bytes each. It goes on enforcing: to forget a revocation for want of space would let somebody back in.
+    /// Entries of the revocation set at the most. One is a subject (once per key of the ring), a subject that was ever on
+    /// hold, or somebody who is back after having to be. Beyond it nobody new signs in; what is revoked is enforced.
     pub max_subjects: usize,
 }
 
 impl Default for Settings {
-    /// 300 MB of revocations.
+    /// 300 MB of revocations, at the most.
     fn default() -> Self {
         Self { max_subjects: 5_000_000 }
     }
@@ -84,7 +86,7 @@ pub struct Swept {
 /// The door. One per gateway.
 #[derive(Debug)]
 pub struct Intake {
-    settings: Settings,
+    room: Room,
     enforcer: Enforcer,
     outcomes: Outcomes,
     ledger: Ledger,
@@ -92,7 +94,6 @@ pub struct Intake {
     metrics: Arc<Metrics>,
     clock: Clock,
     approvals: Mutex<Approvals>,
-    crowded: AtomicBool,
     /// The last append failed.
     failing: AtomicBool,
 }
@@ -108,7 +109,7 @@ impl Intake {
         clock: Clock,
     ) -> Self {
         Self {
-            settings,
+            room: Room::new(settings.max_subjects),
             enforcer,
             outcomes,
             ledger,
@@ -116,7 +117,6 @@ impl Intake {
             metrics,
             clock,
             approvals: Mutex::new(Approvals::default()),
-            crowded: AtomicBool::new(false),
             failing: AtomicBool::new(false),
         }
     }
@@ -194,6 +194,7 @@ impl Intake {
     pub async fn reestablished(&self, mut back: Reestablished) {
         back.at = back.at.min(self.clock.now());
         self.enforcer.reestablished(&back);
+        self.measure();
         if let Err(why) = self.append(&[Fact::Reestablished(back)]).await {
             tracing::warn!(error = %why, "a sign-in after a re-establishment is not on disk");
         }
@@ -252,6 +253,7 @@ impl Intake {
     pub async fn sweep(&self) -> Result<Swept, AppendError> {
         let now = self.clock.now();
         let subjects = self.enforcer.sweep(now);
+        self.room.looked(now);
         self.expire_awaiting(self.enforcer.horizon(now));
         self.measure();
         self.outcomes.sweep(self.enforcer.horizon(now));
@@ -264,9 +266,14 @@ impl Intake {
         !self.failing.load(Ordering::Relaxed)
     }
 
-    /// True while more subjects are in force than the settings foresee. Everything is still enforced.
+    /// True while more is in force than the settings allow: nobody new may sign in. Everything is still enforced.
     pub fn is_crowded(&self) -> bool {
-        self.crowded.load(Ordering::Relaxed)
+        self.room.is_none()
+    }
+
+    /// Entries that are there, and how many there may be.
+    pub fn room(&self) -> (usize, usize) {
+        (self.enforcer.entries(), self.room.most())
     }
 
     fn enforce(&self, revocation: &mut Revocation) -> (RevocationId, Counts) {
@@ -302,19 +309,15 @@ impl Intake {
     }
 
     fn measure(&self) {
-        let (size, limit) = (self.enforcer.size(), self.settings.max_subjects);
-        self.metrics.set_size(size, limit);
         self.metrics.awaiting_approval(self.approvals().waiting());
+        let now = self.clock.now();
+        self.room.measure(self.enforcer.entries(), now, || {
+            self.enforcer.sweep(now);
+            self.enforcer.entries()
+        });
+        self.metrics.set_size(self.enforcer.size(), self.room());
+        self.metrics.crowded(self.is_crowded());
         self.metrics.on_hold(self.enforcer.subjects_on_hold());
-        let crowded = size > limit;
-        if crowded && !self.crowded.swap(crowded, Ordering::Relaxed) {
-            tracing::error!(
-                size,
-                limit,
-                "more subjects are revoked than this gateway was set up for; all are enforced"
-            );
-        }
-        self.crowded.store(crowded, Ordering::Relaxed);
     }
 
     fn event(&self, revocation: &Revocation, (outcome, cut): (RevocationId, Counts)) -> Event {

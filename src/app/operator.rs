@@ -203,7 +203,10 @@ impl Gateway for Operator {
             reasons.push("the ledger cannot be written: revocations are in force but not durable".to_owned());
         }
         if intake.is_crowded() {
-            reasons.push("more subjects are revoked than this gateway was set up for".to_owned());
+            let (entries, most) = intake.room();
+            reasons.push(format!(
+                "{entries} entries are revoked and `ledger.max_subjects` is {most}: nobody new can sign in; all are enforced"
+            ));
         }
         Ready { ready: listens && intake.is_durable(), reasons }
     }
