@@ -245,6 +245,30 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
         why: Option<String>,
     },
+    /// This gateway knows what the others know, or does so no longer.
+    FleetChanged {
+        /// The word of how it was.
+        from: &'static str,
+        /// The word of how it is.
+        to: &'static str,
+        /// What is wrong with the engine, if that is known.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+        why: Option<String>,
+    },
+    /// Somebody who is no gateway of the fleet may have its log in hand.
+    FleetAlarm {
+        /// What shows that.
+        #[serde(serialize_with = "bounded")]
+        what: String,
+    },
+    /// Revocations are in force here, but other gateways may not know of them yet.
+    FleetUntold {
+        /// How many.
+        revocations: usize,
+        /// What failed.
+        #[serde(serialize_with = "bounded")]
+        why: String,
+    },
     /// Revocations are in force but not on disk.
     LedgerFailed {
         /// How many.

@@ -3,7 +3,191 @@
 //! An [`Engine`] that others wrote carries [`Letter`]s between the gateways and keeps them for those that are away: NATS
 //! JetStream or PostgreSQL. It is trusted with nothing but that: who can write to it and has not the key ring can neither
 //! revoke nor read, and whatever it loses is still in the ledger of the gateway that told it.
+//!
+//! A gateway writes down first, then tells, then acknowledges. What it could not tell stays marked in its ledger and is told
+//! once the engine is there again, in any order (law 1).
 
 mod engine;
+mod freshness;
+mod link;
+mod message;
+mod state;
+mod teller;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, mpsc};
 
 pub use self::engine::{Engine, Entry, Extent, Fence, Following, GatewayId, Letter, Position, To, Trouble};
+pub use self::freshness::Fresh;
+pub use self::message::Illegible;
+use self::state::State;
+pub use self::state::Standing;
+pub use self::teller::NotTold;
+use self::teller::Telling;
+use crate::audit::Audit;
+use crate::ledger::{Ledger, Membership, Place};
+use crate::metrics::Metrics;
+use crate::revocation::Fact;
+use crate::seal::KeyRing;
+use crate::time::{Clock, Stopwatch};
+
+/// When a sender is told that a signal is accepted.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Accept {
+    /// Once the engine keeps it for every gateway; until then the sender is to send it again.
+    #[default]
+    Fleet,
+    /// Once it is durable here; the others are told as soon as they can be.
+    Local,
+}
+
+/// How a gateway lives in a fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What people call this gateway.
+    pub name: String,
+    /// When a sender is told that a signal is accepted.
+    pub accept: Accept,
+    /// How long telling the others may take.
+    pub tell_within: Duration,
+    /// After how long without its own heartbeat a gateway is stale.
+    pub stale_after: Duration,
+    /// How long after its start a gateway may take to hear what it missed.
+    pub catch_up_within: Duration,
+    /// How often people go through their IdP again while it is stale.
+    pub recheck_every: Duration,
+    /// How long letters are kept.
+    pub keep_for: Duration,
+}
+
+/// What a gateway does with what it hears.
+#[async_trait]
+pub trait Hearer: Send + Sync {
+    /// Puts what other gateways know in force, then writes it down together with `place`. An error means that it is in
+    /// force but not on disk.
+    async fn hear(&self, facts: Vec<Fact>, place: Place) -> Result<(), crate::ledger::AppendError>;
+
+    /// The gateway is as fresh as `to` from now on. Called again with [`Fresh::Stale`] twice whenever it is time to act on
+    /// a staleness that lasts.
+    async fn fresh(&self, from: Fresh, to: Fresh);
+}
+
+/// The gateway's place in its fleet. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Fleet(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    me: GatewayId,
+    settings: Settings,
+    engine: Arc<dyn Engine>,
+    ring: Arc<KeyRing>,
+    ledger: Ledger,
+    audit: Audit,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    /// Since when this gateway runs: the clock of its freshness.
+    watch: Stopwatch,
+    state: Mutex<State>,
+    telling: mpsc::Sender<Telling>,
+    /// Taken once, by whoever runs the fleet.
+    waiting: Mutex<Option<mpsc::Receiver<Telling>>>,
+    /// The ledger has records to tell that nobody waits for.
+    untold: Notify,
+    /// The log may be another one: look at it.
+    doubt: Notify,
+}
+
+/// What a fleet is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// What carries letters.
+    pub engine: Arc<dyn Engine>,
+    /// Seals them.
+    pub ring: Arc<KeyRing>,
+    /// What this gateway knows.
+    pub ledger: Ledger,
+    /// Who it is there.
+    pub membership: Membership,
+    /// Where changes are noted.
+    pub audit: Audit,
+    /// Where they are counted.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Signals that may wait to be told at once. The sender of one more is told to send it again.
+const QUEUE: usize = 4_096;
+
+impl Fleet {
+    /// A gateway that has not heard the others yet.
+    pub fn new(settings: Settings, parts: Parts) -> Self {
+        let Parts { engine, ring, ledger, membership, audit, metrics, clock } = parts;
+        let (telling, waiting) = mpsc::channel(QUEUE);
+        let state = State::new(&settings, membership.place);
+        Self(Arc::new(Inner {
+            me: GatewayId(membership.me),
+            settings,
+            engine,
+            ring,
+            ledger,
+            audit,
+            metrics,
+            clock,
+            watch: Stopwatch::start(),
+            state: Mutex::new(state),
+            telling,
+            waiting: Mutex::new(Some(waiting)),
+            untold: Notify::new(),
+            doubt: Notify::new(),
+        }))
+    }
+
+    /// Who this gateway is.
+    pub fn me(&self) -> GatewayId {
+        self.0.me
+    }
+
+    /// How it lives in the fleet.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        self.0.state().standing(self.0.watch.elapsed())
+    }
+
+    /// Whether it knows what the others know.
+    pub fn fresh(&self) -> Fresh {
+        self.0.state().fresh(self.0.watch.elapsed())
+    }
+
+    /// Lives in the fleet until the future is dropped: tells, hears, sends heartbeats.
+    pub async fn run(&self, hearer: &dyn Hearer) {
+        let Some(waiting) = lock(&self.0.waiting).take() else { return };
+        tokio::join!(
+            self.0.tell_all(waiting),
+            self.0.follow_on(hearer),
+            self.0.beat_on(),
+            self.0.watch_over(hearer),
+            self.0.keep_house(),
+        );
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -4,6 +4,7 @@
 //! disk. If the disk fails, everything stays in force here, and the sender is told to send it again.
 
 mod approvals;
+mod hearing;
 mod room;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,8 @@ use self::room::Room;
 use crate::audit::{Audit, Event, Way};
 use crate::enforcer::{Applied, Enforcer};
 use crate::exchanges::Counts;
-use crate::ledger::{AppendError, Ledger, Note, OpenError, Replay};
+use crate::fleet::{Fleet, NotTold};
+use crate::ledger::{AppendError, Entry, Ledger, Note, OpenError, Replay, Whence};
 use crate::metrics::{Metrics, Recorded};
 use crate::outcome::Outcomes;
 use crate::revocation::{Fact, Lifted, Mode, Origin, Reach, Reestablished, Revocation, RevocationId, Whom};
@@ -59,9 +61,21 @@ pub struct Lifting {
     pub lifted: usize,
 }
 
-/// The revocations are in force here, but would be forgotten at a restart: the sender must send them again.
+/// Why what is in force here may be forgotten at a restart, or unknown to other gateways.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("in force, but not durable")]
+pub enum Unkept {
+    /// It is not on disk.
+    #[error(transparent)]
+    Here(#[from] AppendError),
+    /// It is on disk here, and no other gateway may know of it yet.
+    #[error(transparent)]
+    Elsewhere(#[from] NotTold),
+}
+
+/// The revocations are in force here, but would be forgotten at a restart, or are unknown to other gateways: the sender
+/// must send them again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("in force, but not durable: {why}")]
 pub struct NotDurable {
     /// Revocations put in force.
     pub applied: usize,
@@ -69,9 +83,20 @@ pub struct NotDurable {
     pub cut: Counts,
     /// What each is called, in their order.
     pub ids: Vec<RevocationId>,
-    /// What the ledger said.
+    /// What is missing.
     #[source]
-    pub why: AppendError,
+    pub why: Unkept,
+}
+
+/// Whom facts concern.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum For {
+    /// Every gateway, which is waited for.
+    Everyone,
+    /// Every gateway, when it can be told.
+    EveryoneLater,
+    /// This gateway alone.
+    Us,
 }
 
 /// What a sweep took away.
@@ -90,6 +115,8 @@ pub struct Intake {
     enforcer: Enforcer,
     outcomes: Outcomes,
     ledger: Ledger,
+    /// The other gateways, if there are any.
+    fleet: Option<Fleet>,
     audit: Audit,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -113,6 +140,7 @@ impl Intake {
             enforcer,
             outcomes,
             ledger,
+            fleet: None,
             audit,
             metrics,
             clock,
@@ -121,11 +149,28 @@ impl Intake {
         }
     }
 
-    /// Puts `revocations` in force, ends what they cover, writes them down. A cut-off in the future becomes now.
+    /// The same door, of a gateway that is one of several.
+    #[must_use]
+    pub fn among(mut self, fleet: Option<Fleet>) -> Self {
+        self.fleet = fleet;
+        self
+    }
+
+    /// Puts `revocations` in force, ends what they cover, writes them down, tells the other gateways. A cut-off in the
+    /// future becomes now.
     ///
     /// All of them are in force and on their way to the disk before this waits for the first time: a sender that hangs
     /// up takes nothing back.
     pub async fn accept(&self, revocations: Vec<Revocation>) -> Result<Receipt, NotDurable> {
+        self.accept_for(For::Everyone, revocations).await
+    }
+
+    /// The same for what concerns this gateway alone.
+    pub async fn accept_here(&self, revocations: Vec<Revocation>) -> Result<Receipt, NotDurable> {
+        self.accept_for(For::Us, revocations).await
+    }
+
+    async fn accept_for(&self, whom: For, revocations: Vec<Revocation>) -> Result<Receipt, NotDurable> {
         let mut cut = Counts::default();
         let mut facts = Vec::with_capacity(revocations.len());
         let mut ids = Vec::with_capacity(revocations.len());
@@ -138,21 +183,24 @@ impl Intake {
         self.measure();
         let applied = facts.len();
         let mut begun = self.outcomes.to_write(&ids);
-        let appended = self.append_with(&facts, std::mem::take(&mut begun.notes)).await;
-        let recorded = if appended.is_ok() { Recorded::Durable } else { Recorded::NotDurable };
+        let kept = self.keep(&facts, std::mem::take(&mut begun.notes), whom).await;
+        let recorded = match &kept {
+            Ok(()) => Recorded::Durable,
+            Err(Unkept::Elsewhere(_)) => Recorded::Untold,
+            Err(Unkept::Here(_)) => Recorded::NotDurable,
+        };
         for fact in &facts {
             if let Fact::Revoked(revocation) = fact {
                 self.metrics.revoked(&revocation.origin, revocation.mode, recorded);
             }
         }
-        match appended {
-            Ok(()) => {
-                self.outcomes.written(begun);
-                Ok(Receipt { applied, cut, persisted: applied, ids })
-            }
+        if recorded != Recorded::NotDurable {
+            self.outcomes.written(begun);
+        }
+        match kept {
+            Ok(()) => Ok(Receipt { applied, cut, persisted: applied, ids }),
             Err(why) => {
-                tracing::error!(error = %why, revocations = applied, "revocations are in force but not on disk");
-                self.audit.record(Event::LedgerFailed { revocations: applied, why: why.to_string() });
+                self.is_not_kept(&why, applied);
                 Err(NotDurable { applied, cut, ids, why })
             }
         }
@@ -182,9 +230,8 @@ impl Intake {
             facts.push(Fact::Lifted(lifted));
         }
         self.measure();
-        self.append(&facts).await.map(|()| done).map_err(|why| {
-            tracing::error!(error = %why, "holds are lifted but that is not on disk");
-            self.audit.record(Event::LedgerFailed { revocations: facts.len(), why: why.to_string() });
+        self.keep(&facts, vec![], For::Everyone).await.map(|()| done).map_err(|why| {
+            self.is_not_kept(&why, facts.len());
             NotDurable { applied: facts.len(), cut: Counts::default(), ids: vec![], why }
         })
     }
@@ -195,23 +242,44 @@ impl Intake {
         back.at = back.at.min(self.clock.now());
         self.enforcer.reestablished(&back);
         self.measure();
-        if let Err(why) = self.append(&[Fact::Reestablished(back)]).await {
+        if let Err(why) = self.keep(&[Fact::Reestablished(back)], vec![], For::EveryoneLater).await {
             tracing::warn!(error = %why, "a sign-in after a re-establishment is not on disk");
         }
     }
 
-    async fn append(&self, facts: &[Fact]) -> Result<(), AppendError> {
-        self.append_with(facts, vec![]).await
+    /// Writes `facts` down, and `notes` beside them; then tells the other gateways.
+    async fn keep(&self, facts: &[Fact], notes: Vec<Note>, whom: For) -> Result<(), Unkept> {
+        let fleet = self.fleet.as_ref().filter(|_| whom != For::Us);
+        let whence = if fleet.is_some() { Whence::HereForAll } else { Whence::Here };
+        let watch = Stopwatch::start();
+        let written = self.ledger.write(Entry { facts, whence, notes, place: None }).await;
+        self.failing.store(written.is_err(), Ordering::Relaxed);
+        let first = written?;
+        self.metrics.appended(watch.elapsed());
+        match (fleet, whom) {
+            (Some(fleet), For::Everyone) if !facts.is_empty() => fleet.tell(first, facts).await?,
+            (Some(fleet), _) => fleet.tell_later(),
+            (None, _) => {}
+        }
+        Ok(())
     }
 
-    async fn append_with(&self, facts: &[Fact], notes: Vec<Note>) -> Result<(), AppendError> {
-        let watch = Stopwatch::start();
-        let appended = self.ledger.append_with(facts, notes).await;
-        self.failing.store(appended.is_err(), Ordering::Relaxed);
-        if appended.is_ok() {
-            self.metrics.appended(watch.elapsed());
+    fn is_not_kept(&self, why: &Unkept, facts: usize) {
+        let (revocations, text) = (facts, why.to_string());
+        match why {
+            Unkept::Here(_) => {
+                tracing::error!(error = %why, revocations, "revocations are in force but not on disk");
+                self.audit.record(Event::LedgerFailed { revocations, why: text });
+            }
+            Unkept::Elsewhere(_) => {
+                tracing::error!(
+                    error = %why,
+                    revocations,
+                    "revocations are in force and on disk here, but other gateways may not know of them yet"
+                );
+                self.audit.record(Event::FleetUntold { revocations, why: text });
+            }
         }
-        appended
     }
 
     /// Puts in force what the ledger remembers, before the first request is let in; says how many revocations. What
@@ -496,7 +564,7 @@ mod tests {
         let house = House::open(scratch, ring, clock, 1_000, Some(1));
         let large = Revocation { reason: Some("x".repeat(50_000)), ..revocation(TargetKind::User, "ann") };
         let refused = house.intake.accept(vec![large]).await.expect_err("the ledger is full");
-        assert!(matches!(refused.why, AppendError::Full), "{refused:?}");
+        assert!(matches!(refused.why, Unkept::Here(AppendError::Full)), "{refused:?}");
         assert_eq!(refused.applied, 1);
         assert!(!house.is_clear("ann", NOW));
         let counted = "portcullis_revocations_total{mode=\"terminate\",result=\"not_durable\",source=\"stream\"} 1";

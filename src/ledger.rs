@@ -5,6 +5,7 @@
 
 mod embedded;
 mod grants;
+mod membership;
 #[cfg(test)]
 pub(crate) mod scratch;
 mod shelf;
@@ -15,9 +16,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-pub use self::embedded::Replay;
+pub use self::embedded::{Replay, Whence};
 use self::embedded::{Row, Store};
 pub use self::grants::{Change, Grants, Kept};
+pub use self::membership::{Again, Membership, Place, Untold};
 pub use self::shelf::{Note, Shelf};
 use self::writer::{Done, Writer};
 use crate::revocation::{Fact, Unreadable};
@@ -130,8 +132,25 @@ pub enum AppendError {
 
 /// What the writer is asked to do.
 enum Job {
-    Append { rows: Vec<Row>, notes: Vec<Note>, done: Done<()> },
+    Append { rows: Vec<Row>, notes: Vec<Note>, place: Option<Place>, done: Done<i64> },
     Forget { before: Timestamp, done: Done<usize> },
+    Untold { limit: usize, done: Done<Vec<Untold>> },
+    Told { seqs: Vec<i64>, done: Done<()> },
+    TellAgain { which: Again, done: Done<usize> },
+}
+
+/// What is to be written, all of it or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Entry<'a> {
+    /// Facts.
+    pub facts: &'a [Fact],
+    /// Where they come from.
+    pub whence: Whence,
+    /// What is kept beside them. Facts do not depend on it: what cannot be kept is said in the log, and they are durable
+    /// all the same. Notes without anything else succeed or fail by themselves.
+    pub notes: Vec<Note>,
+    /// Up to where the others were heard, once these are written.
+    pub place: Option<Place>,
 }
 
 /// A handle to the writer. When the last clone goes, everything queued is written and the file closed.
@@ -156,17 +175,37 @@ impl Ledger {
     /// Writes `facts` down; resolves once they are on disk, all of them or none. They are queued before this
     /// waits for the first time: dropping the future later does not take them back.
     pub async fn append(&self, facts: &[Fact]) -> Result<(), AppendError> {
-        self.append_with(facts, vec![]).await
+        self.write(Entry { facts, ..Entry::default() }).await.map(drop)
     }
 
-    /// The same, with what is kept beside them, in the same transaction. Facts do not depend on it: what cannot be kept is
-    /// said in the log, and they are durable all the same. Notes without facts succeed or fail by themselves.
+    /// The same, with what is kept beside them, in the same transaction.
     pub async fn append_with(&self, facts: &[Fact], notes: Vec<Note>) -> Result<(), AppendError> {
-        if facts.is_empty() && notes.is_empty() {
-            return Ok(());
+        self.write(Entry { facts, notes, ..Entry::default() }).await.map(drop)
+    }
+
+    /// Writes `entry` down, like [`Ledger::append`]. Gives the number of the first fact from here; the others follow it.
+    pub async fn write(&self, entry: Entry<'_>) -> Result<i64, AppendError> {
+        let Entry { facts, whence, notes, place } = entry;
+        if facts.is_empty() && notes.is_empty() && place.is_none() {
+            return Ok(0);
         }
-        let rows = facts.iter().map(Row::of).collect();
-        self.0.ask(|done| Job::Append { rows, notes, done }).await
+        let rows = facts.iter().map(|fact| Row::of(fact, whence)).collect();
+        self.0.ask(|done| Job::Append { rows, notes, place, done }).await
+    }
+
+    /// Records that the others do not know yet, the oldest first, at most `limit`.
+    pub async fn untold(&self, limit: usize) -> Result<Vec<Untold>, AppendError> {
+        self.0.ask(|done| Job::Untold { limit, done }).await
+    }
+
+    /// Notes that the others know these.
+    pub async fn told(&self, seqs: Vec<i64>) -> Result<(), AppendError> {
+        self.0.ask(|done| Job::Told { seqs, done }).await
+    }
+
+    /// Marks records to be told again. Says how many are newly marked.
+    pub async fn tell_again(&self, which: Again) -> Result<usize, AppendError> {
+        self.0.ask(|done| Job::TellAgain { which, done }).await
     }
 
     /// Forgets every record with a cut-off before that moment; says how many.
@@ -189,15 +228,23 @@ fn write(mut store: Store, mut jobs: mpsc::Receiver<Job>) {
         let mut next = Some(first);
         while let Some(job) = next {
             match job {
-                Job::Append { rows, notes, done } => {
-                    group.waiting.push((done, rows.is_empty()));
+                Job::Append { rows, notes, place, done } => {
+                    let only_notes = rows.is_empty() && place.is_none();
+                    group.waiting.push(Waiting { done, at: group.rows.len(), only_notes });
                     group.rows.extend(rows);
                     group.notes.extend(notes);
+                    group.place = place.or(group.place);
                 }
-                Job::Forget { before, done } => {
+                other => {
                     std::mem::take(&mut group).commit(&mut store);
-                    // The caller may be gone; what is forgotten stays forgotten.
-                    let _ = done.send(store.forget(before, FORGET_AT_ONCE));
+                    // The caller may be gone; what is done stays done.
+                    match other {
+                        Job::Append { .. } => {}
+                        Job::Forget { before, done } => drop(done.send(store.forget(before, FORGET_AT_ONCE))),
+                        Job::Untold { limit, done } => drop(done.send(store.untold(limit))),
+                        Job::Told { seqs, done } => drop(done.send(store.told(&seqs))),
+                        Job::TellAgain { which, done } => drop(done.send(store.tell_again(which))),
+                    }
                 }
             }
             next = if group.rows.len() + group.notes.len() < GROUP { jobs.try_recv().ok() } else { None };
@@ -211,8 +258,17 @@ fn write(mut store: Store, mut jobs: mpsc::Receiver<Job>) {
 struct Group {
     rows: Vec<Row>,
     notes: Vec<Note>,
-    /// Who waits, and whether for notes alone.
-    waiting: Vec<(Done<()>, bool)>,
+    place: Option<Place>,
+    waiting: Vec<Waiting>,
+}
+
+/// Who waits for a transaction.
+struct Waiting {
+    done: Done<i64>,
+    /// Where its rows begin.
+    at: usize,
+    /// There are no rows.
+    only_notes: bool,
 }
 
 impl Group {
@@ -220,11 +276,11 @@ impl Group {
         if self.waiting.is_empty() {
             return;
         }
-        let result = store.append_with(&self.rows, &self.notes);
-        for (done, only_notes) in self.waiting {
+        let result = store.append_with(&self.rows, &self.notes, self.place.as_ref());
+        for Waiting { done, at, only_notes } in self.waiting {
             let result = match &result {
-                Ok(notes) if only_notes => notes.clone(),
-                Ok(_) => Ok(()),
+                Ok((_, notes)) if only_notes => notes.clone().map(|()| 0),
+                Ok((seqs, _)) => Ok(seqs.get(at).copied().unwrap_or_default()),
                 Err(why) => Err(why.clone()),
             };
             // Who no longer waits has nothing to acknowledge.
@@ -311,15 +367,16 @@ mod tests {
         let waiting: Vec<_> = (0..500)
             .map(|n| {
                 let (done, written) = oneshot::channel();
-                let rows = vec![Row::of(&revocation(&format!("user {n}"), 1_000))];
-                assert!(jobs.try_send(Job::Append { rows, notes: vec![], done }).is_ok());
+                let rows = vec![Row::of(&revocation(&format!("user {n}"), 1_000), Whence::Here)];
+                assert!(jobs.try_send(Job::Append { rows, notes: vec![], place: None, done }).is_ok());
                 written
             })
             .collect();
         drop(jobs);
         write(store, queue);
-        for written in waiting {
-            written.blocking_recv().expect("an answer").expect("durable");
+        for (n, written) in waiting.into_iter().enumerate() {
+            let seq = written.blocking_recv().expect("an answer").expect("durable");
+            assert_eq!(usize::try_from(seq), Ok(n + 1), "each learns its own number");
         }
         assert_eq!(flushes.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
@@ -395,6 +452,39 @@ mod tests {
         with.expect("a revocation is durable all the same");
         drop((ledger, held));
         assert_eq!(reopened(&settings), ["ann", "bob"]);
+    }
+
+    #[tokio::test]
+    async fn what_others_do_not_know_is_remembered_until_they_do() {
+        let scratch = Scratch::new();
+        let settings = Settings::at(scratch.file("ledger.db"));
+        let seqs = async |ledger: &Ledger| -> Vec<i64> {
+            ledger.untold(10).await.expect("readable").into_iter().map(|one| one.seq).collect()
+        };
+        let (ledger, replay) = Ledger::open(&settings).expect("opens");
+        let Membership { me, place } = replay.membership().expect("readable");
+        assert!(me != 0 && place.is_none());
+        drop(replay);
+        let both = [revocation("ann", 1_000), revocation("bob", 1_000)];
+        let first = ledger.write(Entry { facts: &both, whence: Whence::HereForAll, ..Entry::default() }).await.expect("durable");
+        let place = Some(Place { epoch: "e".into(), position: 9 });
+        let heard = [revocation("eve", 1_000)];
+        for _ in 0..2 {
+            let entry = Entry { facts: &heard, whence: Whence::Elsewhere, place: place.clone(), ..Entry::default() };
+            ledger.write(entry).await.expect("durable, and once however often it is heard");
+        }
+        assert_eq!(seqs(&ledger).await, [first, first + 1], "what was heard from others is not told");
+        ledger.told(vec![first]).await.expect("durable");
+        drop(ledger);
+        let (ledger, replay) = Ledger::open(&settings).expect("opens again");
+        assert_eq!(replay.membership().expect("readable"), Membership { me, place });
+        drop(replay);
+        let untold = ledger.untold(10).await.expect("readable");
+        assert_eq!(untold, [Untold { seq: first + 1, record: crate::revocation::encode(&both[1]) }]);
+        assert_eq!(ledger.tell_again(Again::All).await.expect("durable"), 2);
+        assert_eq!(seqs(&ledger).await, [first, first + 1, first + 2]);
+        ledger.forget_before(Timestamp::from_secs(2_000)).await.expect("forgets");
+        assert_eq!(seqs(&ledger).await, Vec::<i64>::new(), "what has nothing left to do need not be told");
     }
 
     #[tokio::test]

@@ -3,6 +3,8 @@
 //! Label values are configured names and the fixed words of enums, never what a client sent: the number of series is
 //! bounded by the configuration.
 
+mod fleet;
+
 use std::time::Duration;
 
 use prometheus::{
@@ -21,6 +23,10 @@ pub enum Recorded {
     Durable,
     /// It is in force here, but the ledger did not take it; the sender was told to send it again.
     NotDurable,
+    /// In force and on disk here; other gateways may not know yet.
+    Untold,
+    /// Another gateway accepted it.
+    Heard,
     /// It came from the ledger at start.
     Replayed,
 }
@@ -30,6 +36,8 @@ impl Recorded {
         match self {
             Self::Durable => "durable",
             Self::NotDurable => "not_durable",
+            Self::Untold => "untold",
+            Self::Heard => "heard",
             Self::Replayed => "replayed",
         }
     }
@@ -69,6 +77,7 @@ pub struct Metrics {
     revalidations: IntCounterVec,
     revalidating: IntGaugeVec,
     grants_not_kept: IntCounterVec,
+    fleet: fleet::Fleet,
 }
 
 impl Default for Metrics {
@@ -173,6 +182,7 @@ impl Metrics {
                 "Sessions that are checked with the browser for want of a refresh token or of room for it",
                 &["idp", "why"],
             )?,
+            fleet: fleet::Fleet::registered(to)?,
             registry,
         })
     }

@@ -163,6 +163,8 @@ pub enum Origin {
         /// The configured name of the stream.
         stream: String,
     },
+    /// Nobody's signal: this gateway may not have heard what other gateways accepted.
+    Stale,
     /// A person at the admin interface or the command line.
     Operator,
     /// The person themselves, by signing out.
@@ -185,6 +187,7 @@ impl Origin {
             Self::Command { .. } => "command",
             Self::Revalidation { .. } => "revalidation",
             Self::Blind { .. } => "blind_stream",
+            Self::Stale => "stale_gateway",
             Self::Operator => "operator",
             Self::SignOut => "sign_out",
             Self::AppLogout { .. } => "app_logout",
@@ -199,7 +202,7 @@ impl Origin {
             Self::Global { idp, jti } => (None, Some(idp), jti.as_deref()),
             Self::FrontChannel { idp } | Self::Revalidation { idp, .. } => (None, Some(idp), None),
             Self::Blind { stream } => (Some(stream), None, None),
-            Self::Operator | Self::SignOut | Self::AppLogout { .. } => (None, None, None),
+            Self::Stale | Self::Operator | Self::SignOut | Self::AppLogout { .. } => (None, None, None),
         }
     }
 }

@@ -27,10 +27,13 @@ pub enum Purpose {
     Token,
     /// What the IdP gave us to ask after a session with.
     Grant,
+    /// What one gateway tells the others.
+    Fleet,
 }
 
 impl Purpose {
-    const ALL: [Self; 6] = [Self::Session, Self::Flow, Self::SignOut, Self::Cookie, Self::Token, Self::Grant];
+    const ALL: [Self; 7] =
+        [Self::Session, Self::Flow, Self::SignOut, Self::Cookie, Self::Token, Self::Grant, Self::Fleet];
 
     const fn label(self) -> &'static [u8] {
         match self {
@@ -40,6 +43,7 @@ impl Purpose {
             Self::Cookie => b"portcullis cookie 1",
             Self::Token => b"portcullis token 1",
             Self::Grant => b"portcullis grant 1",
+            Self::Fleet => b"portcullis fleet 1",
         }
     }
 }
@@ -136,6 +140,15 @@ impl KeyRing {
     /// As [`KeyRing::seal`], under that key of the ring. For what carries targets that this key hashed: under a newer
     /// one it would outlive the key, and no revocation could meet it any more. `None` also if the key is not there.
     pub fn seal_under(&self, key: KeyId, purpose: Purpose, context: &str, text: &[u8]) -> Option<String> {
+        Some(URL_SAFE_NO_PAD.encode(self.sealed(key, purpose, context, text)?))
+    }
+
+    /// As [`KeyRing::seal`], in bytes.
+    pub fn seal_bytes(&self, purpose: Purpose, context: &str, text: &[u8]) -> Option<Vec<u8>> {
+        self.sealed(self.newest(), purpose, context, text)
+    }
+
+    fn sealed(&self, key: KeyId, purpose: Purpose, context: &str, text: &[u8]) -> Option<Vec<u8>> {
         let key = self.0.iter().find(|known| known.id == key)?;
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).ok()?;
@@ -144,14 +157,19 @@ impl KeyRing {
         key.aead(purpose)
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context.as_bytes()), &mut body)
             .ok()?;
-        let sealed: Vec<u8> = key.id.0.into_iter().chain(nonce).chain(body).collect();
-        Some(URL_SAFE_NO_PAD.encode(sealed))
+        Some(key.id.0.into_iter().chain(nonce).chain(body).collect())
     }
 
     /// Opens what [`KeyRing::seal`] made for the same purpose and context.
     pub fn open(&self, purpose: Purpose, context: &str, sealed: &str) -> Result<Opened, OpenError> {
         // One buffer: it is opened where it was decoded.
-        let mut text = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| OpenError::Malformed)?;
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| OpenError::Malformed)?;
+        self.open_bytes(purpose, context, sealed)
+    }
+
+    /// Opens what [`KeyRing::seal_bytes`] made for the same purpose and context.
+    pub fn open_bytes(&self, purpose: Purpose, context: &str, sealed: Vec<u8>) -> Result<Opened, OpenError> {
+        let mut text = sealed;
         let (id, rest) = text.split_first_chunk_mut::<KEY_ID_LEN>().ok_or(OpenError::Malformed)?;
         let (nonce, body) = rest.split_first_chunk_mut::<NONCE_LEN>().ok_or(OpenError::Malformed)?;
         let key = self.0.iter().find(|key| key.id.0 == *id).ok_or(OpenError::UnknownKey)?;
@@ -208,20 +226,28 @@ impl RingKey {
             let key = UnboundKey::new(&AES_256_GCM, &derive(purpose.label())?).map_err(|_| InvalidKey::Damaged)?;
             Ok(LessSafeKey::new(key))
         };
-        let [session, flow, sign_out, cookie, token, grant] = Purpose::ALL;
+        let [session, flow, sign_out, cookie, token, grant, fleet] = Purpose::ALL;
         let mut id = [0; KEY_ID_LEN];
         for (to, from) in id.iter_mut().zip(digest::digest(&digest::SHA256, &derive(b"portcullis key id")?).as_ref()) {
             *to = *from;
         }
         Ok(Self {
             id: KeyId(id),
-            aeads: [aead(session)?, aead(flow)?, aead(sign_out)?, aead(cookie)?, aead(token)?, aead(grant)?],
+            aeads: [
+                aead(session)?,
+                aead(flow)?,
+                aead(sign_out)?,
+                aead(cookie)?,
+                aead(token)?,
+                aead(grant)?,
+                aead(fleet)?,
+            ],
             hasher: TargetHasher::new(&derive(b"portcullis targets 1")?),
         })
     }
 
     fn aead(&self, purpose: Purpose) -> &LessSafeKey {
-        let [session, flow, sign_out, cookie, token, grant] = &self.aeads;
+        let [session, flow, sign_out, cookie, token, grant, fleet] = &self.aeads;
         match purpose {
             Purpose::Session => session,
             Purpose::Flow => flow,
@@ -229,6 +255,7 @@ impl RingKey {
             Purpose::Cookie => cookie,
             Purpose::Token => token,
             Purpose::Grant => grant,
+            Purpose::Fleet => fleet,
         }
     }
 }

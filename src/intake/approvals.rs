@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Intake, NotDurable, Receipt};
+use super::{For, Intake, NotDurable, Receipt};
 use crate::audit::Event;
 use crate::exchanges::Counts;
 use crate::revocation::{Awaiting, Decided, Fact, Revocation, RevocationId};
@@ -87,7 +87,7 @@ impl Intake {
                 self.audit.record(self.awaiting_event(*id, revocation));
             }
         }
-        self.append(&facts)
+        self.keep(&facts, vec![], For::Everyone)
             .await
             .map_err(|why| NotDurable { applied: 0, cut: Counts::default(), ids: vec![], why }.into())
     }
@@ -124,7 +124,7 @@ impl Intake {
             Receipt::default()
         };
         let facts: Vec<_> = decisions.iter().cloned().map(Fact::Decided).collect();
-        let noted = self.append(&facts).await;
+        let noted = self.keep(&facts, vec![], For::Everyone).await;
         for decided in &decisions {
             self.audit.record(Event::Decided {
                 revocation: decided.id.to_string(),

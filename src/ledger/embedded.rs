@@ -13,6 +13,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
 
+use super::membership::{self, Again, Membership, Place, Untold};
 use super::shelf::{self, Note, Shelf};
 use super::{AppendError, Failure, OpenError, Settings};
 use crate::revocation::{Fact, Unreadable, decode, encode};
@@ -65,15 +66,29 @@ pub(super) struct Row {
     record: Vec<u8>,
     /// Of what no age makes void: what it is about. Only the newest of these is kept for ever.
     lasting: Option<Vec<u8>>,
+    whence: Whence,
+}
+
+/// Where a fact comes from.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Whence {
+    /// From here; nobody else is concerned.
+    #[default]
+    Here,
+    /// From here; the other gateways are to be told.
+    HereForAll,
+    /// From another gateway. It may come again, and is written down once.
+    Elsewhere,
 }
 
 impl Row {
-    pub(super) fn of(fact: &Fact) -> Self {
+    pub(super) fn of(fact: &Fact, whence: Whence) -> Self {
         Self {
             received_at: stored(fact.received_at()),
             cut_off: stored(fact.cut_off()),
             record: encode(fact),
             lasting: fact.lasting_subject().map(|subject| sha256(subject.as_bytes(), 16)),
+            whence,
         }
     }
 }
@@ -85,6 +100,8 @@ pub(super) struct Store {
     path: PathBuf,
     is_new: bool,
     flushes: Arc<AtomicU64>,
+    /// What others tell is found again.
+    knows_again: bool,
     /// Held, not used. INVARIANT: declared last, so that the file is closed before another gateway may open it.
     _lock: File,
 }
@@ -103,7 +120,7 @@ impl Store {
         } else {
             tracing::warn!(path = %path.display(), size, "the ledger is too large to be checked as a whole at start");
         }
-        Ok(Self { connection, path: path.clone(), is_new, flushes: Arc::default(), _lock: lock })
+        Ok(Self { connection, path: path.clone(), is_new, flushes: Arc::default(), knows_again: false, _lock: lock })
     }
 
     /// Every record that is there now, in order, over a connection of its own.
@@ -123,28 +140,51 @@ impl Store {
         open().map_err(|e| unusable(&self.path, e))
     }
 
-    /// Writes `rows`, and `notes` beside them, in one transaction and flushes it to the disk. Rows do not depend on notes:
-    /// inside is whether these were written.
-    pub(super) fn append_with(&mut self, rows: &[Row], notes: &[Note]) -> Result<Result<(), AppendError>, AppendError> {
+    /// Writes `rows`, `notes` beside them, and up to where the others were heard, in one transaction and flushes it to the
+    /// disk. Rows do not depend on notes: inside is whether these were written, and the number of each row, zero for what was there.
+    pub(super) fn append_with(
+        &mut self,
+        rows: &[Row],
+        notes: &[Note],
+        place: Option<&Place>,
+    ) -> Result<(Vec<i64>, Result<(), AppendError>), AppendError> {
         self.flushes.fetch_add(1, Ordering::Relaxed);
-        let mut write = || -> rusqlite::Result<Result<(), AppendError>> {
+        if !self.knows_again && rows.iter().any(|row| row.whence == Whence::Elsewhere) {
+            self.connection.execute_batch(membership::INDEX).map_err(not_durable)?;
+            self.knows_again = true;
+        }
+        let mut write = || -> rusqlite::Result<(Vec<i64>, Result<(), AppendError>)> {
             // Dropped without a commit, a transaction is rolled back.
             let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut seqs = Vec::with_capacity(rows.len());
             {
                 let mut insert = transaction.prepare(
                     "INSERT INTO revocations (received_at, cut_off, record, checksum, lasting) VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?;
+                let mut mark = transaction.prepare("INSERT INTO untold (seq) VALUES (?1)")?;
+                let mut known = transaction.prepare(membership::KNOWN)?;
                 for row in rows {
                     let sum = checksum(&row.record);
-                    insert.execute(params![row.received_at, row.cut_off, row.record, sum, row.lasting])?;
+                    if row.whence == Whence::Elsewhere && known.exists(params![sum, row.record])? {
+                        seqs.push(0);
+                        continue;
+                    }
+                    let seq = insert.insert(params![row.received_at, row.cut_off, row.record, sum, row.lasting])?;
+                    seqs.push(seq);
+                    if row.whence == Whence::HereForAll {
+                        mark.execute([seq])?;
+                    }
                 }
+            }
+            if let Some(place) = place {
+                membership::note(&transaction, place)?;
             }
             let kept = keep(&mut transaction, notes);
             if let Err(error) = &kept {
                 tracing::error!(%error, notes = notes.len(), "what revocations did could not be written down");
             }
             transaction.commit()?;
-            Ok(kept.map_err(not_durable))
+            Ok((seqs, kept.map_err(not_durable)))
         };
         write().map_err(not_durable)
     }
@@ -152,7 +192,27 @@ impl Store {
     /// Writes `rows` alone.
     #[cfg(test)]
     pub(super) fn append(&mut self, rows: &[Row]) -> Result<(), AppendError> {
-        self.append_with(rows, &[])?
+        self.append_with(rows, &[], None)?.1
+    }
+
+    /// Records that the others do not know yet, the oldest first.
+    pub(super) fn untold(&self, limit: usize) -> Result<Vec<Untold>, AppendError> {
+        membership::untold(&self.connection, limit).map_err(not_durable)
+    }
+
+    /// The others know these.
+    pub(super) fn told(&mut self, seqs: &[i64]) -> Result<(), AppendError> {
+        let mut write = || -> rusqlite::Result<()> {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            membership::told(&transaction, seqs)?;
+            transaction.commit()
+        };
+        write().map_err(not_durable)
+    }
+
+    /// Marks records to be told again. Says how many.
+    pub(super) fn tell_again(&self, which: Again) -> Result<usize, AppendError> {
+        membership::tell_again(&self.connection, which).map_err(not_durable)
     }
 
     /// Forgets records with a cut-off before that moment, `limit` at the most; says how many. What lasts goes only once
@@ -204,6 +264,11 @@ impl Replay {
     /// Everything on a shelf, by key.
     pub fn notes(&self, shelf: Shelf) -> Result<Vec<(String, String)>, OpenError> {
         shelf::read(&self.connection, shelf).map_err(|e| unusable(&self.path, e))
+    }
+
+    /// Who this gateway is among others, and up to where it has heard them.
+    pub fn membership(&self) -> Result<Membership, OpenError> {
+        membership::read(&self.connection).map_err(|e| unusable(&self.path, e))
     }
 
     fn read(&mut self) -> rusqlite::Result<()> {
@@ -333,6 +398,9 @@ fn prepare(connection: &mut Connection, settings: &Settings, is_new: bool) -> ru
         transaction.commit()?;
     }
     connection.execute_batch(shelf::SCHEMA)?;
+    connection.execute_batch(membership::SCHEMA)?;
+    connection.execute(membership::NAME, [])?;
+    membership::tidy(connection)?;
     if let Some(bytes) = settings.max_bytes {
         let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).map(i64::cast_unsigned)?;
         let pages = i64::try_from(bytes / page.max(1)).unwrap_or(i64::MAX).max(1);
@@ -404,7 +472,7 @@ mod tests {
 
     fn row(user: &str) -> Row {
         let issuer = Issuer::parse("https://idp.example.com").expect("issuer");
-        Row::of(&Fact::Revoked(Revocation {
+        let fact = Fact::Revoked(Revocation {
             whom: Whom::all_of(vec![Target::new(&issuer, TargetKind::User, user).expect("target")]).expect("whom"),
             reach: Reach::All,
             mode: Mode::Terminate,
@@ -412,7 +480,8 @@ mod tests {
             origin: Origin::Operator,
             reason: None,
             received_at: Timestamp::from_secs(1_000),
-        }))
+        });
+        Row::of(&fact, Whence::Here)
     }
 
     fn filled(settings: &Settings, records: usize) {

@@ -49,6 +49,7 @@ impl State {
             | Origin::FrontChannel { .. }
             | Origin::Revalidation { .. }
             | Origin::Blind { .. }
+            | Origin::Stale
             | Origin::SignOut
             | Origin::AppLogout { .. } => Self::Suspended,
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Awaiting, Decided, Fact, Lifted, Mode, Origin, Reestablished, Revocation};
 
 /// The newest version that this gateway reads. A record is written in the oldest version that has what is in it.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// Revocations.
 const REVOCATIONS: u32 = 1;
 /// Also who is back.
@@ -15,6 +15,8 @@ const RETURNS: u32 = 2;
 const MORE_SIGNALS: u32 = 3;
 /// Also holds, their lifting, what awaits approval, and the signals that came with them.
 const HOLDS: u32 = 4;
+/// Also what a gateway did when it no longer heard the others.
+const FLEETS: u32 = 5;
 
 /// Why a record could not be read.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +97,7 @@ fn version_of(revocation: &Revocation) -> u32 {
         Origin::Stream { .. } | Origin::BackChannel { .. } | Origin::Operator | Origin::SignOut => REVOCATIONS,
         Origin::Global { .. } | Origin::FrontChannel { .. } => MORE_SIGNALS,
         Origin::Command { .. } | Origin::Revalidation { .. } | Origin::Blind { .. } | Origin::AppLogout { .. } => HOLDS,
+        Origin::Stale => FLEETS,
     }
 }
 
