@@ -5,6 +5,7 @@
 
 mod approvals;
 mod hearing;
+mod replay;
 mod room;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use crate::audit::{Audit, Event, Way};
 use crate::enforcer::{Applied, Enforcer};
 use crate::exchanges::Counts;
 use crate::fleet::{Fleet, NotTold};
-use crate::ledger::{AppendError, Entry, Ledger, Note, OpenError, Replay, Whence};
+use crate::ledger::{AppendError, Entry, Ledger, Note, Whence};
 use crate::metrics::{Metrics, Recorded};
 use crate::outcome::Outcomes;
 use crate::revocation::{Fact, Lifted, Mode, Origin, Reach, Reestablished, Revocation, RevocationId, Whom};
@@ -280,41 +281,6 @@ impl Intake {
                 self.audit.record(Event::FleetUntold { revocations, why: text });
             }
         }
-    }
-
-    /// Puts in force what the ledger remembers, before the first request is let in; says how many revocations. What
-    /// no credential can be old enough to meet is passed over.
-    pub fn replay(&self, replay: Replay) -> Result<usize, OpenError> {
-        let now = self.clock.now();
-        let horizon = self.enforcer.horizon(now);
-        let mut in_force = 0;
-        for fact in replay {
-            let fact = fact?;
-            self.outcomes.replays(&fact);
-            match fact {
-                fact if fact.cut_off() < horizon && fact.lasting_subject().is_none() => {}
-                Fact::Lifted(mut lifted) => {
-                    lifted.at = lifted.at.min(now.plus(SECOND));
-                    self.enforcer.lift(&lifted);
-                }
-                Fact::Awaiting(awaiting) => self.approvals().replay_awaiting(awaiting),
-                Fact::Decided(decided) => self.approvals().replay_decided(&decided),
-                Fact::Revoked(mut revocation) => {
-                    // Written by a clock that was ahead: everything asserted until now is still covered.
-                    self.date(&mut revocation, now);
-                    self.enforcer.apply(&revocation);
-                    self.metrics.revoked(&revocation.origin, revocation.mode, Recorded::Replayed);
-                    in_force += 1;
-                }
-                Fact::Reestablished(mut back) => {
-                    back.at = back.at.min(now);
-                    self.enforcer.reestablished(&back);
-                }
-            }
-        }
-        self.outcomes.replay_ends();
-        self.measure();
-        Ok(in_force)
     }
 
     /// Drops, from memory and from disk, what no credential can be old enough to meet (law 10).

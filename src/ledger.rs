@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-pub use self::embedded::{Replay, Whence};
+pub use self::embedded::{Records, Replay, Whence};
 use self::embedded::{Row, Store};
 pub use self::grants::{Change, Grants, Kept};
 pub use self::membership::{Again, Membership, Place, Untold};
@@ -466,7 +466,10 @@ mod tests {
         assert!(me != 0 && place.is_none());
         drop(replay);
         let both = [revocation("ann", 1_000), revocation("bob", 1_000)];
-        let first = ledger.write(Entry { facts: &both, whence: Whence::HereForAll, ..Entry::default() }).await.expect("durable");
+        let first = ledger
+            .write(Entry { facts: &both, whence: Whence::HereForAll, ..Entry::default() })
+            .await
+            .expect("durable");
         let place = Some(Place { epoch: "e".into(), position: 9 });
         let heard = [revocation("eve", 1_000)];
         for _ in 0..2 {

@@ -211,6 +211,11 @@ impl Metrics {
         self.revocations.with_label_values(&[origin.word(), mode.word(), recorded.word()]).inc();
     }
 
+    /// So many revocations from `source` came from the ledger at start.
+    pub fn replayed(&self, source: &str, mode: Mode, count: u64) {
+        self.revocations.with_label_values(&[source, mode.word(), Recorded::Replayed.word()]).inc_by(count);
+    }
+
     /// A hold was told to be lifted.
     pub fn lifted(&self, origin: &Origin) {
         self.lifted.with_label_values(&[origin.word()]).inc();

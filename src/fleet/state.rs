@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::Settings;
 use super::engine::{Extent, Position, Trouble};
 use super::freshness::{Fresh, Freshness};
 use super::message::Illegible;
-use super::Settings;
 use crate::ledger::Place;
 
 /// How a gateway stands in its fleet, for people to look at.

@@ -17,7 +17,11 @@ impl Intake {
         let facts: Vec<_> = facts.into_iter().filter(in_time).collect();
         let cut = facts.iter().fold(Counts::default(), |cut, fact| cut.and(self.obey(fact, now, live)));
         if !live && !facts.is_empty() {
-            tracing::info!(facts = facts.len(), cut = cut.total(), "what other gateways accepted meanwhile is in force");
+            tracing::info!(
+                facts = facts.len(),
+                cut = cut.total(),
+                "what other gateways accepted meanwhile is in force"
+            );
         }
         self.measure();
         // As they were told, not as they are dated here: so they are found again.

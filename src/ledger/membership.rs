@@ -66,9 +66,8 @@ pub(super) fn note(transaction: &Transaction<'_>, place: &Place) -> rusqlite::Re
 
 /// The records that others do not know yet, the oldest first. What was forgotten meanwhile has nothing left to do anywhere.
 pub(super) fn untold(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<Untold>> {
-    let mut select = connection.prepare(
-        "SELECT seq, record FROM untold JOIN revocations USING (seq) ORDER BY seq LIMIT ?1",
-    )?;
+    let mut select =
+        connection.prepare("SELECT seq, record FROM untold JOIN revocations USING (seq) ORDER BY seq LIMIT ?1")?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     select.query_map([limit], |row| Ok(Untold { seq: row.get(0)?, record: row.get(1)? }))?.collect()
 }

@@ -22,8 +22,17 @@ impl Fleet {
         Ok(Self {
             told: counter(to, "fleet_told_total", "Facts that the engine keeps for the other gateways")?,
             heard: counter(to, "fleet_heard_total", "Facts that other gateways told")?,
-            illegible: counters(to, "fleet_illegible_total", "Letters in the fleet's log that say nothing here", &["why"])?,
-            replaced: counter(to, "fleet_log_replaced_total", "Times that the fleet's log was another one than before")?,
+            illegible: counters(
+                to,
+                "fleet_illegible_total",
+                "Letters in the fleet's log that say nothing here",
+                &["why"],
+            )?,
+            replaced: counter(
+                to,
+                "fleet_log_replaced_total",
+                "Times that the fleet's log was another one than before",
+            )?,
             stale: gauge(to, "fleet_stale", "1 while what other gateways accepted may be missing here")?,
             age: gauge(to, "fleet_age_seconds", "How old the newest thing may be that is not known here; -1 at first")?,
             untold: gauge(to, "fleet_untold", "1 while something is known here that may be known nowhere else")?,
