@@ -25,6 +25,7 @@ mod api;
 mod approvals;
 mod holds;
 mod outcomes;
+mod fleet;
 mod revalidation;
 mod met;
 mod openapi;
@@ -51,6 +52,7 @@ pub use self::api::{
     Unclear,
 };
 pub use self::approvals::{ApprovalAnswer, ApprovalError, ApprovalRequest, Waiting};
+pub use self::fleet::FleetStatus;
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
 pub use self::met::{Met, MetInApp};
 pub use self::outcomes::OutcomesAsked;

@@ -4,6 +4,7 @@
 //! request is let in, with a message that says what to do.
 
 mod checks;
+mod fleet;
 mod operator;
 mod remembering;
 mod services;
@@ -33,6 +34,7 @@ use crate::config::{AuditTo, Config, ServerSettings};
 use crate::endpoint::{self, Endpoints, Parts};
 use crate::enforcer::{self, Enforcer};
 use crate::exchanges;
+use crate::fleet::Fleet;
 use crate::http::Client;
 use crate::idp::Idp;
 use crate::intake::{self, Intake};
@@ -188,6 +190,10 @@ impl Gateway {
             let checking = Checking { checks: Arc::clone(of_idp) };
             server.add_service(background_service(&format!("checks of {name}"), checking));
         }
+        if let Some(fleet) = endpoints.parts().fleet.clone() {
+            let among = fleet::Among::new(Arc::clone(&endpoints), fleet);
+            server.add_service(background_service("fleet", among));
+        }
         let clock = endpoints.parts().clock.clone();
         let operator = Arc::new(Operator::new(endpoints, balancers, listeners));
         let admin = AdminService::new(admin_listener, token, operator, clock);
@@ -233,8 +239,22 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
     };
     let shown = (config.shows_targets, ceilings);
     let (remembered, webhook) = remembering::outcomes(config.outcomes, shown, &client);
+    let gateway = remembered.gateway.clone();
     let others = (audit.clone(), Arc::clone(&metrics), clock.clone());
     let outcomes = Outcomes::open(remembered, webhook, Arc::clone(&ring), (ledger.clone(), &replay), others)?;
+    let fleet = match config.fleet {
+        None => None,
+        Some(of) => {
+            let retention = settings.longest_life.saturating_add(settings.margin);
+            let settings = fleet::settings(&of, gateway, retention);
+            fleet::is_fit(&of.engine, settings.keep_for, &client)?;
+            let engine = fleet::engine(&of.engine, settings.keep_for, &client)?;
+            let (ring, ledger, membership) = (Arc::clone(&ring), ledger.clone(), replay.membership()?);
+            let (audit, metrics, clock) = (audit.clone(), Arc::clone(&metrics), clock.clone());
+            let parts = crate::fleet::Parts { engine, ring, ledger, membership, audit, metrics, clock };
+            Some(Fleet::new(settings, parts))
+        }
+    };
     let intake = Intake::new(
         intake::Settings { max_subjects: config.ledger.max_subjects },
         (enforcer.clone(), outcomes.clone()),
@@ -242,7 +262,8 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         audit.clone(),
         Arc::clone(&metrics),
         clock.clone(),
-    );
+    )
+    .among(fleet.clone());
     let revocations = intake.replay(replay)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), revocations, "the ledger is in force, the gateway starts");
     audit.record(audit::Event::Started { version: env!("CARGO_PKG_VERSION"), revocations });
@@ -282,6 +303,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         enforcer,
         outcomes,
         intake,
+        fleet,
         audit,
         metrics,
         names,

@@ -12,6 +12,7 @@ mod files;
 mod idps;
 mod manage;
 mod minting;
+mod fleet;
 mod outcomes;
 mod reader;
 mod realms;
@@ -66,6 +67,8 @@ pub struct Config {
     pub log: LogLevel,
     /// `[audit] targets`: people's addresses and session ids are shown as they are.
     pub shows_targets: bool,
+    /// `[fleet]`: the other gateways; `None` for one that is alone.
+    pub fleet: Option<FleetSettings>,
     /// `[outcomes]`: what is remembered of revocations.
     pub outcomes: OutcomeSettings,
     /// `[outbound]`: how the gateway calls others.
@@ -148,6 +151,32 @@ pub enum AuditTo {
     Off,
     /// A file, appended to.
     File(PathBuf),
+}
+
+/// `[fleet]`: the other gateways.
+#[derive(Debug)]
+pub struct FleetSettings {
+    /// What carries letters to them.
+    pub engine: EngineSettings,
+    /// When a sender is told that a signal is accepted.
+    pub accept: crate::fleet::Accept,
+    /// How long telling the others may take.
+    pub tell_within: Duration,
+    /// After how long without a sign of life a gateway is stale.
+    pub stale_after: Duration,
+    /// How long after its start it may take to hear what it missed.
+    pub catch_up_within: Duration,
+    /// How often people go through their IdP again while it is stale.
+    pub recheck_every: Duration,
+}
+
+/// What carries letters between gateways.
+#[derive(Clone, Debug)]
+pub enum EngineSettings {
+    /// NATS JetStream.
+    Jetstream(Box<crate::fleet::jetstream::Settings>),
+    /// PostgreSQL.
+    Postgres(Box<crate::fleet::postgres::Settings>),
 }
 
 /// `[outcomes]`: what is remembered of revocations, and who is told.
@@ -307,6 +336,7 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
     let ledger = file.section("ledger", server::ledger);
     let session = file.section("session", server::session);
     let (audit, shows_targets) = file.section("audit", |audit| (server::audit(audit), server::shows_targets(audit)));
+    let fleet = fleet::fleet(file);
     let outcomes = file.section("outcomes", outcomes::outcomes);
     let log = file.section("log", server::log);
     let outbound = file.section("outbound", server::outbound);
@@ -335,6 +365,7 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
         session,
         audit,
         shows_targets,
+        fleet: fleet?,
         outcomes: outcomes?,
         log,
         outbound,

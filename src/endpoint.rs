@@ -52,6 +52,7 @@ use crate::checks::Checks;
 use crate::decision::Client;
 use crate::enforcer::Enforcer;
 use crate::evidence::{self, Evidence, Shown};
+use crate::fleet::Fleet;
 use crate::idp::Idp;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
@@ -91,6 +92,8 @@ pub(crate) struct Parts {
     /// The checks of sessions whose IdP sends no signal, by its name.
     pub(crate) checks: HashMap<String, Arc<Checks>>,
     pub(crate) sight: Sight,
+    /// The other gateways, if there are any.
+    pub(crate) fleet: Option<Fleet>,
     pub(crate) enforcer: Enforcer,
     pub(crate) outcomes: Outcomes,
     pub(crate) intake: Arc<Intake>,

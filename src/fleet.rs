@@ -9,8 +9,10 @@
 
 mod engine;
 mod freshness;
+pub mod jetstream;
 mod link;
 mod message;
+pub mod postgres;
 mod state;
 mod teller;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::fleet::FleetStatus;
 use super::met::Met;
 use crate::apps::Apps;
 use crate::identity::{Issuer, Target, TargetKind};
@@ -245,6 +246,9 @@ pub struct Status {
     pub exchanges: usize,
     /// Whether revocations are written down.
     pub ledger: LedgerStatus,
+    /// How this gateway stands among the others; absent for one that is alone.
+    #[serde(default)]
+    pub fleet: Option<FleetStatus>,
     /// Each IdP.
     pub idps: Vec<IdpStatus>,
     /// Each stream.

@@ -31,7 +31,7 @@ mod tests {
     type Check = fn(&str, &Value);
 
     /// Every type that goes over the wire, by its name in the document. Whoever adds a type adds it here and there.
-    const TYPES: [(&str, Check); 28] = [
+    const TYPES: [(&str, Check); 29] = [
         ("RevokeRequest", is_described::<RevokeRequest>),
         ("Named", is_described::<Named>),
         ("RevokeAnswer", is_described::<RevokeAnswer>),
@@ -47,6 +47,7 @@ mod tests {
         ("Status", is_described::<Status>),
         ("Ready", is_described::<Ready>),
         ("LedgerStatus", is_described::<LedgerStatus>),
+        ("FleetStatus", is_described::<FleetStatus>),
         ("IdpStatus", is_described::<IdpStatus>),
         ("RevalidationStatus", is_described::<RevalidationStatus>),
         ("StreamStatus", is_described::<StreamStatus>),

@@ -9,12 +9,13 @@ use async_trait::async_trait;
 
 use super::streams;
 use crate::admin::{
-    AppStatus, ApprovalAnswer, ApprovalError, ApprovalRequest, Gateway, Hold, IdpStatus, LedgerStatus, LiftAnswer,
-    LiftError, LiftRequest, Made, Met, OutcomesAsked, Ready, RevalidationStatus, RevokeAnswer, RevokeError,
+    AppStatus, ApprovalAnswer, ApprovalError, ApprovalRequest, FleetStatus, Gateway, Hold, IdpStatus, LedgerStatus,
+    LiftAnswer, LiftError, LiftRequest, Made, Met, OutcomesAsked, Ready, RevalidationStatus, RevokeAnswer, RevokeError,
     RevokeRequest, Status, StreamAnswer, StreamDeed, StreamError, Waiting,
 };
 use crate::endpoint::Endpoints;
 use crate::exchanges::Survey;
+use crate::fleet::Fresh;
 use crate::identity::Issuer;
 use crate::outcome::{Outcome, OutcomeList, Wanted};
 use crate::proxy::Balancer;
@@ -182,6 +183,7 @@ impl Gateway for Operator {
             on_hold: parts.enforcer.subjects_on_hold(),
             awaiting_approval: parts.intake.awaiting().len(),
             exchanges: parts.enforcer.in_flight(),
+            fleet: parts.fleet.as_ref().map(FleetStatus::from),
             ledger: LedgerStatus { durable: parts.intake.is_durable(), records: None },
             idps,
             streams,
@@ -202,13 +204,28 @@ impl Gateway for Operator {
         if !intake.is_durable() {
             reasons.push("the ledger cannot be written: revocations are in force but not durable".to_owned());
         }
+        let mut heard = true;
+        if let Some(fleet) = &self.endpoints.parts().fleet {
+            match fleet.fresh() {
+                Fresh::Yes => {}
+                Fresh::CatchingUp => {
+                    heard = false;
+                    reasons.push("it has not heard yet what other gateways accepted meanwhile".to_owned());
+                }
+                // Out of every load balancer for that, all gateways would be out while the engine is away.
+                Fresh::Stale => reasons.push(
+                    "it does not hear the other gateways: what they accept may be missing here, apps do as `when_blind` says"
+                        .to_owned(),
+                ),
+            }
+        }
         if intake.is_crowded() {
             let (entries, most) = intake.room();
             reasons.push(format!(
                 "{entries} entries are revoked and `ledger.max_subjects` is {most}: nobody new can sign in; all are enforced"
             ));
         }
-        Ready { ready: listens && intake.is_durable(), reasons }
+        Ready { ready: listens && heard && intake.is_durable(), reasons }
     }
 
     async fn metrics(&self) -> String {

@@ -9,10 +9,7 @@ pub(super) fn outcomes(
     (clear, ceilings): (bool, outcome::Ceilings),
     client: &Client,
 ) -> (outcome::Settings, Option<outcome::Webhook>) {
-    let gateway = settings.gateway.unwrap_or_else(|| {
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        if name.trim().is_empty() { "portcullis".to_owned() } else { name.trim().to_owned() }
-    });
+    let gateway = settings.gateway.unwrap_or_else(machine);
     let webhook = settings.webhook.map(|webhook| outcome::Webhook {
         url: webhook.url,
         token: webhook.token,
@@ -22,4 +19,10 @@ pub(super) fn outcomes(
         client: client.clone(),
     });
     (outcome::Settings { most: settings.most, gateway, clear, ceilings, settle: settings.settle }, webhook)
+}
+
+/// What the machine is called.
+pub(super) fn machine() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "portcullis".to_owned() } else { name.trim().to_owned() }
 }

@@ -207,6 +207,21 @@ fn told(answer: &RevokeAnswer) -> String {
     out
 }
 
+/// How the gateway stands among others, in a line.
+fn fleet(fleet: &crate::admin::FleetStatus) -> String {
+    let age = fleet.age.map(|age| format!(", knows all that is older than {age} s")).unwrap_or_default();
+    let behind = fleet.last.saturating_sub(fleet.heard);
+    let behind = if behind > 0 { format!(", {behind} letters behind") } else { String::new() };
+    let untold = if fleet.untold { ", something is NOT TOLD to the others yet" } else { "" };
+    let illegible = if fleet.illegible > 0 {
+        format!(", ALARM: {} letters in its log say nothing here", fleet.illegible)
+    } else {
+        String::new()
+    };
+    let trouble = fleet.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+    format!("{} ({}){age}{behind}{untold}{illegible}{trouble}", fleet.state, fleet.gateway)
+}
+
 /// As much of an id as people type.
 fn short(id: &crate::revocation::RevocationId) -> String {
     id.to_string().chars().take(8).collect()
@@ -226,6 +241,7 @@ pub(super) fn shown(status: &crate::admin::Status) -> String {
         ["approvals".to_owned(), awaiting(status.awaiting_approval)],
         ["in flight".to_owned(), count(status.exchanges, "exchange")],
         ["ledger".to_owned(), format!("{ledger}{records}")],
+        ["fleet".to_owned(), status.fleet.as_ref().map_or_else(|| "none: this gateway is alone".to_owned(), fleet)],
     ]);
     let rows = status
         .apps

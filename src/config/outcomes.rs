@@ -5,7 +5,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::reader::{Reader, Why};
-use super::values::{seconds, secure_url, text};
+use super::values::{gateway_name, seconds, secure_url, text};
 use super::{OutcomeSettings, WebhookSettings};
 use crate::outcome::Parties;
 
@@ -14,7 +14,7 @@ pub(super) fn outcomes(table: &Reader<'_>) -> Option<OutcomeSettings> {
     let webhook = if has_webhook { table.section("webhook", webhook) } else { None };
     let settings = OutcomeSettings {
         most: table.number("max", 1..=1_000_000).unwrap_or(10_000),
-        gateway: table.parse("gateway", name).map(|at| at.value),
+        gateway: table.parse("gateway", gateway_name).map(|at| at.value),
         settle: table.or("settle", seconds, Duration::from_secs(300)),
         webhook,
     };
@@ -44,12 +44,4 @@ fn webhook(table: &Reader<'_>) -> Option<WebhookSettings> {
 fn issuer(text: &str) -> Result<Box<str>, Why> {
     Url::parse(text).map_err(|_| Why::from("it is no URL; write what receivers know this gateway by, `https://…`"))?;
     Ok(text.into())
-}
-
-fn name(text: &str) -> Result<String, Why> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    if text.is_empty() || text.len() > 64 || !text.bytes().all(plain) {
-        return Err(Why::from("a name has letters, digits, `-`, `_` and `.`, at most 64"));
-    }
-    Ok(text.to_owned())
 }

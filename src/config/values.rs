@@ -247,6 +247,15 @@ pub(super) fn one_of<T: Clone>(choices: &[(&str, T)], later: &[&str]) -> impl Fn
     }
 }
 
+/// What people call a gateway.
+pub(super) fn gateway_name(text: &str) -> Result<String, Why> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(plain) {
+        return Err(Why::from("a name has letters, digits, `-`, `_` and `.`, at most 64"));
+    }
+    Ok(text.to_owned())
+}
+
 /// No session, no timeout, no retention goes beyond this: a longer one is a slip of the unit.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 

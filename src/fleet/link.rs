@@ -65,7 +65,7 @@ impl Inner {
         let (log, from) = self.state().look_at(&extent);
         match log {
             Log::Same => {}
-            Log::First => self.tell_again(Again::All).await,
+            Log::First => self.tell_again(Again::All),
             Log::Replaced => self.log_was_replaced(&extent.epoch).await,
         }
         let letters = self.engine.follow(from, self.me).await?;
@@ -166,28 +166,16 @@ impl Inner {
         self.audit.record(Event::FleetAlarm { what: "the fleet's log was replaced".into() });
         self.metrics.log_replaced();
         // What the teller of everything may not have heard itself, whoever has it tells.
-        self.tell_again(Again::Since(self.clock.now().minus(DOUBTFUL))).await;
+        self.tell_again(Again::Since(self.clock.now().minus(DOUBTFUL)));
         let lease = format!("restore-{epoch}");
         match self.engine.lease(&lease, self.me, DOUBTFUL).await {
-            Ok(Some(_)) => self.tell_again(Again::All).await,
+            Ok(Some(_)) => self.tell_again(Again::All),
             Ok(None) => {}
             // Better told twice than not at all.
             Err(trouble) => {
                 tracing::warn!(%trouble, "nobody knows who tells everything again: this gateway does");
-                self.tell_again(Again::All).await;
+                self.tell_again(Again::All);
             }
-        }
-    }
-
-    async fn tell_again(&self, which: Again) {
-        match self.ledger.tell_again(which).await {
-            Ok(records) if records > 0 => {
-                tracing::info!(records, "what this gateway knows is told to the other gateways");
-                self.state().has_untold = true;
-                self.untold.notify_one();
-            }
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "it could not be marked what other gateways have to be told"),
         }
     }
 
@@ -276,7 +264,7 @@ impl Inner {
             }
             if told_at.is_none_or(|at| now.saturating_sub(at) >= tell_every) {
                 told_at = Some(now);
-                self.tell_again(Again::WhatLasts).await;
+                self.tell_again(Again::WhatLasts);
             }
             if let Err(trouble) = self.engine.forget_older_than(self.settings.keep_for).await {
                 tracing::warn!(%trouble, "old letters could not be dropped from the fleet's log");

@@ -6,7 +6,7 @@ use super::Settings;
 use super::engine::{Extent, Position, Trouble};
 use super::freshness::{Fresh, Freshness};
 use super::message::Illegible;
-use crate::ledger::Place;
+use crate::ledger::{Again, Place};
 
 /// How a gateway stands in its fleet, for people to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) trouble: Option<Trouble>,
     pub(super) illegible: u64,
     pub(super) has_untold: bool,
+    /// What is to be told again.
+    pub(super) again: Vec<Again>,
 }
 
 /// What a look at the log says about the place up to which a gateway has heard.
@@ -62,6 +64,7 @@ impl State {
             trouble: None,
             illegible: 0,
             has_untold: true,
+            again: Vec::new(),
         }
     }
 

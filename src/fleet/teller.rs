@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::engine::{Letter, Trouble};
 use super::{Accept, Fleet, Inner, message};
 use crate::backoff::{Backoff, chance};
+use crate::ledger::Again;
 use crate::revocation::{Fact, encode};
 
 /// Letters that are told at once, at the most.
@@ -92,6 +93,7 @@ impl Inner {
     pub(super) async fn tell_all(&self, mut waiting: mpsc::Receiver<Telling>) {
         let mut turn = Turn { left: true, told: Vec::new(), failures: 0, pause: None };
         loop {
+            self.mark_again(&mut turn).await;
             let mut group = Vec::new();
             if turn.pause.is_some() || !turn.left {
                 let end = turn.pause.as_ref().map(|(end, _)| *end);
@@ -190,6 +192,33 @@ impl Inner {
             }
         }
         appended
+    }
+
+    /// Some of what was told is to be told again.
+    pub(super) fn tell_again(&self, which: Again) {
+        self.state().again.push(which);
+        self.untold.notify_one();
+    }
+
+    /// Marks that in the ledger: after what was told until now is noted, which would take the marks away.
+    async fn mark_again(&self, turn: &mut Turn) {
+        let asked = std::mem::take(&mut self.state().again);
+        if asked.is_empty() {
+            return;
+        }
+        self.note(turn).await;
+        for which in asked {
+            match self.ledger.tell_again(which).await {
+                Ok(0) => {}
+                Ok(records) => tracing::info!(records, "what this gateway knows is told to the other gateways"),
+                Err(error) => {
+                    tracing::error!(%error, "it could not be marked what other gateways have to be told; again soon");
+                    self.state().again.push(which);
+                    turn.pause = Some((Instant::now() + LONGEST_PAUSE, Trouble::Away("the ledger".into())));
+                }
+            }
+        }
+        turn.left = true;
     }
 
     /// Notes in the ledger what was told.

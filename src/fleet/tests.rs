@@ -76,7 +76,13 @@ impl Engine for Memory {
 
     async fn append(&self, letters: &[Letter]) -> Result<(), Trouble> {
         self.there()?;
-        self.log.send_modify(|log| log.letters.extend_from_slice(letters));
+        self.log.send_modify(|log| {
+            for letter in letters {
+                if !log.letters.iter().any(|known| known.id == letter.id) {
+                    log.letters.push(letter.clone());
+                }
+            }
+        });
         Ok(())
     }
 
@@ -243,12 +249,13 @@ impl Gateway {
     }
 
     async fn shows(&self, line: &str) {
-        within(async {
-            while !self.metrics.render().contains(line) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+        for _ in 0..3_000 {
+            if self.metrics.render().contains(line) {
+                return;
             }
-        })
-        .await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no `{line}` in\n{}", self.metrics.render());
     }
 
     /// Ends as a process does that is killed: nothing is tidied up.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::apps::{Apps, WhenBlind};
 use crate::identity::AppKey;
 
-/// The apps that refuse everybody while a stream of their IdP is dark.
+/// The apps that refuse everybody while a stream of their IdP is dark, or while this gateway may not know what others do.
 #[derive(Debug, Default)]
 pub struct Sight {
     /// Streams that are dark, counted once for each app that minds.
@@ -18,7 +18,7 @@ pub struct Sight {
 impl Sight {
     /// No stream is dark.
     pub fn new(apps: &Apps) -> Self {
-        let minds = apps.iter().filter(|app| app.when_blind == WhenBlind::Refuse);
+        let minds = apps.iter().filter(|app| app.when_blind != WhenBlind::Serve);
         Self { dark: AtomicUsize::new(0), of: minds.map(|app| (app.key, AtomicUsize::new(0))).collect() }
     }
 
@@ -30,7 +30,7 @@ impl Sight {
     }
 
     /// One more stream of that app is dark.
-    pub(super) fn darken(&self, app: AppKey) {
+    pub(crate) fn darken(&self, app: AppKey) {
         if let Some(streams) = self.of.get(&app) {
             streams.fetch_add(1, Ordering::Relaxed);
             self.dark.fetch_add(1, Ordering::Relaxed);
@@ -38,7 +38,7 @@ impl Sight {
     }
 
     /// One of them is dark no longer.
-    pub(super) fn lighten(&self, app: AppKey) {
+    pub(crate) fn lighten(&self, app: AppKey) {
         if let Some(streams) = self.of.get(&app) {
             streams.fetch_sub(1, Ordering::Relaxed);
             self.dark.fetch_sub(1, Ordering::Relaxed);
@@ -55,7 +55,9 @@ mod tests {
     fn an_app_is_blind_while_any_of_its_streams_is_dark() {
         let mut minds = app("wiki", "https://wiki.example.com");
         minds.when_blind = WhenBlind::Refuse;
-        let apps = Apps::new([minds, app("mail", "https://mail.example.com")]);
+        let mut serves = app("mail", "https://mail.example.com");
+        serves.when_blind = WhenBlind::Serve;
+        let apps = Apps::new([minds, serves]);
         let (sight, [wiki, mail]) = (Sight::new(&apps), ["wiki", "mail"].map(AppKey::of));
         assert!(!sight.is_blind(wiki));
         for app in [wiki, wiki, mail] {

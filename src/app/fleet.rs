@@ -1,0 +1,166 @@
+//! The gateway among others: what it hears goes to the intake; how fresh it is decides what apps do.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+
+use super::services::until;
+use crate::apps::{App, WhenBlind};
+use crate::config::{EngineSettings, FleetSettings};
+use crate::endpoint::{Endpoints, Parts};
+use crate::fleet::jetstream::Jetstream;
+use crate::fleet::postgres::Postgres;
+use crate::fleet::{Engine, Fleet, Fresh, Hearer, Settings, Trouble};
+use crate::http::Client;
+use crate::identity::{AppKey, Target};
+use crate::ledger::{AppendError, Place};
+use crate::revocation::{Fact, Mode, Origin, Reach, Revocation, Whom};
+
+/// Letters are kept longer than revocations: gateways and engine look at different clocks, and none may forget first.
+const KEPT_LONGER: Duration = Duration::from_secs(3_600);
+/// How long the start waits for an engine that may have to be set up in another way.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
+
+/// How the gateway of that name lives in the fleet, whose revocations have nothing left to do after `retention`.
+pub(super) fn settings(config: &FleetSettings, name: String, retention: Duration) -> Settings {
+    Settings {
+        name,
+        accept: config.accept,
+        tell_within: config.tell_within,
+        stale_after: config.stale_after,
+        catch_up_within: config.catch_up_within,
+        recheck_every: config.recheck_every,
+        keep_for: retention.saturating_add(KEPT_LONGER),
+    }
+}
+
+/// The engine of `settings`.
+pub(super) fn engine(
+    settings: &EngineSettings,
+    keep_for: Duration,
+    client: &Client,
+) -> anyhow::Result<Arc<dyn Engine>> {
+    Ok(match settings.clone() {
+        EngineSettings::Jetstream(settings) => {
+            let settings = crate::fleet::jetstream::Settings { max_age: keep_for, ..*settings };
+            Arc::new(Jetstream::new(settings, client.clone()))
+        }
+        EngineSettings::Postgres(settings) => Arc::new(Postgres::new(*settings)?),
+    })
+}
+
+/// Looks whether the engine is fit, with a connection of its own. One that is away is none of the start's business: it may
+/// come back. One that would lose what it acknowledges, or does not let us in, is.
+pub(super) fn is_fit(settings: &EngineSettings, keep_for: Duration, client: &Client) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let look = async {
+        let engine = engine(settings, keep_for, client)?;
+        match tokio::time::timeout(FIRST_LOOK, engine.open()).await {
+            Ok(Err(trouble)) if trouble.is_configuration() => Err(anyhow::Error::from(trouble).context("[fleet]")),
+            Ok(Err(trouble)) => {
+                tracing::warn!(%trouble, "the fleet's engine is not there yet");
+                Ok(())
+            }
+            Err(_) => {
+                let trouble = Trouble::Away("it did not answer in time".into());
+                tracing::warn!(%trouble, "the fleet's engine is not there yet");
+                Ok(())
+            }
+            Ok(Ok(_)) => Ok(()),
+        }
+    };
+    let fit = runtime.block_on(look);
+    // What the connection left behind ends here.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    fit
+}
+
+/// Lives in the fleet.
+pub(super) struct Among {
+    endpoints: Arc<Endpoints>,
+    fleet: Fleet,
+    /// The apps that nobody uses at the moment.
+    dark: Mutex<HashSet<AppKey>>,
+}
+
+impl Among {
+    /// A gateway that has not heard the others yet: apps that mind are closed until it has, or until it took too long.
+    pub(super) fn new(endpoints: Arc<Endpoints>, fleet: Fleet) -> Self {
+        let among = Self { endpoints, fleet, dark: Mutex::default() };
+        among.darken(Fresh::CatchingUp);
+        among
+    }
+
+    fn parts(&self) -> &Parts {
+        self.endpoints.parts()
+    }
+
+    /// Closes the apps that are closed to a gateway so fresh, and opens the others.
+    fn darken(&self, fresh: Fresh) {
+        let parts = self.parts();
+        let closed = |app: &&Arc<App>| match fresh {
+            Fresh::CatchingUp => app.when_blind != WhenBlind::Serve,
+            Fresh::Stale => app.when_blind == WhenBlind::Refuse,
+            Fresh::Yes => false,
+        };
+        let wanted: HashSet<_> = parts.apps.iter().filter(closed).map(|app| app.key).collect();
+        let mut dark = self.dark.lock().unwrap_or_else(PoisonError::into_inner);
+        for app in wanted.difference(&dark) {
+            parts.sight.darken(*app);
+            parts.metrics.cut(parts.enforcer.end_in(*app));
+        }
+        for app in dark.difference(&wanted) {
+            parts.sight.lighten(*app);
+        }
+        *dark = wanted;
+    }
+
+    /// Everything that people were asserted to be has to go through their IdP again: what was accepted elsewhere is not
+    /// known.
+    fn doubts(&self) -> Vec<Revocation> {
+        let parts = self.parts();
+        let now = parts.clock.now();
+        let of_idp = |(name, idp): (&String, &Arc<crate::idp::Idp>)| {
+            let minds = |app: &&Arc<App>| app.when_blind == WhenBlind::Reestablish && app.idp == *name;
+            let apps: Vec<_> = parts.apps.iter().filter(minds).map(|app| app.name.clone()).collect();
+            let whom = Whom::all_of(vec![Target::everyone(idp.issuer())]).filter(|_| !apps.is_empty())?;
+            Some(Revocation {
+                whom,
+                reach: Reach::Apps(apps),
+                mode: Mode::Reestablish,
+                cut_off: now,
+                origin: Origin::Stale,
+                reason: Some("this gateway may not have heard what others accepted".to_owned()),
+                received_at: now,
+            })
+        };
+        parts.idps.iter().filter_map(of_idp).collect()
+    }
+}
+
+#[async_trait]
+impl Hearer for Among {
+    async fn hear(&self, facts: Vec<Fact>, place: Place) -> Result<(), AppendError> {
+        let live = self.fleet.fresh() == Fresh::Yes;
+        self.parts().intake.hear(facts, place, live).await
+    }
+
+    async fn fresh(&self, _: Fresh, to: Fresh) {
+        self.darken(to);
+        if to == Fresh::Stale {
+            // In force in any case; the intake says so loudly if it could not be written down.
+            let _ = self.parts().intake.accept_here(self.doubts()).await;
+        }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Among {
+    async fn start(&self, shutdown: ShutdownWatch) {
+        until(shutdown, self.fleet.run(self)).await;
+    }
+}

@@ -1,0 +1,136 @@
+//! Reading on.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::sync::watch;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::session::Session;
+use super::{Following, GatewayId, Listed, Position, Settings, To, Trouble, errors};
+use crate::fleet::Entry;
+
+/// Somebody who reads on.
+struct Follower {
+    session: Session,
+    deadline: Duration,
+    sql: String,
+    after: i64,
+    me: GatewayId,
+    /// The log that it reads, if that is known.
+    epoch: Option<String>,
+    /// The last look may not have seen everything.
+    hurries: bool,
+    appended: watch::Receiver<()>,
+    listed: Listed,
+}
+
+/// Listens, then begins to read: what comes between the two rings.
+pub(super) async fn start(
+    session: Session,
+    settings: &Settings,
+    after: Position,
+    me: GatewayId,
+    listed: Listed,
+) -> Result<Following, Trouble> {
+    let [everyone, mine] = [To::Everyone, To::One(me)].map(|to| settings.schema.channel(to));
+    // The two indexes are in the right order. Nothing else can be the better plan, whatever is believed of the tables.
+    let listen = format!(
+        "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
+         LISTEN \"{everyone}\"; LISTEN \"{mine}\""
+    );
+    session.ask(&listen).await?;
+    let follower = Follower {
+        session,
+        deadline: settings.deadline,
+        sql: looking(settings.schema.as_str()),
+        after: i64::try_from(after.0).unwrap_or(i64::MAX),
+        me,
+        epoch: listed.here.known().map(|known| known.epoch),
+        hurries: true,
+        appended: listed.here.appended.subscribe(),
+        listed,
+    };
+    Ok(stream::try_unfold(follower, |mut follower| async move {
+        let entries = follower.next().await?;
+        Ok(Some((entries, follower)))
+    })
+    .into_stream()
+    .boxed())
+}
+
+impl Follower {
+    /// What comes next, as soon as there is something.
+    async fn next(&mut self) -> Result<Vec<Entry>, Trouble> {
+        loop {
+            if !self.hurries {
+                tokio::select! {
+                    () = self.session.heard.bell.notified() => {}
+                    _ = self.appended.changed() => {}
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+            }
+            self.appended.mark_unchanged();
+            let entries = self.look().await?;
+            self.hurries = entries.len() >= MANY || entries.iter().map(|entry| entry.body.len()).sum::<usize>() >= MUCH;
+            if let Some(last) = entries.last() {
+                self.after = i64::try_from(last.position.0).unwrap_or(i64::MAX);
+                self.listed.here.read(self.epoch.as_deref(), last.position);
+                return Ok(entries);
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<Vec<Entry>, Trouble> {
+        let me = self.me.0.to_be_bytes();
+        let me = me.as_slice();
+        let asked: [(&(dyn ToSql + Sync), Type); 2] = [(&self.after, Type::INT8), (&me, Type::BYTEA)];
+        let rows = self.session.client.query_typed(&self.sql, &asked);
+        let rows = tokio::time::timeout(self.deadline, rows).await.map_err(|_| errors::no_answer(self.deadline))?;
+        let rows = rows.map_err(|error| Trouble::from(&error))?;
+        rows.iter().map(|row| entry(row).ok_or_else(not_a_letter)).collect()
+    }
+}
+
+/// Everything after `$1` that is for everyone or for `$2`, in order, as much as is good to have at once.
+fn looking(schema: &str) -> String {
+    let some = |whose: &str| {
+        format!(
+            "(SELECT position, recipient, body FROM \"{schema}\".letters \
+              WHERE position > $1 AND recipient {whose} ORDER BY position LIMIT {MANY})"
+        )
+    };
+    format!(
+        "SELECT position, recipient, body FROM (\
+           SELECT position, recipient, body, \
+             sum(octet_length(body)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before \
+           FROM ({} UNION ALL {} ORDER BY position LIMIT {MANY}) AS l) AS m \
+         WHERE before < {MUCH} ORDER BY position",
+        some("IS NULL"),
+        some("= $2")
+    )
+}
+
+fn entry(row: &Row) -> Option<Entry> {
+    let position: i64 = row.try_get(0).ok()?;
+    let recipient: Option<&[u8]> = row.try_get(1).ok()?;
+    let body: &[u8] = row.try_get(2).ok()?;
+    let to = match recipient {
+        None => To::Everyone,
+        Some(id) => To::One(GatewayId(u128::from_be_bytes(id.try_into().ok()?))),
+    };
+    Some(Entry { position: Position(u64::try_from(position).ok()?), to, body: body.to_vec() })
+}
+
+fn not_a_letter() -> Trouble {
+    let what = "the table of letters holds what is no letter".to_owned();
+    Trouble::Unfit { what, remedy: "somebody changed it; drop the schema, and the gateways make it anew".to_owned() }
+}
+
+/// A `NOTIFY` is only a hint.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Letters that are read at once.
+const MANY: usize = 10_000;
+/// Bytes of bodies that are read at once, but for the last.
+const MUCH: usize = 4 << 20;

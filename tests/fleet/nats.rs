@@ -1,0 +1,103 @@
+//! JetStream: the conformance suite, and what only NATS can do wrong.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use portcullis::fleet::Engine;
+use portcullis::fleet::jetstream::{Allow, Credentials, Jetstream, Settings, Tls};
+use portcullis::http::Client;
+
+use super::harness::nats::{Nats, Plan};
+use super::harness::{Stage, until};
+
+/// Every call's deadline: short, for half of these tests wait for it.
+const DEADLINE: Duration = Duration::from_secs(4);
+
+/// NATS servers and gateways that use them.
+struct Servers(Nats);
+
+impl Servers {
+    async fn start(servers: usize) -> Self {
+        Self(Nats::start(Plan::of(servers)).await)
+    }
+}
+
+/// What a gateway needs to know of these servers.
+fn settings(nats: &Nats) -> Settings {
+    Settings {
+        servers: nats.urls(),
+        stream: "fleet".to_owned(),
+        replicas: nats.len(),
+        credentials: Credentials::None,
+        tls: Tls::default(),
+        deadline: DEADLINE,
+        max_age: Duration::from_secs(24 * 3_600),
+        allow: Allow::default(),
+        monitoring: nats.monitoring(),
+    }
+}
+
+fn jetstream(settings: Settings) -> Box<dyn Engine> {
+    let http = Client::for_this_machine(&Default::default()).expect("a client");
+    Box::new(Jetstream::new(settings, http))
+}
+
+/// An administrator's own connection.
+async fn administrator(nats: &Nats) -> async_nats::jetstream::Context {
+    async_nats::jetstream::new(async_nats::connect(nats.urls()).await.expect("it connects"))
+}
+
+#[async_trait]
+impl Stage for Servers {
+    async fn engine(&self) -> Box<dyn Engine> {
+        jetstream(settings(&self.0))
+    }
+
+    fn servers(&self) -> usize {
+        self.0.len()
+    }
+
+    fn kill(&self, server: usize) {
+        self.0.kill(server);
+    }
+
+    async fn start(&self, server: usize) {
+        self.0.restart(server).await;
+    }
+
+    fn pause(&self, server: usize) {
+        self.0.pause(server);
+    }
+
+    fn resume(&self, server: usize) {
+        self.0.resume(server);
+    }
+
+    async fn delete_log(&self) {
+        let jetstream = administrator(&self.0).await;
+        until("the stream is deleted", || async { jetstream.delete_stream("fleet").await.ok() }).await;
+    }
+
+    fn deadline(&self) -> Duration {
+        DEADLINE
+    }
+
+    fn deaf_at_most(&self) -> Duration {
+        // Four seconds of silence, and as long until it is known why.
+        Duration::from_secs(8)
+    }
+}
+
+mod one {
+    use super::Servers;
+    use crate::conformance::conformance;
+
+    conformance!(Servers::start(1));
+}
+
+mod three {
+    use super::Servers;
+    use crate::conformance::conformance;
+
+    conformance!(Servers::start(3));
+}
