@@ -223,7 +223,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         }
     };
     let intake = Intake::new(
-        intake::Settings::default(),
+        intake::Settings { max_subjects: config.ledger.max_subjects },
         (enforcer.clone(), outcomes.clone()),
         ledger,
         audit.clone(),

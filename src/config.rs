@@ -140,6 +140,8 @@ pub struct AdminSettings {
 pub struct LedgerSettings {
     /// The database file.
     pub path: PathBuf,
+    /// Entries of the revocation set at the most; beyond it nobody new signs in.
+    pub max_subjects: usize,
 }
 
 /// `[audit]`: where the audit trail goes.

@@ -227,7 +227,10 @@ impl Gateway for Operator {
             }
         }
         if intake.is_crowded() {
-            reasons.push("more subjects are revoked than this gateway was set up for".to_owned());
+            let (entries, most) = intake.room();
+            reasons.push(format!(
+                "{entries} entries are revoked and `ledger.max_subjects` is {most}: nobody new can sign in; all are enforced"
+            ));
         }
         Ready { ready: stays && listens && heard && intake.is_durable(), reasons }
     }

@@ -87,8 +87,11 @@ pub(super) fn admin(table: &Reader<'_>) -> Option<Admin> {
 }
 
 pub(super) fn ledger(table: &Reader<'_>) -> Option<LedgerSettings> {
+    let usual = crate::intake::Settings::default().max_subjects;
+    // Fewer would be reached by an afternoon's sign-outs.
+    let max_subjects = table.number("max_subjects", 100..=1_000_000_000).unwrap_or(usual);
     let path = table.require("path", text)?;
-    Some(LedgerSettings { path: table.context().path(&path.value) })
+    Some(LedgerSettings { path: table.context().path(&path.value), max_subjects })
 }
 
 pub(super) fn session(table: &Reader<'_>) -> session::Settings {

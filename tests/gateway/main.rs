@@ -23,6 +23,7 @@ mod paths;
 mod poll;
 mod presets;
 mod revalidation;
+mod room;
 mod signals;
 mod smuggling;
 mod stolen;

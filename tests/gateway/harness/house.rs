@@ -42,6 +42,7 @@ const BEGIN: Timestamp = Timestamp::from_secs(1_795_463_999);
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     server: String,
+    ledger: String,
     idp: String,
     stream: String,
     upstreams: String,
@@ -69,6 +70,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             server: String::new(),
+            ledger: String::new(),
             idp: String::new(),
             stream: String::new(),
             upstreams: "\"http://@backend@\"".to_owned(),
@@ -88,6 +90,11 @@ impl Plan {
     /// More lines of `[server]`.
     pub(crate) fn server(self, server: &str) -> Self {
         Self { server: server.to_owned(), ..self }
+    }
+
+    /// More lines of `[ledger]`.
+    pub(crate) fn ledger(self, ledger: &str) -> Self {
+        Self { ledger: ledger.to_owned(), ..self }
     }
 
     /// More lines of `[idps.demo]`.
@@ -314,7 +321,7 @@ impl House {
     /// The config, as an operator would write it.
     fn config_text(&self) -> String {
         let keys: Vec<_> = self.plan.keys.iter().map(|name| format!("\"{name}\"")).collect();
-        let Plan { server, idp, stream, upstreams, app, more, .. } = &self.plan;
+        let Plan { server, ledger, idp, stream, upstreams, app, more, .. } = &self.plan;
         format!(
             r#"
 [server]
@@ -328,6 +335,7 @@ token_file = "admin.token"
 files = [{keys}]
 [ledger]
 path = "ledger.db"
+{ledger}
 [audit]
 to = "./audit.log"
 
