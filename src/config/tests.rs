@@ -1,5 +1,7 @@
 //! Each mistake is found, with its line, its key and a remedy; all of them at once; and no text makes it panic.
 
+mod fleet_postgres;
+
 use std::collections::HashMap;
 use std::io;
 
