@@ -69,6 +69,11 @@ impl Enforcer {
         Applied { cut: ended.counts(), ended }
     }
 
+    /// Puts `revocation` in force before the first request is let in: nothing is in flight that it could end.
+    pub fn restore(&self, revocation: &Revocation) {
+        self.set.insert(revocation, &self.ring.hashers());
+    }
+
     /// Lifts a hold; true if there was one, and is no longer.
     pub fn lift(&self, lifted: &Lifted) -> bool {
         let on_hold = || self.set.hold_of(&lifted.whom, &lifted.reach).0.is_some();
@@ -126,6 +131,11 @@ impl Enforcer {
         self.exchanges.cut_over(now)
     }
 
+    /// Ends everything in flight because the gateway stops.
+    pub fn leave_all(&self) -> Counts {
+        self.exchanges.leave_all()
+    }
+
     /// Whether anything in flight runs on a credential with that key.
     pub fn runs_on(&self, key: TargetKey) -> bool {
         self.exchanges.runs_on(key)
@@ -171,6 +181,11 @@ impl Enforcer {
     /// Subjects in force (a subject counts once per key of the ring).
     pub fn size(&self) -> usize {
         self.set.len()
+    }
+
+    /// Everything of the revocation set that takes room.
+    pub fn entries(&self) -> usize {
+        self.set.entries()
     }
 
     /// Exchanges in flight.

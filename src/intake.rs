@@ -5,6 +5,8 @@
 
 mod approvals;
 mod hearing;
+mod replay;
+mod room;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +14,12 @@ use std::time::Duration;
 
 use self::approvals::Approvals;
 pub use self::approvals::{Approved, MAX_AWAITING, NotAwaiting};
+use self::room::Room;
 use crate::audit::{Audit, Event, Way};
 use crate::enforcer::{Applied, Enforcer};
 use crate::exchanges::Counts;
 use crate::fleet::{Fleet, NotTold};
-use crate::ledger::{AppendError, Entry, Ledger, Note, OpenError, Replay, Whence};
+use crate::ledger::{AppendError, Entry, Ledger, Note, Whence};
 use crate::metrics::{Metrics, Recorded};
 use crate::outcome::Outcomes;
 use crate::revocation::{Fact, Lifted, Mode, Origin, Reach, Reestablished, Revocation, RevocationId, Whom};
@@ -27,13 +30,13 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How much may come in.
 #[derive(Copy, Clone, Debug)]
 pub struct Settings {
-    /// Subjects in force (each counts once per key of the ring) above which the gateway says that it is crowded, about
-    /// 60 bytes each. It goes on enforcing: to forget a revocation for want of space would let somebody back in.
+    /// Entries of the revocation set at the most. One is a subject (once per key of the ring), a subject that was ever on
+    /// hold, or somebody who is back after having to be. Beyond it nobody new signs in; what is revoked is enforced.
     pub max_subjects: usize,
 }
 
 impl Default for Settings {
-    /// 300 MB of revocations.
+    /// 300 MB of revocations, at the most.
     fn default() -> Self {
         Self { max_subjects: 5_000_000 }
     }
@@ -109,7 +112,7 @@ pub struct Swept {
 /// The door. One per gateway.
 #[derive(Debug)]
 pub struct Intake {
-    settings: Settings,
+    room: Room,
     enforcer: Enforcer,
     outcomes: Outcomes,
     ledger: Ledger,
@@ -119,7 +122,6 @@ pub struct Intake {
     metrics: Arc<Metrics>,
     clock: Clock,
     approvals: Mutex<Approvals>,
-    crowded: AtomicBool,
     /// The last append failed.
     failing: AtomicBool,
 }
@@ -135,7 +137,7 @@ impl Intake {
         clock: Clock,
     ) -> Self {
         Self {
-            settings,
+            room: Room::new(settings.max_subjects),
             enforcer,
             outcomes,
             ledger,
@@ -144,7 +146,6 @@ impl Intake {
             metrics,
             clock,
             approvals: Mutex::new(Approvals::default()),
-            crowded: AtomicBool::new(false),
             failing: AtomicBool::new(false),
         }
     }
@@ -241,6 +242,7 @@ impl Intake {
     pub async fn reestablished(&self, mut back: Reestablished) {
         back.at = back.at.min(self.clock.now());
         self.enforcer.reestablished(&back);
+        self.measure();
         if let Err(why) = self.keep(&[Fact::Reestablished(back)], vec![], For::EveryoneLater).await {
             tracing::warn!(error = %why, "a sign-in after a re-establishment is not on disk");
         }
@@ -281,45 +283,11 @@ impl Intake {
         }
     }
 
-    /// Puts in force what the ledger remembers, before the first request is let in; says how many revocations. What
-    /// no credential can be old enough to meet is passed over.
-    pub fn replay(&self, replay: Replay) -> Result<usize, OpenError> {
-        let now = self.clock.now();
-        let horizon = self.enforcer.horizon(now);
-        let mut in_force = 0;
-        for fact in replay {
-            let fact = fact?;
-            self.outcomes.replays(&fact);
-            match fact {
-                fact if fact.cut_off() < horizon && fact.lasting_subject().is_none() => {}
-                Fact::Lifted(mut lifted) => {
-                    lifted.at = lifted.at.min(now.plus(SECOND));
-                    self.enforcer.lift(&lifted);
-                }
-                Fact::Awaiting(awaiting) => self.approvals().replay_awaiting(awaiting),
-                Fact::Decided(decided) => self.approvals().replay_decided(&decided),
-                Fact::Revoked(mut revocation) => {
-                    // Written by a clock that was ahead: everything asserted until now is still covered.
-                    self.date(&mut revocation, now);
-                    self.enforcer.apply(&revocation);
-                    self.metrics.revoked(&revocation.origin, revocation.mode, Recorded::Replayed);
-                    in_force += 1;
-                }
-                Fact::Reestablished(mut back) => {
-                    back.at = back.at.min(now);
-                    self.enforcer.reestablished(&back);
-                }
-            }
-        }
-        self.outcomes.replay_ends();
-        self.measure();
-        Ok(in_force)
-    }
-
     /// Drops, from memory and from disk, what no credential can be old enough to meet (law 10).
     pub async fn sweep(&self) -> Result<Swept, AppendError> {
         let now = self.clock.now();
         let subjects = self.enforcer.sweep(now);
+        self.room.looked(now);
         self.expire_awaiting(self.enforcer.horizon(now));
         self.measure();
         self.outcomes.sweep(self.enforcer.horizon(now));
@@ -332,9 +300,14 @@ impl Intake {
         !self.failing.load(Ordering::Relaxed)
     }
 
-    /// True while more subjects are in force than the settings foresee. Everything is still enforced.
+    /// True while more is in force than the settings allow: nobody new may sign in. Everything is still enforced.
     pub fn is_crowded(&self) -> bool {
-        self.crowded.load(Ordering::Relaxed)
+        self.room.is_none()
+    }
+
+    /// Entries that are there, and how many there may be.
+    pub fn room(&self) -> (usize, usize) {
+        (self.enforcer.entries(), self.room.most())
     }
 
     fn enforce(&self, revocation: &mut Revocation) -> (RevocationId, Counts) {
@@ -370,19 +343,15 @@ impl Intake {
     }
 
     fn measure(&self) {
-        let (size, limit) = (self.enforcer.size(), self.settings.max_subjects);
-        self.metrics.set_size(size, limit);
         self.metrics.awaiting_approval(self.approvals().waiting());
+        let now = self.clock.now();
+        self.room.measure(self.enforcer.entries(), now, || {
+            self.enforcer.sweep(now);
+            self.enforcer.entries()
+        });
+        self.metrics.set_size(self.enforcer.size(), self.room());
+        self.metrics.crowded(self.is_crowded());
         self.metrics.on_hold(self.enforcer.subjects_on_hold());
-        let crowded = size > limit;
-        if crowded && !self.crowded.swap(crowded, Ordering::Relaxed) {
-            tracing::error!(
-                size,
-                limit,
-                "more subjects are revoked than this gateway was set up for; all are enforced"
-            );
-        }
-        self.crowded.store(crowded, Ordering::Relaxed);
     }
 
     fn event(&self, revocation: &Revocation, (outcome, cut): (RevocationId, Counts)) -> Event {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-pub use self::embedded::{Replay, Whence};
+pub use self::embedded::{Records, Replay, Whence};
 use self::embedded::{Row, Store};
 pub use self::grants::{Change, Grants, Kept};
 pub use self::membership::{Again, Membership, Place, Untold};

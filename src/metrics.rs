@@ -55,7 +55,9 @@ pub struct Metrics {
     awaiting: IntGauge,
     on_hold: IntGauge,
     set_size: IntGauge,
+    set_entries: IntGauge,
     set_limit: IntGauge,
+    crowded: IntGauge,
     latency: Histogram,
     cut: IntCounterVec,
     blocked: IntCounterVec,
@@ -111,7 +113,9 @@ impl Metrics {
             awaiting: gauge(to, "revocations_awaiting_approval", "Revocations that are not in force until approved")?,
             on_hold: gauge(to, "subjects_on_hold", "Subjects that nobody gets in by until they are lifted")?,
             set_size: gauge(to, "revocation_set_size", "Subjects in force")?,
-            set_limit: gauge(to, "revocation_set_limit", "Subjects above which the gateway says that it is crowded")?,
+            set_entries: gauge(to, "revocation_set_entries", "What takes room in the revocation set")?,
+            set_limit: gauge(to, "revocation_set_limit", "Entries above which nobody new can sign in")?,
+            crowded: gauge(to, "crowded", "1 while nobody new can sign in because too much is revoked")?,
             latency: histogram(to, "revocation_latency_seconds", "From the event at the sender to in force", &LATENCY)?,
             cut: counters(
                 to,
@@ -207,6 +211,11 @@ impl Metrics {
         self.revocations.with_label_values(&[origin.word(), mode.word(), recorded.word()]).inc();
     }
 
+    /// So many revocations from `source` came from the ledger at start.
+    pub fn replayed(&self, source: &str, mode: Mode, count: u64) {
+        self.revocations.with_label_values(&[source, mode.word(), Recorded::Replayed.word()]).inc_by(count);
+    }
+
     /// A hold was told to be lifted.
     pub fn lifted(&self, origin: &Origin) {
         self.lifted.with_label_values(&[origin.word()]).inc();
@@ -227,10 +236,16 @@ impl Metrics {
         self.latency.observe(latency.as_secs_f64());
     }
 
-    /// So many subjects are in force, out of so many that may be.
-    pub fn set_size(&self, subjects: usize, limit: usize) {
+    /// So many subjects are in force, with so many entries, of which there may be so many.
+    pub fn set_size(&self, subjects: usize, (entries, limit): (usize, usize)) {
         self.set_size.set(i64::try_from(subjects).unwrap_or(i64::MAX));
+        self.set_entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
         self.set_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+
+    /// Whether nobody new can sign in because too much is revoked.
+    pub fn crowded(&self, is_crowded: bool) {
+        self.crowded.set(i64::from(is_crowded));
     }
 
     /// Exchanges were ended by a revocation, or because their session reached its end.
@@ -395,7 +410,8 @@ mod tests {
         metrics.request_ends("wiki", 204, Duration::from_millis(3));
         metrics.revoked(&Origin::Operator, Mode::Terminate, Recorded::Durable);
         metrics.enforced_after(Duration::from_secs(3));
-        metrics.set_size(5, 10);
+        metrics.set_size(5, (6, 10));
+        metrics.crowded(true);
         metrics.cut(Counts::default());
         metrics.request_blocked("terminated");
         metrics.signal_rejected("signature");
@@ -413,7 +429,9 @@ mod tests {
             "portcullis_response_duration_seconds_bucket{app=\"wiki\",le=\"0.005\"} 1",
             "portcullis_revocations_total{mode=\"terminate\",result=\"durable\",source=\"operator\"} 1",
             "portcullis_revocation_set_size 5",
+            "portcullis_revocation_set_entries 6",
             "portcullis_revocation_set_limit 10",
+            "portcullis_crowded 1",
             "portcullis_revocation_latency_seconds_bucket{le=\"5\"} 1",
             "portcullis_exchanges_cut_total{kind=\"websocket\"} 0",
             "portcullis_requests_blocked_total{reason=\"terminated\"} 1",

@@ -98,6 +98,16 @@ impl Page {
         .advise("Signing in again does not help. Ask your administrator or help desk.")
     }
 
+    /// Nobody new gets in until there is room for what may have to be revoked of theirs.
+    pub fn crowded(retry: &str) -> Self {
+        Self::new(
+            "Nobody can sign in at the moment",
+            "So many sessions were ended that there is no room to keep track of new ones. Whoever is signed in goes on.",
+        )
+        .advise("Nothing is wrong with your account. Try again in a few minutes; if this page stays, tell your administrator.")
+        .action("Try again", retry)
+    }
+
     /// Nobody gets in until the signals arrive again that end sessions.
     pub fn blind(app: &str) -> Self {
         Self::new(
@@ -299,6 +309,7 @@ mod tests {
             Page::login_not_fresh(text, text),
             Page::idp_unreachable(text, text),
             Page::blind(text),
+            Page::crowded(text),
             Page::app_down(text, text),
             Page::forbidden(text, Some(text), text),
             Page::bad_request(text),
@@ -335,6 +346,7 @@ mod tests {
             (Page::session_ended(Some("Laptop lost"), "/"), "Laptop lost"),
             (Page::login_not_fresh("Corp", "/"), "Corp answered with a login from before your session was ended."),
             (Page::idp_unreachable("Corp", "/"), "Corp does not answer."),
+            (Page::crowded("/"), "no room to keep track of new ones"),
             (Page::blind("Wiki"), "Wiki is closed for the moment"),
             (Page::app_down("Wiki", "/"), "the app itself cannot be reached"),
             (Page::forbidden("Wiki", Some("ann"), "/"), "not allowed to use this app"),

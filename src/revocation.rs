@@ -8,6 +8,7 @@ mod id;
 mod record;
 mod rule;
 mod set;
+mod shards;
 
 use serde::{Deserialize, Serialize};
 

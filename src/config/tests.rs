@@ -124,6 +124,7 @@ fn a_good_file_becomes_values() {
     assert_eq!(config.server.timeouts.keep_alive, Duration::from_secs(60));
     assert_eq!(config.server.max_header_bytes, 131_072);
     assert_eq!(config.ledger.path, Path::new("/etc/p/ledger.db"));
+    assert_eq!(config.ledger.max_subjects, 5_000_000);
     assert_eq!(config.session.idle, Duration::from_secs(1800));
     assert_eq!(config.admin.token.expose(), "0123456789abcdef0123456789abcdef");
     let corp = config.idps.get("corp").expect("corp");
@@ -480,6 +481,20 @@ const MISTAKES: &[Mistake] = &[
         "expected a table",
     ),
     mistake(
+        "{ header_read = \"5s\" }",
+        "{ shutdown = \"5s\", drain_lead = \"5s\" }",
+        "drain_lead",
+        "server.timeouts.drain_lead",
+        "shorter than `shutdown`",
+    ),
+    mistake(
+        "{ header_read = \"5s\" }",
+        "{ drain_lead = \"soon\" }",
+        "drain_lead",
+        "server.timeouts.drain_lead",
+        "write a whole number",
+    ),
+    mistake(
         "{ connect_timeout = \"2s\" }",
         "{ http2 = \"yes\" }",
         "http2",
@@ -520,6 +535,7 @@ const MISTAKES: &[Mistake] = &[
     mistake("[\"ring-1.key\", \"ring-0.key\"]", "[]", "files = []", "keys.files", "the list is empty"),
     absent("[keys]\nfiles = [\"ring-1.key\", \"ring-0.key\"]\n", "", "keys.files", "portcullis keygen"),
     absent("[ledger]\npath = \"ledger.db\"\n", "", "ledger.path", "it is missing"),
+    mistake("[ledger]\n", "[ledger]\nmax_subjects = 7\n", "max_subjects", "ledger.max_subjects", "100"),
     // spans and sizes
     mistake("\"30m\"", "\"9h\"", "9h", "session.idle", "longer than `max_age`"),
     mistake("\"30m\"", "\"30\"", "idle = \"30\"", "session.idle", "has no unit"),

@@ -182,6 +182,13 @@ pub(super) fn blind(app: &App, client: Client, status: StatusCode) -> Response<B
     response
 }
 
+/// Nobody new gets in until there is room again; who is signed in goes on.
+pub(super) fn crowded(retry: &str) -> Response<Bytes> {
+    let mut response = answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::crowded(retry));
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+    response
+}
+
 /// Who is on hold learns that, and that no login helps.
 pub(super) fn on_hold(app: &App, client: Client) -> Response<Bytes> {
     answer::either(client, StatusCode::FORBIDDEN, Refusal::OnHold.word(), &Page::on_hold(&app.name))

@@ -129,6 +129,11 @@ impl Endpoints {
         renews: Option<SessionId>,
     ) -> Response<Bytes> {
         let retry = self.start_url(app, return_to.as_str());
+        // A check renews a session that is there; it is nobody new.
+        if renews.is_none() && self.0.intake.is_crowded() {
+            self.0.metrics.login(&app.idp, "crowded");
+            return admission::crowded(&retry);
+        }
         let Some(idp) = self.0.idps.get(&app.idp) else {
             return answer::page(StatusCode::SERVICE_UNAVAILABLE, &Page::idp_unreachable(&app.idp, &retry));
         };

@@ -134,7 +134,7 @@ impl Store {
                 is_new: self.is_new,
                 next: 0,
                 last,
-                chunk: Vec::new().into_iter(),
+                chunk: Records { path: self.path.as_path().into(), rows: Vec::new().into_iter() },
             })
         };
         open().map_err(|e| unusable(&self.path, e))
@@ -251,7 +251,37 @@ pub struct Replay {
     next: i64,
     /// The newest record when the replay began.
     last: i64,
-    chunk: std::vec::IntoIter<(i64, Vec<u8>, i64)>,
+    /// What was read and not yet given out.
+    chunk: Records,
+}
+
+/// Some records that were read, to be understood one by one, in any thread.
+#[derive(Debug)]
+pub struct Records {
+    path: Arc<Path>,
+    rows: std::vec::IntoIter<(i64, Vec<u8>, i64)>,
+}
+
+impl Records {
+    /// How many are left.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// True if none are left.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<Fact, OpenError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (seq, record, sum) = self.rows.next()?;
+        let readable = if checksum(&record) == sum { decode(&record) } else { Err(Unreadable::Damaged) };
+        Some(readable.map_err(|why| OpenError::Record { path: self.path.to_path_buf(), seq, why }))
+    }
 }
 
 impl Replay {
@@ -271,6 +301,15 @@ impl Replay {
         membership::read(&self.connection).map_err(|e| unusable(&self.path, e))
     }
 
+    /// The next records, many at once; `None` after the last. In place of the iterator, not beside it.
+    pub fn records(&mut self) -> Result<Option<Records>, OpenError> {
+        if self.next < self.last {
+            self.read().map_err(|error| unusable(&self.path, error))?;
+        }
+        let empty = Records { path: Arc::clone(&self.chunk.path), rows: Vec::new().into_iter() };
+        Ok(Some(std::mem::replace(&mut self.chunk, empty)).filter(|records| !records.is_empty()))
+    }
+
     fn read(&mut self) -> rusqlite::Result<()> {
         let mut select = self.connection.prepare(
             "SELECT seq, record, checksum FROM revocations WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
@@ -281,14 +320,14 @@ impl Replay {
         let chunk: Vec<_> = rows.collect::<Result<_, _>>()?;
         drop(select);
         self.next = chunk.last().map_or(self.last, |(seq, ..)| *seq);
-        self.chunk = chunk.into_iter();
+        self.chunk.rows = chunk.into_iter();
         Ok(())
     }
 
     /// Nothing comes after `error`.
     fn end(&mut self, error: OpenError) -> OpenError {
         self.next = self.last;
-        self.chunk = Vec::new().into_iter();
+        self.chunk.rows = Vec::new().into_iter();
         error
     }
 }
@@ -297,19 +336,15 @@ impl Iterator for Replay {
     type Item = Result<Fact, OpenError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.chunk.len() == 0
+        if self.chunk.is_empty()
             && self.next < self.last
             && let Err(error) = self.read()
         {
             let error = unusable(&self.path, error);
             return Some(Err(self.end(error)));
         }
-        let (seq, record, sum) = self.chunk.next()?;
-        let readable = if checksum(&record) == sum { decode(&record) } else { Err(Unreadable::Damaged) };
-        Some(readable.map_err(|why| {
-            let path = self.path.clone();
-            self.end(OpenError::Record { path, seq, why })
-        }))
+        let next = self.chunk.next()?;
+        Some(next.map_err(|error| self.end(error)))
     }
 }
 

@@ -71,6 +71,11 @@ impl Outcomes {
         Ok(Self(Arc::new(shared)))
     }
 
+    /// How many of the newest facts of the ledger are worth knowing.
+    pub fn most(&self) -> usize {
+        self.0.settings.most
+    }
+
     /// The ledger says that. The newest are looked at once all of it was read: of the others there is no room to remember
     /// anything.
     pub fn replays(&self, fact: &Fact) {

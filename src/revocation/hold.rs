@@ -142,23 +142,23 @@ impl Holds {
         found.filter(|rule| rule::matches(&rule.members, targets)).map(|rule| rule.since).max()
     }
 
-    fn known(&self, whom: &Whom, reach: &Reach) -> Option<&Known> {
+    fn look_up(&self, whom: &Whom, reach: &Reach) -> Option<&Known> {
         self.known.get(&(whom.clone(), reach.clone()))
     }
 
     /// Since when exactly that subject is on hold.
     pub(super) fn since(&self, whom: &Whom, reach: &Reach) -> Option<Timestamp> {
-        self.known(whom, reach)?.since()
+        self.look_up(whom, reach)?.since()
     }
 
     /// The hold of exactly that subject, if it is on hold.
     pub(super) fn on(&self, whom: &Whom, reach: &Reach) -> Option<OnHold> {
-        self.known(whom, reach)?.in_force().cloned()
+        self.look_up(whom, reach)?.in_force().cloned()
     }
 
     /// When an operator last lifted the hold of exactly that subject.
     pub(super) fn lifted_at(&self, whom: &Whom, reach: &Reach) -> Option<Timestamp> {
-        self.known(whom, reach)?.operators.lifted
+        self.look_up(whom, reach)?.operators.lifted
     }
 
     /// Every hold in force, the newest first.
@@ -168,6 +168,11 @@ impl Holds {
             b.since.cmp(&a.since).then_with(|| a.revocation.whom.to_string().cmp(&b.revocation.whom.to_string()))
         });
         all
+    }
+
+    /// Subjects that are on hold, or were: a lifting is kept, because the hold may come late.
+    pub(super) fn known(&self) -> usize {
+        self.known.len()
     }
 
     /// Subjects whose hold is in force.

@@ -51,6 +51,7 @@ struct Version {
 
 #[derive(Deserialize)]
 struct Read {
+    v: u32,
     revocation: Option<Revocation>,
     reestablished: Option<Reestablished>,
     lifted: Option<Lifted>,
@@ -61,7 +62,7 @@ struct Read {
 impl Read {
     /// The one fact that it is.
     fn one(self) -> Option<Fact> {
-        let Self { revocation, reestablished, lifted, awaiting, decided } = self;
+        let Self { v: _, revocation, reestablished, lifted, awaiting, decided } = self;
         let mut all = [
             revocation.map(Fact::Revoked),
             reestablished.map(Fact::Reestablished),
@@ -108,11 +109,15 @@ pub fn decode(bytes: &[u8]) -> Result<Fact, Unreadable> {
 
 /// As a gateway reads it whose newest version is `newest`.
 fn decode_up_to(newest: u32, bytes: &[u8]) -> Result<Fact, Unreadable> {
-    let Version { v } = serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged)?;
-    if v > newest {
-        return Err(Unreadable::Newer(v));
+    // A ledger holds millions, and all but a few are whole: those are read once.
+    match serde_json::from_slice::<Read>(bytes) {
+        Ok(read) if read.v <= newest => read.one().ok_or(Unreadable::Damaged),
+        Ok(read) => Err(Unreadable::Newer(read.v)),
+        Err(_) => match serde_json::from_slice(bytes) {
+            Ok(Version { v }) if v > newest => Err(Unreadable::Newer(v)),
+            Ok(_) | Err(_) => Err(Unreadable::Damaged),
+        },
     }
-    serde_json::from_slice::<Read>(bytes).ok().and_then(Read::one).ok_or(Unreadable::Damaged)
 }
 
 #[cfg(test)]

@@ -47,6 +47,11 @@ pub(super) const fn is_anchor(kind: TargetKind) -> bool {
     kind.names_a_person() || matches!(kind, TargetKind::Tenant)
 }
 
+/// Facts that nobody is passed over for: whoever matches a rule has exactly this.
+pub(super) const fn must_match(kind: TargetKind) -> bool {
+    !is_one_of_theirs(kind) && !is_one_of_many(kind)
+}
+
 /// Facts that narrow a person down.
 const fn is_one_of_theirs(kind: TargetKind) -> bool {
     matches!(kind, TargetKind::Session | TargetKind::Device)

@@ -1,8 +1,7 @@
 //! All revocations in force, in memory, for questions of well under a microsecond.
 //!
 //! One entry per target, each the maximum of its cut-offs: applying a revocation twice, late or out of order gives the
-//! same set (law 1), and memory is bounded by subjects, not by event rate (law 10). 256 shards, each behind its own
-//! lock, so that an insert (or a shard that grows) never stops the readers of the others.
+//! same set (law 1), and memory is bounded by subjects, not by event rate (law 10).
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -11,12 +10,10 @@ use hashbrown::HashMap;
 
 use super::hold::{Holds, OnHold};
 use super::rule::{self, Member};
+use super::shards::{CutOffs, Passed, Shards};
 use super::{Lifted, Mode, Reach, Reestablished, Revocation, Whom};
 use crate::identity::{AppKey, TargetHasher, TargetKey, TargetKind};
 use crate::time::Timestamp;
-
-/// Shards of the set: enough that two writers seldom meet, few enough that an empty set is small.
-const SHARDS: usize = 256;
 
 /// What a credential must show to be judged.
 #[derive(Copy, Clone, Debug)]
@@ -64,43 +61,6 @@ impl Standing {
     }
 }
 
-/// The cut-offs of one subject. Seconds as `u32` (good until 2106): half the memory of the whole set.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-struct CutOffs {
-    terminate: u32,
-    reestablish: u32,
-}
-
-impl CutOffs {
-    fn raise(&mut self, mode: Mode, cut_off: Timestamp) {
-        let secs = u32::try_from(cut_off.secs()).unwrap_or(u32::MAX);
-        let slot = match mode {
-            Mode::Terminate | Mode::Hold => &mut self.terminate,
-            Mode::Reestablish => &mut self.reestablish,
-        };
-        *slot = (*slot).max(secs);
-    }
-
-    /// Law 1 and law 6. A termination is passed only by a *proof* that is newer: the person's own authentication, not
-    /// the assertion's date, so that a silent sign-on never launders a killed session. An equal second is older.
-    fn judge(self, credential: &Credential<'_>) -> Standing {
-        let proven = credential.auth_time.unwrap_or(Timestamp::ZERO).min(credential.asserted_at);
-        let cut = |secs: u32, proof: Timestamp| {
-            let cut_off = Timestamp::from_secs(u64::from(secs));
-            (secs > 0 && proof <= cut_off).then_some(cut_off)
-        };
-        Standing {
-            terminated: cut(self.terminate, proven),
-            reestablish: cut(self.reestablish, credential.asserted_at),
-            held: None,
-        }
-    }
-
-    fn older_than(self, moment: Timestamp) -> bool {
-        u64::from(self.terminate.max(self.reestablish)) < moment.secs()
-    }
-}
-
 /// Subjects that name people by several facts, found by one anchor fact.
 #[derive(Debug)]
 struct Conjunction {
@@ -130,13 +90,15 @@ fn rows(whom: &Whom, reach: &Reach, hashers: &[&TargetHasher]) -> Vec<Vec<Member
     rules
 }
 
-type Shard = RwLock<HashMap<u128, CutOffs, Passed>>;
-
 /// The in-memory index of all revocations in force.
 #[derive(Debug)]
 pub struct RevocationSet {
-    /// Subjects of one target. INVARIANT: the shard of a key is its top byte.
-    single: Vec<Shard>,
+    /// Subjects of one target, in every app.
+    single: Shards,
+    /// The same, each in one app only. Apart from the others: which of two is the wider one cannot be told from keys.
+    scoped: Shards,
+    /// Every app that a revocation was limited to: few.
+    apps: RwLock<Vec<AppKey>>,
     /// Subjects of several targets, under the key of their anchor.
     joint: RwLock<HashMap<u128, Vec<Conjunction>, Passed>>,
     joint_len: AtomicUsize,
@@ -154,7 +116,9 @@ pub struct RevocationSet {
 impl Default for RevocationSet {
     fn default() -> Self {
         Self {
-            single: std::iter::repeat_with(Shard::default).take(SHARDS).collect(),
+            single: Shards::default(),
+            scoped: Shards::default(),
+            apps: RwLock::default(),
             joint: RwLock::default(),
             joint_len: AtomicUsize::new(0),
             per_app: AtomicBool::new(false),
@@ -170,8 +134,8 @@ impl RevocationSet {
     /// Puts `revocation` in force, hashed under each key of the ring, because sessions sealed under an older key carry
     /// targets hashed under it.
     pub fn insert(&self, revocation: &Revocation, hashers: &[&TargetHasher]) {
-        if matches!(revocation.reach, Reach::Apps(_)) {
-            self.per_app.store(true, Ordering::Release);
+        if let Reach::Apps(apps) = &revocation.reach {
+            self.limited_to(apps);
         }
         if revocation.mode == Mode::Reestablish {
             self.asks.store(true, Ordering::Release);
@@ -183,6 +147,18 @@ impl RevocationSet {
         if revocation.mode == Mode::Hold {
             self.with_holds(|holds| holds.hold(revocation, rows));
         }
+    }
+
+    /// Takes note that something is limited to `apps`.
+    fn limited_to(&self, apps: &[String]) {
+        let mut known = self.apps.write().unwrap_or_else(PoisonError::into_inner);
+        for app in apps.iter().map(|app| AppKey::of(app)) {
+            if !known.contains(&app) {
+                known.push(app);
+            }
+        }
+        drop(known);
+        self.per_app.store(true, Ordering::Release);
     }
 
     /// Lifts a hold, hashed under each key of the ring.
@@ -226,8 +202,8 @@ impl RevocationSet {
         match members {
             [] => {}
             [one] => {
-                let mut shard = self.shard(one.key).write().unwrap_or_else(PoisonError::into_inner);
-                shard.entry(one.key.0).or_default().raise(revocation.mode, revocation.cut_off);
+                let of = if matches!(revocation.reach, Reach::All) { &self.single } else { &self.scoped };
+                of.raise(one.key, revocation.mode, revocation.cut_off);
             }
             [first, ..] => {
                 let anchor = rule::anchor(members).unwrap_or(*first);
@@ -251,9 +227,9 @@ impl RevocationSet {
         let joint = self.joint_len.load(Ordering::Acquire) > 0;
         let mut standing = Standing::default();
         for (_, key) in credential.targets {
-            standing = standing.and(self.judge_single(*key, credential));
+            standing = standing.and(judge_single(&self.single, *key, credential));
             if per_app {
-                standing = standing.and(self.judge_single(key.in_app(credential.app), credential));
+                standing = standing.and(judge_single(&self.scoped, key.in_app(credential.app), credential));
             }
         }
         if joint {
@@ -306,11 +282,6 @@ impl RevocationSet {
         users.filter_map(|(_, key)| returned.get(&key.0)).max().map(|at| Timestamp::from_secs(u64::from(*at)))
     }
 
-    fn judge_single(&self, key: TargetKey, credential: &Credential<'_>) -> Standing {
-        let shard = self.shard(key).read().unwrap_or_else(PoisonError::into_inner);
-        shard.get(&key.0).map_or_else(Standing::default, |cut_offs| cut_offs.judge(credential))
-    }
-
     fn judge_joint(&self, targets: &[(TargetKind, TargetKey)], credential: &Credential<'_>) -> Standing {
         let joint = self.joint.read().unwrap_or_else(PoisonError::into_inner);
         targets
@@ -321,76 +292,73 @@ impl RevocationSet {
             .fold(Standing::default(), |standing, conjunction| standing.and(conjunction.cut_offs.judge(credential)))
     }
 
-    /// Drops what no credential can be old enough to meet any more (law 10), and says how many subjects that was.
+    /// Drops what no credential can be old enough to meet any more (law 10), and what is superseded: whoever it covers,
+    /// another entry covers as long. Says how many subjects that was. Nothing that anybody is refused for by this alone
+    /// is dropped.
     pub fn drop_older_than(&self, moment: Timestamp) -> usize {
-        let mut dropped = 0;
-        for shard in &self.single {
-            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            let before = shard.len();
-            shard.retain(|_, cut_offs| !cut_offs.older_than(moment));
-            dropped += before - shard.len();
-        }
-        let mut returned = self.returned.write().unwrap_or_else(PoisonError::into_inner);
-        returned.retain(|_, at| u64::from(*at) >= moment.secs());
-        drop(returned);
+        let mut oldest = None;
+        let mut keeps = |cut_offs: CutOffs| {
+            let keeps = !cut_offs.older_than(moment);
+            if keeps && let Some(asked) = cut_offs.reestablish() {
+                oldest = Some(oldest.map_or(asked, |oldest: u32| oldest.min(asked)));
+            }
+            keeps
+        };
+        let mut dropped = self.single.retain(|_, cut_offs| keeps(cut_offs));
+        let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner).clone();
+        dropped += self.scoped.retain(|key, cut_offs| {
+            // In its app it says of these people what is said of them in every app.
+            let is_said_of_all =
+                |app: &AppKey| self.single.get(key.in_app(*app)).is_some_and(|all| all.cover(cut_offs));
+            keeps(cut_offs) && !apps.iter().any(is_said_of_all)
+        });
         let mut joint = self.joint.write().unwrap_or_else(PoisonError::into_inner);
         let mut left = 0;
         joint.retain(|_, rules| {
             let before = rules.len();
-            rules.retain(|conjunction| !conjunction.cut_offs.older_than(moment));
+            rules.retain(|rule| keeps(rule.cut_offs) && !self.is_superseded(rule));
             dropped += before - rules.len();
             left += rules.len();
             !rules.is_empty()
         });
         self.joint_len.store(left, Ordering::Release);
+        drop(joint);
+        // Who came back before anything was asked that is still asked: of no use to anybody.
+        let mut returned = self.returned.write().unwrap_or_else(PoisonError::into_inner);
+        returned.retain(|_, at| u64::from(*at) >= moment.secs() && oldest.is_some_and(|asked| *at > asked));
         dropped
+    }
+
+    /// True if everybody whom `rule` names has one target of which alone the same is said: a person whose session on a
+    /// device was ended, and then all that they have. Only facts count that whoever matches must have (law 8).
+    fn is_superseded(&self, rule: &Conjunction) -> bool {
+        let said_alone = |key| self.single.get(key).into_iter().chain(self.scoped.get(key));
+        let must_match = rule.members.iter().filter(|member| rule::must_match(member.kind));
+        must_match.flat_map(|member| said_alone(member.key)).any(|alone| alone.cover(rule.cut_offs))
     }
 
     /// Subjects in force (a subject counts once per key of the ring, and once more while it is on hold).
     pub fn len(&self) -> usize {
-        let single: usize = self.single.iter().map(|s| s.read().unwrap_or_else(PoisonError::into_inner).len()).sum();
-        single + self.joint_len.load(Ordering::Acquire) + self.subjects_on_hold()
+        self.of_cut_offs() + self.subjects_on_hold()
+    }
+
+    /// Everything that takes room: subjects in force, those that were on hold once, and people who are back.
+    pub fn entries(&self) -> usize {
+        let known = self.holds.read().unwrap_or_else(PoisonError::into_inner).known();
+        let returned = self.returned.read().unwrap_or_else(PoisonError::into_inner).len();
+        self.of_cut_offs() + known + returned
+    }
+
+    fn of_cut_offs(&self) -> usize {
+        self.single.len() + self.scoped.len() + self.joint_len.load(Ordering::Acquire)
     }
 
     /// True if nothing is in force.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    #[expect(clippy::indexing_slicing, reason = "a byte indexes 256 shards")]
-    fn shard(&self, key: TargetKey) -> &Shard {
-        &self.single[(key.0 >> 120) as usize]
-    }
 }
 
-/// A hasher for keys that are hashes already: it passes the low 64 bits on.
-#[derive(Copy, Clone, Debug, Default)]
-struct Passed;
-
-impl std::hash::BuildHasher for Passed {
-    type Hasher = PassedHasher;
-
-    fn build_hasher(&self) -> PassedHasher {
-        PassedHasher(0)
-    }
-}
-
-#[derive(Debug)]
-struct PassedHasher(u64);
-
-impl std::hash::Hasher for PassedHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 << 8) ^ u64::from(*byte);
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
-    }
+fn judge_single(of: &Shards, key: TargetKey, credential: &Credential<'_>) -> Standing {
+    of.get(key).map_or_else(Standing::default, |cut_offs| cut_offs.judge(credential))
 }

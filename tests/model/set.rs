@@ -147,3 +147,32 @@ fn dropping_the_old_never_touches_what_may_still_be_needed() {
         }
     }
 }
+
+#[test]
+fn what_is_superseded_goes_and_no_answer_changes() {
+    const NOW: u64 = 1_000;
+    let mut dropped = 0;
+    for seed in seeds() {
+        let mut dice = Dice(seed);
+        let hasher = TargetHasher::new(&[1; 32]);
+        let mut keys = Keys::new(hasher.clone());
+        for round in 0..100 {
+            let (whole, swept) = (RevocationSet::default(), RevocationSet::default());
+            for _ in 0..60 {
+                let cut_off = 1 + dice.below(NOW);
+                let one = Signal::random(&mut dice, cut_off).revocation();
+                whole.insert(&one, &[&hasher]);
+                swept.insert(&one, &[&hasher]);
+                if dice.one_in(10) {
+                    dropped += swept.drop_older_than(Timestamp::ZERO);
+                }
+            }
+            for _ in 0..100 {
+                let (shown, app) = (Shown::random(&mut dice, NOW), *dice.pick(&APPS));
+                let answers = (judged(&whole, &shown, app, &mut keys), judged(&swept, &shown, app, &mut keys));
+                assert_eq!(answers.0, answers.1, "seed {seed}, round {round}: {shown:?} in {app}");
+            }
+        }
+    }
+    assert!(dropped > 0, "nothing was ever superseded: this tests nothing");
+}

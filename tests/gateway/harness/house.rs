@@ -42,6 +42,7 @@ const BEGIN: Timestamp = Timestamp::from_secs(1_795_463_999);
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     server: String,
+    ledger: String,
     idp: String,
     stream: String,
     upstreams: String,
@@ -69,6 +70,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             server: String::new(),
+            ledger: String::new(),
             idp: String::new(),
             stream: String::new(),
             upstreams: "\"http://@backend@\"".to_owned(),
@@ -88,6 +90,11 @@ impl Plan {
     /// More lines of `[server]`.
     pub(crate) fn server(self, server: &str) -> Self {
         Self { server: server.to_owned(), ..self }
+    }
+
+    /// More lines of `[ledger]`.
+    pub(crate) fn ledger(self, ledger: &str) -> Self {
+        Self { ledger: ledger.to_owned(), ..self }
     }
 
     /// More lines of `[idps.demo]`.
@@ -314,7 +321,7 @@ impl House {
     /// The config, as an operator would write it.
     fn config_text(&self) -> String {
         let keys: Vec<_> = self.plan.keys.iter().map(|name| format!("\"{name}\"")).collect();
-        let Plan { server, idp, stream, upstreams, app, more, .. } = &self.plan;
+        let Plan { server, ledger, idp, stream, upstreams, app, more, .. } = &self.plan;
         format!(
             r#"
 [server]
@@ -328,6 +335,7 @@ token_file = "admin.token"
 files = [{keys}]
 [ledger]
 path = "ledger.db"
+{ledger}
 [audit]
 to = "./audit.log"
 
@@ -379,6 +387,44 @@ idp = "demo"
     /// Stops the gateway.
     pub(crate) fn stop(&mut self) {
         drop(self.gateway.take());
+    }
+
+    /// The gateway is told to end what it has begun, and to stop then.
+    pub(crate) fn drains(&self) {
+        self.gateway.as_ref().expect("a gateway").drain();
+    }
+
+    /// Waits until the gateway has stopped by itself.
+    pub(crate) async fn has_stopped(&self) {
+        let gateway = self.gateway.as_ref().expect("a gateway");
+        soon("the gateway stops", async {
+            while !gateway.has_ended() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Waits until nobody is let in any more.
+    pub(crate) async fn is_closed(&self) {
+        soon("the listener is closed", async {
+            while tokio::net::TcpStream::connect(self.address()).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
+    /// A second gateway with the same keys and apps, and a ledger of its own; where it listens.
+    pub(crate) fn sibling(&self) -> (Running, SocketAddr) {
+        let Ports { plain, admin, spare, tls } = self.ports;
+        let text = self.config_text();
+        let text = text.replace(&format!("[\"127.0.0.1:{plain}\"]"), &format!("[\"127.0.0.1:{spare}\"]"));
+        let text = text.replace(&format!("\"127.0.0.1:{admin}\""), &format!("\"127.0.0.1:{tls}\""));
+        self.dir.write("sibling.toml", &text.replace("ledger.db", "sibling.db").replace("audit.log", "sibling.log"));
+        let config = Config::load(&self.file("sibling.toml")).unwrap_or_else(|faults| panic!("{faults}"));
+        let running = app::start(config, self.clock.clone()).expect("the sibling starts");
+        (running, SocketAddr::from(([127, 0, 0, 1], spare)))
     }
 
     /// Starts the gateway again, where it was. A gateway that was stopped gives back its address and its ledger when the
