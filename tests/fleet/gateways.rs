@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::harness::gateways::Gateways;
 use super::harness::nats::{Nats, Plan};
+use super::harness::postgres::Postgres;
 use super::harness::until;
 
 /// `[fleet]` for gateways at these NATS servers.
@@ -21,6 +22,12 @@ pub(crate) fn at_nats(nats: &Nats) -> String {
 async fn a_kill_at_one_gateway_is_in_force_at_all_by_jetstream() {
     let nats = Nats::start(Plan::of(3)).await;
     in_force_at_all(&vec![at_nats(&nats); 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_one_gateway_is_in_force_at_all_by_postgresql() {
+    let postgres = Postgres::start(&[]).await;
+    in_force_at_all(&vec![postgres.fleet(); 3]).await;
 }
 
 /// Pushes kills to one gateway after the other; says how long after the answer they were in force at the others.

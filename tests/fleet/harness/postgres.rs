@@ -136,6 +136,15 @@ impl Postgres {
         }
     }
 
+    /// `[fleet]` for whole gateways.
+    pub(crate) fn fleet(&self) -> String {
+        format!(
+            "[fleet]\nengine = \"postgres\"\nstale_after = \"3s\"\n[fleet.postgres]\nhosts = [\"{}\"]\n\
+             database = \"fleet\"\nuser = \"gateway\"\npassword = \"{PASSWORD}\"\nsynchronous_standbys = 0\n",
+            self.host()
+        )
+    }
+
     /// Its address and port.
     pub(crate) fn host(&self) -> Host {
         Host::Tcp(self.address.clone(), self.port)
