@@ -136,15 +136,6 @@ impl Postgres {
         }
     }
 
-    /// `[fleet]` for whole gateways.
-    pub(crate) fn fleet(&self) -> String {
-        format!(
-            "[fleet]\nengine = \"postgres\"\nstale_after = \"3s\"\n[fleet.postgres]\nhosts = [\"{}\"]\n\
-             database = \"fleet\"\nuser = \"gateway\"\npassword = \"{PASSWORD}\"\nsynchronous_standbys = 0\n",
-            self.host()
-        )
-    }
-
     /// Its address and port.
     pub(crate) fn host(&self) -> Host {
         Host::Tcp(self.address.clone(), self.port)
@@ -258,6 +249,19 @@ impl Stage for Postgres {
     async fn delete_log(&self) {
         let admin = self.admin("fleet").await;
         admin.batch_execute("DROP SCHEMA portcullis CASCADE").await.expect("it goes");
+    }
+
+    fn addresses(&self) -> Vec<(String, u16)> {
+        vec![(self.address.clone(), self.port)]
+    }
+
+    fn fleet(&self, addresses: &[(String, u16)]) -> String {
+        let hosts: Vec<_> = addresses.iter().map(|(host, port)| format!("\"{host}:{port}\"")).collect();
+        format!(
+            "[fleet]\nengine = \"postgres\"\nstale_after = \"4s\"\n[fleet.postgres]\nhosts = [{}]\n\
+             database = \"fleet\"\nuser = \"gateway\"\npassword = \"{PASSWORD}\"\nsynchronous_standbys = 0\n",
+            hosts.join(", "),
+        )
     }
 
     fn deadline(&self) -> Duration {
