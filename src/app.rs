@@ -4,33 +4,39 @@
 //! request is let in, with a message that says what to do.
 
 mod checks;
+mod entrance;
 mod fleet;
+mod notify;
 mod operator;
 mod remembering;
+mod running;
 mod services;
+mod stop;
 mod streams;
 mod tls;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use async_trait::async_trait;
 use pingora::listeners::tls::TlsSettings;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
+use pingora::server::{RunArgs, Server};
 use pingora::services::background::{GenBackgroundService, background_service};
 use pingora::services::listening::Service;
-use tokio::sync::watch;
 
 use self::checks::Checking;
+use self::entrance::{Entrance, Handed};
 use self::operator::{Listeners, Operator};
+pub use self::running::{Running, start};
 use self::services::{AdminService, Deadlines, Housekeeping, Polling, Remembering, Watching};
+use self::stop::{Limits, Orderer, Stopping, staged};
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, ServerSettings};
+use crate::drain::Drain;
 use crate::endpoint::{self, Endpoints, Parts};
 use crate::enforcer::{self, Enforcer};
 use crate::exchanges;
@@ -54,9 +60,13 @@ const AUDIT_QUEUE: usize = 8_192;
 /// Idle connections to upstreams that are kept. Fewer than what is busy at once would cost a handshake each.
 const UPSTREAM_POOL: usize = 1_024;
 
+/// Until others notice that nobody may be sent here any more. Load balancers ask every few seconds.
+const LEAD: Duration = Duration::from_secs(5);
+
 /// A gateway whose services are ready to run.
 pub struct Gateway {
     server: Server,
+    stopping: Stopping,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -68,8 +78,8 @@ impl std::fmt::Debug for Gateway {
 /// Runs the gateway of `config` until the process is told to stop.
 pub fn run(config: Config) -> anyhow::Result<()> {
     log_to_stderr(config.log.word());
-    let gateway = Gateway::assemble(config, Clock::System)?;
-    gateway.server.run(RunArgs::default());
+    let gateway = Gateway::assemble(config, Clock::System, Handed::take_from_environment()?)?;
+    gateway.run(Orderer::Signals);
     Ok(())
 }
 
@@ -82,65 +92,6 @@ pub fn log_to_stderr(level: &str) {
     let _ = log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init();
 }
 
-/// A gateway that runs in a thread of its own, until this is dropped.
-#[derive(Debug)]
-pub struct Running {
-    stop: watch::Sender<bool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-/// Starts the gateway of `config` beside the caller. Returns once it listens.
-pub fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
-    let addresses: Vec<_> = listeners(&config).chain([config.admin.listen]).collect();
-    let gateway = Gateway::assemble(config, clock)?;
-    let (stop, stopped) = watch::channel(false);
-    let (failed, failure) = mpsc::channel();
-    let thread = std::thread::Builder::new().name("gateway".into()).spawn(move || {
-        gateway.server.run(RunArgs { shutdown_signal: Box::new(Stopped(stopped)) });
-        // The receiver is gone if the start went well.
-        let _ = failed.send(());
-    })?;
-    for address in addresses {
-        wait_for(address, &failure)?;
-    }
-    Ok(Running { stop, thread: Some(thread) })
-}
-
-/// Waits until somebody listens at `address`.
-fn wait_for(address: SocketAddr, failure: &mpsc::Receiver<()>) -> anyhow::Result<()> {
-    for _ in 0..500 {
-        if std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
-            return Ok(());
-        }
-        if failure.recv_timeout(Duration::from_millis(10)) != Err(mpsc::RecvTimeoutError::Timeout) {
-            return Err(anyhow!("the gateway ended while it started"));
-        }
-    }
-    Err(anyhow!("nobody listens at {address} after 5 s"))
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.stop.send(true);
-        if let Some(thread) = self.thread.take() {
-            // A panic in the gateway's thread was printed there.
-            let _ = thread.join();
-        }
-    }
-}
-
-struct Stopped(watch::Receiver<bool>);
-
-#[async_trait]
-impl ShutdownSignalWatch for Stopped {
-    async fn recv(&self) -> ShutdownSignal {
-        let mut stopped = self.0.clone();
-        // An error means that the sender is gone: that is a reason to stop, too.
-        let _ = stopped.wait_for(|stop| *stop).await;
-        ShutdownSignal::FastShutdown
-    }
-}
-
 /// Where requests are taken.
 fn listeners(config: &Config) -> impl Iterator<Item = SocketAddr> {
     let tls = config.server.tls.iter().map(|listener| listener.listen);
@@ -149,16 +100,21 @@ fn listeners(config: &Config) -> impl Iterator<Item = SocketAddr> {
 
 impl Gateway {
     /// Puts everything together; the ledger's revocations are in force when this returns.
-    pub fn assemble(config: Config, clock: Clock) -> anyhow::Result<Self> {
+    fn assemble(config: Config, clock: Clock, mut handed: Handed) -> anyhow::Result<Self> {
         // One crypto backend for every TLS connection, in and out. An error means that it is installed already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         // The admin listener is bound now and served later; the others are bound by pingora, which would panic.
-        let admin_listener = bind(config.admin.listen)?;
+        let limits = limits(&config.server, &handed);
+        let admin_listener = match handed.take(config.admin.listen) {
+            Some(listener) => listener,
+            None => bind(config.admin.listen)?,
+        };
         admin_listener.set_nonblocking(true)?;
-        for address in listeners(&config) {
+        for address in listeners(&config).filter(|address| !handed.has(*address)) {
             drop(bind(address)?);
         }
-        let listeners = Listeners::new(listeners(&config));
+        let (addresses, drain): (Vec<_>, _) = (listeners(&config).collect(), Drain::default());
+        let listeners = Arc::new(Listeners::new(addresses.iter().copied()));
         let Config { server: settings, admin, .. } = &config;
         let (settings, token) = (settings.clone(), admin.token.clone());
         let endpoints = Arc::new(Endpoints::new(engines(config, clock)?));
@@ -173,33 +129,44 @@ impl Gateway {
             balancers.insert(app.name.clone(), balancer.task());
             server.add_service(balancer);
         }
-        server.add_service(proxy_service(&server.configuration, &endpoints, pools, settings)?);
+        let service = proxy_service(&server.configuration, &endpoints, pools, settings, &drain)?;
+        server.add_service(Entrance::new(service, addresses, &mut handed, drain.clone()));
+        handed.is_used_up()?;
         let intake = Arc::clone(&endpoints.parts().intake);
         let outcomes = endpoints.parts().outcomes.clone();
-        server.add_service(background_service("outcomes", Remembering(outcomes)));
-        server.add_service(background_service("deadlines", Deadlines(Arc::clone(&endpoints))));
+        server.add_service(staged("outcomes", &drain.memory, Remembering(outcomes)));
+        server.add_service(staged("deadlines", &drain.signals, Deadlines(Arc::clone(&endpoints))));
         for (name, stream) in &endpoints.parts().streams {
             if matches!(stream.delivery(), Delivery::Poll { .. }) {
                 let polling = Polling { endpoints: Arc::clone(&endpoints), stream: Arc::clone(stream) };
-                server.add_service(background_service(&format!("poll of {name}"), polling));
+                server.add_service(staged(&format!("poll of {name}"), &drain.signals, polling));
             }
             let watching = Watching { endpoints: Arc::clone(&endpoints), stream: Arc::clone(stream) };
-            server.add_service(background_service(&format!("watch over {name}"), watching));
+            server.add_service(staged(&format!("watch over {name}"), &drain.signals, watching));
         }
         for (name, of_idp) in &endpoints.parts().checks {
             let checking = Checking { checks: Arc::clone(of_idp) };
-            server.add_service(background_service(&format!("checks of {name}"), checking));
+            server.add_service(staged(&format!("checks of {name}"), &drain.signals, checking));
         }
         if let Some(fleet) = endpoints.parts().fleet.clone() {
             let among = fleet::Among::new(Arc::clone(&endpoints), fleet);
-            server.add_service(background_service("fleet", among));
+            // What comes in by the last signal is still told, and what others say is heard until then.
+            server.add_service(staged("fleet", &drain.memory, among));
         }
         let clock = endpoints.parts().clock.clone();
-        let operator = Arc::new(Operator::new(endpoints, balancers, listeners));
+        let enforcer = endpoints.parts().enforcer.clone();
+        let operator = Arc::new(Operator::new(endpoints, balancers, Arc::clone(&listeners), drain.clone()));
         let admin = AdminService::new(admin_listener, token, operator, clock);
-        server.add_service(background_service("admin", admin));
-        server.add_service(background_service("housekeeping", Housekeeping(intake)));
-        Ok(Self { server })
+        server.add_service(staged("admin", &drain.signals, admin));
+        server.add_service(staged("housekeeping", &drain.memory, Housekeeping(intake)));
+        let stopping = Stopping { orderer: Orderer::Signals, limits, drain, enforcer, listeners };
+        Ok(Self { server, stopping })
+    }
+
+    /// Runs until it is told to stop, and has.
+    fn run(self, orderer: Orderer) {
+        let stopping = Stopping { orderer, ..self.stopping };
+        self.server.run(RunArgs { shutdown_signal: Box::new(stopping) });
     }
 }
 
@@ -318,10 +285,15 @@ fn conf(settings: &ServerSettings) -> ServerConf {
         upstream_keepalive_pool_size: UPSTREAM_POOL,
         // One try per server and a few more, not sixteen.
         max_retries: 4,
-        grace_period_seconds: Some(0),
-        graceful_shutdown_timeout_seconds: Some(settings.timeouts.shutdown.as_secs()),
         ..ServerConf::default()
     }
+}
+
+/// How long a drain takes. Sockets that are held for us lose nobody while no gateway runs: nobody has to notice first.
+fn limits(settings: &ServerSettings, handed: &Handed) -> Limits {
+    let bound = settings.timeouts.shutdown;
+    let usual = if handed.is_empty() { LEAD.min(bound / 2) } else { Duration::ZERO };
+    Limits { lead: settings.timeouts.drain_lead.unwrap_or(usual), bound }
 }
 
 /// The listeners that people come in by.
@@ -330,6 +302,7 @@ fn proxy_service(
     endpoints: &Arc<Endpoints>,
     pools: HashMap<String, Pool>,
     settings: ServerSettings,
+    drain: &Drain,
 ) -> anyhow::Result<Service<Lines>> {
     let timeouts = settings.timeouts;
     let patience = Patience { header_read: timeouts.header_read, keep_alive: timeouts.keep_alive };
@@ -338,9 +311,10 @@ fn proxy_service(
         patience,
         client_timeout: timeouts.body_read,
         trusted_proxies: settings.trusted_proxies,
+        drain: drain.clone(),
     };
     let inner = http_proxy(conf, Proxy::new(Arc::clone(endpoints), pools, bounds));
-    let mut service = Service::new("proxy".to_owned(), Lines::new(Cuttable::new(inner), patience));
+    let mut service = Service::new("proxy".to_owned(), Lines::new(Cuttable::new(inner), patience, drain.clone()));
     for address in &settings.listen {
         service.add_tcp(&address.to_string());
     }

@@ -120,8 +120,10 @@ pub struct Timeouts {
     pub body_read: Duration,
     /// Between two requests on one connection.
     pub keep_alive: Duration,
-    /// From the order to stop until running exchanges are cut.
+    /// From the order to stop until running exchanges are ended.
     pub shutdown: Duration,
+    /// From the order to stop until nobody is let in any more; `None` for what is usual.
+    pub drain_lead: Option<Duration>,
 }
 
 /// `[admin]`.

@@ -25,6 +25,7 @@ mod front_channel;
 mod global;
 mod outcomes;
 mod not_signed_in;
+mod ready;
 mod revalidate;
 mod leaving;
 mod sign_in;
@@ -37,6 +38,7 @@ pub(crate) use self::derived::Derived;
 pub(crate) use self::forward::asks_for_verdict;
 #[doc(hidden)]
 pub use self::forward::reads_original;
+pub(crate) use self::ready::asks_whether_ready;
 pub(crate) use self::signal::spoken_for;
 pub(crate) use self::tokens::Tokens;
 

@@ -131,6 +131,11 @@ impl Enforcer {
         self.exchanges.cut_over(now)
     }
 
+    /// Ends everything in flight because the gateway stops.
+    pub fn leave_all(&self) -> Counts {
+        self.exchanges.leave_all()
+    }
+
     /// Whether anything in flight runs on a credential with that key.
     pub fn runs_on(&self, key: TargetKey) -> bool {
         self.exchanges.runs_on(key)

@@ -4,16 +4,17 @@
 //! would pay that back: each exchange would have to enter itself under every target of the person and leave again, on
 //! the hot path.
 
+mod cut;
 mod ended;
 mod survey;
 mod trace;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
-use tokio::sync::Notify;
 
+pub use self::cut::Cut;
 pub use self::ended::Ended;
 use self::ended::cancel;
 pub use self::survey::{Seen, Survey};
@@ -71,45 +72,6 @@ impl Kind {
 
     fn from_code(code: u8) -> Self {
         Self::ALL.into_iter().find(|kind| *kind as u8 == code).unwrap_or(Self::Request)
-    }
-}
-
-/// The way to end one exchange, shared by the task that runs it and by whoever ends it. Clones are the same handle.
-#[derive(Clone, Debug, Default)]
-pub struct Cut(Arc<CutState>);
-
-#[derive(Debug, Default)]
-struct CutState {
-    /// INVARIANT: set before anybody is woken, never reset.
-    cancelled: AtomicBool,
-    woken: Notify,
-}
-
-impl Cut {
-    /// A handle that nobody has used yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Ends the exchange. True for the call that did it, false if it was over already.
-    pub fn cancel(&self) -> bool {
-        let first = !self.0.cancelled.swap(true, Ordering::SeqCst);
-        self.0.woken.notify_waiters();
-        first
-    }
-
-    /// True once the exchange is to end.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Ordering::SeqCst)
-    }
-
-    /// Waits until the exchange is to end; at once if that was said before. No wake-up is lost.
-    pub async fn cancelled(&self) {
-        // The waiter exists before the flag is read: whoever sets the flag after that read wakes this waiter.
-        let woken = self.0.woken.notified();
-        if !self.is_cancelled() {
-            woken.await;
-        }
     }
 }
 
@@ -299,6 +261,16 @@ impl Exchanges {
         cancel(all.map(|slot| Arc::clone(&slot.entry)).collect()).counts()
     }
 
+    /// Ends every exchange because the gateway stops, and counts those it ended.
+    pub fn leave_all(&self) -> Counts {
+        let mut counts = Counts::default();
+        let all: Vec<_> = self.0.entries.iter().map(|slot| Arc::clone(&slot.entry)).collect();
+        for entry in all.iter().filter(|entry| entry.cut.leave()) {
+            counts.add(entry.kind());
+        }
+        counts
+    }
+
     /// Whether any exchange has that key.
     pub fn runs_on(&self, key: TargetKey) -> bool {
         let sought = Trace::of_key(key);
@@ -361,6 +333,11 @@ impl Guard {
     /// True once it is to end.
     pub fn is_cut(&self) -> bool {
         self.entry.cut.is_cancelled()
+    }
+
+    /// True if it is to end because the gateway stops.
+    pub fn is_left(&self) -> bool {
+        self.entry.cut.is_left()
     }
 
     /// What entered.
@@ -435,6 +412,21 @@ mod tests {
         assert_eq!(exchanges.cut_over(end).of(Kind::WebSocket), 1);
         assert!(ends.is_cancelled() && !never.is_cancelled());
         assert_eq!(exchanges.cut_over(end).total(), 0, "what is over is counted once");
+    }
+
+    #[test]
+    fn a_gateway_that_stops_ends_them_all_and_says_that_nothing_is_wrong_with_them() {
+        let exchanges = Exchanges::new(&Settings::default());
+        let (revoked, running) = (Cut::new(), Cut::new());
+        let _revoked = exchanges.enter(exchange(1), &revoked).expect("room");
+        let websocket = Exchange { kind: Kind::WebSocket, ..exchange(2) };
+        let guard = exchanges.enter(websocket, &running).expect("room");
+        assert!(revoked.cancel());
+        assert_eq!(exchanges.leave_all().of(Kind::WebSocket), 1);
+        assert!(guard.is_cut() && guard.is_left());
+        assert!(!revoked.is_left(), "what was revoked stays so");
+        assert!(!running.cancel(), "it is over already");
+        assert_eq!(exchanges.leave_all().total(), 0, "what is over is counted once");
     }
 
     #[test]

@@ -25,6 +25,7 @@
 //! | stale | said of a gateway: what the others know may not have reached it | [`fleet`] |
 //! | intake | the only door by which a revocation enters | [`intake`] |
 //! | exchange | a request or stream in flight | [`exchanges`] |
+//! | drain | how a gateway stops: what runs may end, nobody new comes in, what is told still counts | [`drain`] |
 //! | check | a question to an IdP that sends no signal: does this session still stand? | [`revalidation`], [`checks`] |
 //! | grant | what it is asked with: the refresh token of the sign-in, kept sealed | [`revalidation`], [`ledger`] |
 //! | dark | said of a stream: what it should have told is not known | [`stream`], [`event`] |
@@ -70,6 +71,7 @@ pub mod http;
 pub mod keys;
 pub mod idp;
 pub mod exchanges;
+pub mod drain;
 pub mod enforcer;
 pub mod metrics;
 pub mod audit;

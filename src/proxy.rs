@@ -5,6 +5,7 @@ mod ctx;
 mod exchange;
 mod frames;
 mod headers;
+mod interrupted;
 mod kind;
 mod leaving;
 mod line;
@@ -42,6 +43,7 @@ use self::screen::{Screened, screen};
 pub(crate) use self::upstream::{Balancer, Pool};
 use crate::apps::{CanonicalPath, Field};
 use crate::decision::Client;
+use crate::drain::Drain;
 use crate::endpoint::{self, Admission, Ask, Endpoints};
 use crate::exchanges::Kind;
 use crate::time::Stopwatch;
@@ -56,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) client_timeout: Duration,
     /// Peers whose `X-Forwarded-For` is passed on.
     pub(crate) trusted_proxies: Vec<Cidr>,
+    /// Whether the gateway stops.
+    pub(crate) drain: Drain,
 }
 
 /// The proxy: pingora's hooks over our decisions.
@@ -70,6 +74,13 @@ impl Proxy {
         Self { endpoints, pools, settings }
     }
 
+    /// A gateway that stops asks its clients not to stay (`Connection: close`).
+    fn stays_or_goes(&self, session: &mut Session) {
+        if self.settings.drain.has_begun() {
+            session.set_keepalive(None);
+        }
+    }
+
     fn peer(&self, session: &Session) -> Peer {
         let address = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical());
         let trusted = address.is_some_and(|a| self.settings.trusted_proxies.iter().any(|range| range.contains(a)));
@@ -79,6 +90,10 @@ impl Proxy {
     /// Decides on one request: a permit in `ctx`, or the answer.
     async fn admit(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Option<Response<Bytes>>> {
         let request = session.req_header();
+        if endpoint::asks_whether_ready(request.raw_path()) {
+            arrive();
+            return Ok(Some(self.endpoints.readiness(!self.settings.drain.has_begun())));
+        }
         if endpoint::asks_for_verdict(request.raw_path()) {
             arrive();
             // Whoever asks takes 2xx for a yes, and a failure towards gRPC has status 200.
@@ -190,17 +205,6 @@ impl Proxy {
             .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a request that cannot be rebuilt"))?;
         Ok(self.endpoints.handle(&host, &path, request).await)
     }
-
-    /// The answer to a request that was cut before the app gave one.
-    fn interrupted(&self, session: &Session, ctx: &Ctx) -> Option<Response<Bytes>> {
-        let head = session.req_header();
-        let path = CanonicalPath::parse(head.uri.path()).ok()?;
-        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let client = ctx.client?;
-        let ask = Ask { headers: &head.headers, method: &head.method, path: &path, client, target, body: None };
-        let forward = ctx.forward.as_ref()?;
-        Some(self.endpoints.interrupted(ctx.app.as_deref()?, &ask, &forward.evidence, &forward.guard))
-    }
 }
 
 #[async_trait]
@@ -227,6 +231,7 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         session.set_read_timeout(Some(self.settings.client_timeout));
         session.set_write_timeout(Some(self.settings.client_timeout));
+        self.stays_or_goes(session);
         match self.admit(session, ctx).await? {
             None => Ok(false),
             Some(response) => wire::answer(session, ctx, response).await.map(|()| true),
@@ -279,6 +284,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+        self.stays_or_goes(session);
         if ctx.is_cut() {
             return Error::e_explain(ErrorType::HTTPStatus(401), "the session ended before the app answered");
         }

@@ -13,6 +13,7 @@ use crate::admin::{
     LiftAnswer, LiftError, LiftRequest, Made, Met, OutcomesAsked, Ready, RevalidationStatus, RevokeAnswer, RevokeError,
     RevokeRequest, Status, StreamAnswer, StreamDeed, StreamError, Waiting,
 };
+use crate::drain::Drain;
 use crate::endpoint::Endpoints;
 use crate::exchanges::Survey;
 use crate::fleet::Fresh;
@@ -27,7 +28,8 @@ pub(super) struct Operator {
     endpoints: Arc<Endpoints>,
     /// The balancer of each app, by its name.
     balancers: BTreeMap<String, Arc<Balancer>>,
-    listeners: Listeners,
+    listeners: Arc<Listeners>,
+    drain: Drain,
     started_at: Timestamp,
 }
 
@@ -35,10 +37,11 @@ impl Operator {
     pub(super) fn new(
         endpoints: Arc<Endpoints>,
         balancers: BTreeMap<String, Arc<Balancer>>,
-        listeners: Listeners,
+        listeners: Arc<Listeners>,
+        drain: Drain,
     ) -> Self {
         let started_at = endpoints.parts().clock.now();
-        Self { endpoints, balancers, listeners, started_at }
+        Self { endpoints, balancers, listeners, drain, started_at }
     }
 
     /// The issuer of each IdP, by its name.
@@ -61,7 +64,7 @@ impl Listeners {
     }
 
     /// Whether all of them take connections; asked until it is true once.
-    async fn are_there(&self) -> bool {
+    pub(super) async fn are_there(&self) -> bool {
         if self.are_there.load(Ordering::Relaxed) {
             return true;
         }
@@ -197,6 +200,10 @@ impl Gateway for Operator {
     async fn ready(&self) -> Ready {
         let intake = &self.endpoints.parts().intake;
         let mut reasons = Vec::new();
+        let stays = !self.drain.has_begun();
+        if !stays {
+            reasons.push("draining".to_owned());
+        }
         let listens = self.listeners.are_there().await;
         if !listens {
             reasons.push("nobody listens for requests yet".to_owned());
@@ -225,7 +232,7 @@ impl Gateway for Operator {
                 "{entries} entries are revoked and `ledger.max_subjects` is {most}: nobody new can sign in; all are enforced"
             ));
         }
-        Ready { ready: listens && heard && intake.is_durable(), reasons }
+        Ready { ready: stays && listens && heard && intake.is_durable(), reasons }
     }
 
     async fn metrics(&self) -> String {

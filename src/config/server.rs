@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::reader::{At, Context, Reader, Why};
-use super::values::{duration, one_of, seconds, size, socket, text};
+use super::values::{duration, duration_or_none, one_of, seconds, size, socket, text};
 use super::{
     AdminSettings, AuditTo, Cidr, LedgerSettings, LogLevel, OutboundSettings, ServerSettings, Timeouts, TlsListener,
 };
@@ -46,11 +46,19 @@ pub(super) fn server(table: &Reader<'_>) -> Server {
     }
     let cidr = |text: &str| text.parse::<Cidr>().map_err(|invalid| Why(format!("`{text}`: {invalid}")));
     let trusted_proxies = table.list("trusted_proxies", cidr).into_iter().map(|at| at.value).collect();
-    let timeouts = table.section("timeouts", |timeouts| Timeouts {
-        header_read: timeouts.or("header_read", duration, Duration::from_secs(10)),
-        body_read: timeouts.or("body_read", duration, Duration::from_secs(60)),
-        keep_alive: timeouts.or("keep_alive", seconds, Duration::from_secs(60)),
-        shutdown: timeouts.or("shutdown", seconds, Duration::from_secs(30)),
+    let timeouts = table.section("timeouts", |timeouts| {
+        let shutdown = timeouts.or("shutdown", duration, Duration::from_secs(30));
+        let lead = timeouts.parse("drain_lead", duration_or_none);
+        if let Some(At { place, .. }) = lead.as_ref().filter(|lead| lead.value >= shutdown) {
+            table.context().fault(place, "it must be shorter than `shutdown`, which ends what still runs");
+        }
+        Timeouts {
+            header_read: timeouts.or("header_read", duration, Duration::from_secs(10)),
+            body_read: timeouts.or("body_read", duration, Duration::from_secs(60)),
+            keep_alive: timeouts.or("keep_alive", seconds, Duration::from_secs(60)),
+            shutdown,
+            drain_lead: lead.map(|lead| lead.value),
+        }
     });
     let settings = ServerSettings {
         listen,

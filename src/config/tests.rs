@@ -479,6 +479,20 @@ const MISTAKES: &[Mistake] = &[
         "expected a table",
     ),
     mistake(
+        "{ header_read = \"5s\" }",
+        "{ shutdown = \"5s\", drain_lead = \"5s\" }",
+        "drain_lead",
+        "server.timeouts.drain_lead",
+        "shorter than `shutdown`",
+    ),
+    mistake(
+        "{ header_read = \"5s\" }",
+        "{ drain_lead = \"soon\" }",
+        "drain_lead",
+        "server.timeouts.drain_lead",
+        "write a whole number",
+    ),
+    mistake(
         "{ connect_timeout = \"2s\" }",
         "{ http2 = \"yes\" }",
         "http2",

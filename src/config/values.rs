@@ -42,6 +42,11 @@ pub(super) fn seconds(text: &str) -> Result<Duration, Why> {
     Ok(span)
 }
 
+/// A span of time, which may be none at all: `0s`.
+pub(super) fn duration_or_none(text: &str) -> Result<Duration, Why> {
+    if text == "0s" { Ok(Duration::ZERO) } else { duration(text) }
+}
+
 /// A span of time, or `never`.
 pub(super) fn duration_or_never(text: &str) -> Result<Option<Duration>, Why> {
     if text == "never" { Ok(None) } else { duration(text).map(Some) }

@@ -43,7 +43,7 @@ pub struct Settings {
     pub tls: Tls,
     /// How long a call may take.
     pub deadline: Duration,
-    /// How long letters are kept: as long as the longest-lived credential, and a margin.
+    /// How long letters are kept: as long as the longest-lived credential, and a margin. Zero is for ever.
     pub max_age: Duration,
     /// What is allowed although letters can be lost by it.
     pub allow: Allow,

@@ -14,8 +14,8 @@
 //! gives it another timeline, and that is a part of [`Extent::epoch`]: the gateways take it for another log, read it from
 //! the beginning and tell again what is in force; letters that are there already are not kept twice. Where the timeline
 //! is the same (somebody put a file system's snapshot back) a log that is shorter than it was gives itself another epoch.
-//! Every connection is checked against what [`Engine::open`] found last, also those that are made later: what goes
-//! on at another log ends with [`Trouble::Gone`].
+//! Every new connection is checked against what [`Engine::open`] found last, and every look at the log says which one it
+//! is: what goes on at another ends with [`Trouble::Gone`].
 //!
 //! **Leases** end by the server's clock. One that is set forward ends them early, by as much.
 //!
@@ -37,6 +37,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use self::layout::Epoch;
 use self::session::Session;
 pub use self::settings::{Allow, Host, Schema, Settings, Tls};
 use super::{Engine, Extent, Fence, Following, GatewayId, Letter, Position, To, Trouble};
@@ -88,7 +89,7 @@ impl Postgres {
         let session = session::connect(&self.settings, self.connector.as_ref()).await?;
         if let Some(known) = self.here.known() {
             let found = layout::epoch(&session, &self.settings.schema).await?;
-            if found != known.epoch {
+            if found.to_string() != known.epoch {
                 return Err(Trouble::Gone);
             }
         }
@@ -219,8 +220,8 @@ impl Here {
     }
 
     /// Notes how far the log of that epoch was read.
-    fn read(&self, epoch: Option<&str>, last: Position) {
-        if let Some(known) = lock(&self.known).as_mut().filter(|known| epoch == Some(&known.epoch)) {
+    fn read(&self, epoch: &Epoch, last: Position) {
+        if let Some(known) = lock(&self.known).as_mut().filter(|known| epoch.to_string() == known.epoch) {
             known.last = known.last.max(last);
         }
     }

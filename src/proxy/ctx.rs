@@ -58,6 +58,11 @@ impl Ctx {
         self.forward.as_ref().is_some_and(|forward| forward.guard.is_cut())
     }
 
+    /// The gateway stops, and has waited long enough.
+    pub(super) fn is_left(&self) -> bool {
+        self.forward.as_ref().is_some_and(|forward| forward.guard.is_left())
+    }
+
     /// What began as any request turns out to be long.
     pub(super) fn is_long(&self, bytes: u64, kind: Kind) {
         if let Some(forward) = self.forward.as_ref().filter(|f| bytes > LONG_BODY && f.guard.kind() == Kind::Request) {

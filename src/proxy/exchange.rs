@@ -70,7 +70,11 @@ impl HttpServerApp for Cuttable {
             done = &mut work => return done,
         }
         if let Some(line) = line {
-            line.cut();
+            if cut.is_left() {
+                line.leave();
+            } else {
+                line.cut();
+            }
             // Whether it ended by itself or has to be dropped, its connection is not used again.
             let _ended = tokio::time::timeout(GRACE, work).await;
         }

@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::exchange::Cuttable;
 use super::frames::Frames;
+use crate::drain::Drain;
 use crate::time::Stopwatch;
 
 tokio::task_local! {
@@ -32,7 +33,12 @@ tokio::task_local! {
 }
 
 /// What WebSockets are told: 1008, policy violation (RFC 6455 §7.4.1), and why.
-const CLOSE: [u8; 19] = *b"\x88\x11\x03\xf0session is over";
+const CLOSE: &[u8] = b"\x88\x11\x03\xf0session is over";
+/// What they are told when nothing is wrong with them: 1001, going away. Clients that are written well come back.
+const GOING_AWAY: &[u8] = b"\x88\x11\x03\xe9gateway restart";
+
+/// How long who came at the last moment has to shake hands (TLS) and to ask.
+const LATECOMERS: Duration = Duration::from_millis(500);
 
 /// Bounds on clients that are slow to ask.
 #[derive(Copy, Clone, Debug)]
@@ -57,6 +63,8 @@ pub(super) struct Line {
     state: AtomicU8,
     /// The app agreed to a WebSocket.
     upgraded: AtomicBool,
+    /// It is over because the gateway stops.
+    left: AtomicBool,
 }
 
 impl Line {
@@ -74,6 +82,7 @@ impl Line {
             idle: AtomicBool::new(false),
             state: AtomicU8::new(Self::OPEN),
             upgraded: AtomicBool::new(false),
+            left: AtomicBool::new(false),
         }
     }
 
@@ -125,6 +134,12 @@ impl Line {
         self.state.store(Self::CUT, Ordering::Release);
     }
 
+    /// The same, because the gateway stops.
+    pub(super) fn leave(&self) {
+        self.left.store(true, Ordering::Release);
+        self.cut();
+    }
+
     /// What goes out from now on is our own answer.
     pub(super) fn answer(&self) {
         self.state.store(Self::ANSWERING, Ordering::Release);
@@ -148,18 +163,25 @@ fn millis(span: Duration) -> u64 {
 pub(crate) struct Lines {
     inner: Arc<Cuttable>,
     patience: Patience,
+    drain: Drain,
+    /// Turns true when the order to stop is given.
+    order: ShutdownWatch,
 }
 
 impl Lines {
-    pub(crate) fn new(inner: Cuttable, patience: Patience) -> Self {
-        Self { inner: Arc::new(inner), patience }
+    pub(crate) fn new(inner: Cuttable, patience: Patience, drain: Drain) -> Self {
+        Self { inner: Arc::new(inner), patience, order: drain.watch(), drain }
     }
 }
 
 #[async_trait]
 impl ServerApp for Lines {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let _member = self.drain.entrance.join();
         if stream.selected_alpn_proto() == Some(ALPN::H2) {
+            // GOAWAY (RFC 9113 §6.8) loses no request: who came before the order gets it at once. Who comes after it would
+            // only come again, and gets it with the end of the listeners.
+            let shutdown = if self.drain.has_begun() { shutdown } else { &self.order };
             return self.inner.process_new(stream, shutdown).await;
         }
         let line = Arc::new(Line::new(self.patience));
@@ -172,6 +194,9 @@ impl ServerApp for Lines {
     }
 
     async fn cleanup(&self) {
+        // The listeners are closed, and what comes next ends the connections on which nothing is asked. On one that was
+        // taken a moment ago the first request is still on its way, and nobody would send it again.
+        tokio::time::sleep(LATECOMERS).await;
         self.inner.cleanup().await;
     }
 }
@@ -194,7 +219,7 @@ impl Told {
             self.said = true;
             if self.frames.is_some_and(Frames::at_boundary) {
                 // What the client does not take at once it is not told: nobody waits for it.
-                let mut rest: &[u8] = &CLOSE;
+                let mut rest = if self.line.left.load(Ordering::Acquire) { GOING_AWAY } else { CLOSE };
                 while let Poll::Ready(Ok(written @ 1..)) = Pin::new(&mut self.inner).poll_write(cx, rest) {
                     rest = rest.get(written..).unwrap_or_default();
                 }

@@ -4,5 +4,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
 mod conformance;
+mod gateways;
 mod harness;
 mod nats;
+mod postgres;

@@ -1,24 +1,39 @@
 //! JetStream: the conformance suite, and what only NATS can do wrong.
 
+mod doors;
+mod unfit;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portcullis::fleet::Engine;
+use futures_util::StreamExt as _;
 use portcullis::fleet::jetstream::{Allow, Credentials, Jetstream, Settings, Tls};
+use portcullis::fleet::{Engine, GatewayId, Letter, Position, To};
 use portcullis::http::Client;
 
 use super::harness::nats::{Nats, Plan};
-use super::harness::{Stage, until};
+use super::harness::{Stage, soon, until};
 
 /// Every call's deadline: short, for half of these tests wait for it.
 const DEADLINE: Duration = Duration::from_secs(4);
 
 /// NATS servers and gateways that use them.
-struct Servers(Nats);
+struct Servers {
+    nats: Nats,
+    settings: Settings,
+}
 
 impl Servers {
     async fn start(servers: usize) -> Self {
-        Self(Nats::start(Plan::of(servers)).await)
+        let nats = Nats::start(Plan::of(servers)).await;
+        Self { settings: settings(&nats), nats }
+    }
+
+    /// That do not flush what they acknowledge, for what takes long otherwise and kills nobody.
+    async fn lazy(servers: usize) -> Self {
+        let nats = Nats::start(Plan { sync_always: false, ..Plan::of(servers) }).await;
+        let allow = Allow { lazy_sync: true, ..Allow::default() };
+        Self { settings: Settings { allow, ..settings(&nats) }, nats }
     }
 }
 
@@ -50,31 +65,31 @@ async fn administrator(nats: &Nats) -> async_nats::jetstream::Context {
 #[async_trait]
 impl Stage for Servers {
     async fn engine(&self) -> Box<dyn Engine> {
-        jetstream(settings(&self.0))
+        jetstream(self.settings.clone())
     }
 
     fn servers(&self) -> usize {
-        self.0.len()
+        self.nats.len()
     }
 
     fn kill(&self, server: usize) {
-        self.0.kill(server);
+        self.nats.kill(server);
     }
 
     async fn start(&self, server: usize) {
-        self.0.restart(server).await;
+        self.nats.restart(server).await;
     }
 
     fn pause(&self, server: usize) {
-        self.0.pause(server);
+        self.nats.pause(server);
     }
 
     fn resume(&self, server: usize) {
-        self.0.resume(server);
+        self.nats.resume(server);
     }
 
     async fn delete_log(&self) {
-        let jetstream = administrator(&self.0).await;
+        let jetstream = administrator(&self.nats).await;
         until("the stream is deleted", || async { jetstream.delete_stream("fleet").await.ok() }).await;
     }
 
@@ -93,6 +108,7 @@ mod one {
     use crate::conformance::conformance;
 
     conformance!(Servers::start(1));
+    conformance!(Servers::lazy(1); a_hundred_thousand_letters_come_again);
 }
 
 mod three {
@@ -100,4 +116,5 @@ mod three {
     use crate::conformance::conformance;
 
     conformance!(Servers::start(3));
+    conformance!(Servers::start(3); a_hundred_thousand_letters_come_again any_server_may_fall_silent);
 }

@@ -18,7 +18,7 @@ pub(crate) async fn house() -> House {
 }
 
 /// A connection on which `browser` has begun an exchange.
-async fn begins(house: &House, browser: &Browser, ask: Ask) -> Wire {
+pub(crate) async fn begins(house: &House, browser: &Browser, ask: Ask) -> Wire {
     let mut wire = house.wire().await;
     wire.send(&ask.with("Cookie", &browser.cookies()).bytes(&house.host())).await;
     wire
@@ -38,7 +38,7 @@ pub(crate) async fn opens_websocket(house: &House, browser: &Browser) -> Wire {
     for _ in 0..20 {
         let mut wire = begins(house, browser, handshake()).await;
         assert_eq!(wire.head().await.expect("an answer").status, 101);
-        wire.send(b"ping").await;
+        wire.send(b"\x81\x04ping").await;
         if wire.hears("ping").await {
             return wire;
         }

@@ -7,6 +7,7 @@ mod claims;
 mod commands;
 mod crowd;
 mod cut;
+mod drain;
 mod events;
 mod front_channel;
 mod global;

@@ -12,6 +12,11 @@ const ORIGIN: &str = "https://tls.example.com";
 
 /// A house with a TLS listener that has a certificate for each of two names.
 async fn house(authority: &Authority) -> House {
+    house_that(authority, "").await
+}
+
+/// The same, with more lines of `[server]`.
+async fn house_that(authority: &Authority, server: &str) -> House {
     let [first, second] = [&["tls.example.com"], &["wiki.example.com"]].map(|names| authority.certify(names));
     let (Pair { cert: c1, key: k1 }, Pair { cert: c2, key: k2 }) = (first, second);
     let app = |name: &str| {
@@ -24,10 +29,10 @@ async fn house(authority: &Authority) -> House {
         .file("1.key", &k1)
         .file("2.pem", &c2)
         .file("2.key", &k2)
-        .server(
-            "tls = [{ listen = \"127.0.0.1:@tls@\", cert_file = \"1.pem\", key_file = \"1.key\", certificates = [\
-             { cert_file = \"2.pem\", key_file = \"2.key\" }] }]",
-        )
+        .server(&format!(
+            "{server}\ntls = [{{ listen = \"127.0.0.1:@tls@\", cert_file = \"1.pem\", key_file = \"1.key\", certificates = [\
+             {{ cert_file = \"2.pem\", key_file = \"2.key\" }}] }}]",
+        ))
         .more(&format!("{}{}", app("tls"), app("wiki")));
     House::of(plan).await
 }
@@ -142,4 +147,31 @@ async fn a_revocation_resets_one_stream_and_leaves_its_neighbours_on_the_connect
         .await;
     let running = |seen: &&crate::harness::Seen| seen.target == "/events" && !seen.ended;
     assert_eq!(house.backend.seen().iter().filter(of("00u-ben")).filter(running).count(), 1, "ben's goes on");
+}
+
+#[tokio::test]
+async fn a_gateway_that_drains_says_goaway_and_ends_no_stream_before_the_bound() {
+    let (authority, mut tasks) = (Authority::new(), JoinSet::new());
+    let house = house_that(&authority, "timeouts = { shutdown = \"60s\", drain_lead = \"30s\" }").await;
+    let ann = browser_of(&house, "ann").await;
+    house
+        .backend
+        .says(Reply::Open(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: one\n\n".to_vec()));
+    let client = connect(&house, &authority, &mut tasks).await;
+    let events = || request("/events").header("cookie", ann.cookies()).body(()).expect("a request");
+    let mut body = asks(&client, events()).await.expect("an answer").into_body();
+    soon("the first event", body.data()).await.expect("data").expect("no reset");
+    house.drains();
+    soon("GOAWAY", async {
+        // The client's library takes no new stream once it was told (RFC 9113 §6.8).
+        while asks(&client, events()).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // The listener is still there for whoever was not told yet.
+    let later = connect(&house, &authority, &mut tasks).await;
+    assert_eq!(asks(&later, events()).await.expect("an answer").status(), 200);
+    let still = tokio::time::timeout(std::time::Duration::from_millis(100), body.data()).await;
+    assert!(still.is_err(), "the stream goes on: {still:?}");
 }

@@ -139,7 +139,7 @@ fn wanted(settings: &Settings) -> Config {
         max_bytes: -1,
         max_messages_per_subject: -1,
         max_consumers: -1,
-        duplicate_window: DUPLICATES.min(settings.max_age),
+        duplicate_window: if settings.max_age.is_zero() { DUPLICATES } else { DUPLICATES.min(settings.max_age) },
         deny_delete: true,
         deny_purge: true,
         allow_message_ttl: true,
@@ -160,6 +160,9 @@ fn check(config: &Config, settings: &Settings) -> Result<(), Trouble> {
         return Err(few_replicas(config.num_replicas, settings));
     }
     let missing = subjects(name).into_iter().find(|subject| !config.subjects.contains(subject));
+    let for_ever = settings.max_age.is_zero();
+    let forgets = !config.max_age.is_zero() && (for_ever || config.max_age < settings.max_age);
+    let kept = if for_ever { "for ever".to_owned() } else { format!("for {} s", secs(settings.max_age)) };
     let limited = [config.max_bytes, config.max_messages].iter().any(|limit| *limit > 0);
     let faults = [
         (
@@ -173,8 +176,8 @@ fn check(config: &Config, settings: &Settings) -> Result<(), Trouble> {
             format!("{}, or allow = [\"lazy_sync\"]", anew()),
         ),
         (
-            !config.max_age.is_zero() && config.max_age < settings.max_age,
-            format!("forgets after {} s what must be kept for {} s", secs(config.max_age), secs(settings.max_age)),
+            forgets,
+            format!("forgets after {} s what must be kept {kept}", secs(config.max_age)),
             edit(&format!("--max-age={}s", secs(settings.max_age))),
         ),
         (config.retention != RetentionPolicy::Limits, "drops what was read".to_owned(), anew()),

@@ -15,18 +15,18 @@ pub(super) fn no_answer(deadline: Duration) -> Trouble {
 }
 
 /// What to do where rights are missing.
-pub(super) const MISSING_RIGHTS: &str = "somebody who may must run what `portcullis fleet sql` prints";
+pub(super) const MISSING_RIGHTS: &str = "somebody who may must run what `portcullis fleet-sql` prints";
 
 impl From<&Error> for Trouble {
     fn from(error: &Error) -> Self {
         if let Some(error) = error.as_db_error() {
             return from_server(error);
         }
+        let said = with_sources(error);
         match cause(error) {
-            Cause::Certificate => Self::Denied(format!("TLS: {error}")),
-            Cause::Network => Self::Away(error.to_string()),
-            // The server wants what we do not have, or has not what we want: no TLS, a password.
-            Cause::Neither => Self::Denied(error.to_string()),
+            Cause::Network => Self::Away(said),
+            // Neither: the server wants what we do not have, or has not what we want: a password, TLS.
+            Cause::Certificate | Cause::Neither => Self::Denied(said),
         }
     }
 }
@@ -48,6 +48,20 @@ fn from_server(error: &DbError) -> Trouble {
         return Trouble::Gone;
     }
     Trouble::Away(said)
+}
+
+/// An error and what is behind it, in one line.
+fn with_sources(error: &Error) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(found) = source {
+        let more = found.to_string();
+        if !said.contains(&more) {
+            said = format!("{said}: {more}");
+        }
+        source = found.source();
+    }
+    said
 }
 
 /// What is behind an error that is not the server's own.

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::layout::{self, Epoch};
 use super::session::Session;
 use super::{Following, GatewayId, Listed, Position, Settings, To, Trouble, errors};
 use crate::fleet::Entry;
@@ -18,15 +19,15 @@ struct Follower {
     sql: String,
     after: i64,
     me: GatewayId,
-    /// The log that it reads, if that is known.
-    epoch: Option<String>,
+    /// The log that it reads.
+    epoch: Epoch,
     /// The last look may not have seen everything.
     hurries: bool,
     appended: watch::Receiver<()>,
     listed: Listed,
 }
 
-/// Listens, then begins to read: what comes between the two rings.
+/// Listens, then begins to read: what comes between the two rings. `known` is the log that it must be, if that is known.
 pub(super) async fn start(
     session: Session,
     settings: &Settings,
@@ -41,13 +42,14 @@ pub(super) async fn start(
          LISTEN \"{everyone}\"; LISTEN \"{mine}\""
     );
     session.ask(&listen).await?;
+    let epoch = layout::epoch(&session, &settings.schema).await?;
     let follower = Follower {
         session,
         deadline: settings.deadline,
         sql: looking(settings.schema.as_str()),
         after: i64::try_from(after.0).unwrap_or(i64::MAX),
         me,
-        epoch: listed.here.known().map(|known| known.epoch),
+        epoch,
         hurries: true,
         appended: listed.here.appended.subscribe(),
         listed,
@@ -76,7 +78,7 @@ impl Follower {
             self.hurries = entries.len() >= MANY || entries.iter().map(|entry| entry.body.len()).sum::<usize>() >= MUCH;
             if let Some(last) = entries.last() {
                 self.after = i64::try_from(last.position.0).unwrap_or(i64::MAX);
-                self.listed.here.read(self.epoch.as_deref(), last.position);
+                self.listed.here.read(&self.epoch, last.position);
                 return Ok(entries);
             }
         }
@@ -85,15 +87,29 @@ impl Follower {
     async fn look(&self) -> Result<Vec<Entry>, Trouble> {
         let me = self.me.0.to_be_bytes();
         let me = me.as_slice();
-        let asked: [(&(dyn ToSql + Sync), Type); 2] = [(&self.after, Type::INT8), (&me, Type::BYTEA)];
+        let epoch = self.epoch.own.as_str();
+        let asked: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&self.after, Type::INT8), (&me, Type::BYTEA), (&epoch, Type::TEXT)];
         let rows = self.session.client.query_typed(&self.sql, &asked);
         let rows = tokio::time::timeout(self.deadline, rows).await.map_err(|_| errors::no_answer(self.deadline))?;
         let rows = rows.map_err(|error| Trouble::from(&error))?;
-        rows.iter().map(|row| entry(row).ok_or_else(not_a_letter)).collect()
+        // In the same glance: a log that was made anew counts from the beginning, and must not be read on from here.
+        if !rows.first().is_some_and(|row| row.try_get(SAME).is_ok_and(|same| same)) {
+            return Err(Trouble::Gone);
+        }
+        let letters = rows.iter().filter(|row| !matches!(row.try_get(POSITION), Ok(None::<i64>)));
+        letters.map(|row| entry(row).ok_or_else(not_a_letter)).collect()
     }
 }
 
-/// Everything after `$1` that is for everyone or for `$2`, in order, as much as is good to have at once.
+/// Columns of a look.
+const SAME: usize = 0;
+const POSITION: usize = 1;
+const RECIPIENT: usize = 2;
+const BODY: usize = 3;
+
+/// Whether this is the log `$3`, and everything after `$1` that is for everyone or for `$2`, in order, as much as is good
+/// to have at once: at least one row.
 fn looking(schema: &str) -> String {
     let some = |whose: &str| {
         format!(
@@ -102,20 +118,21 @@ fn looking(schema: &str) -> String {
         )
     };
     format!(
-        "SELECT position, recipient, body FROM (\
+        "SELECT g.same, m.position, m.recipient, m.body \
+         FROM (SELECT epoch = $3 AS same FROM \"{schema}\".log WHERE one) AS g LEFT JOIN (\
            SELECT position, recipient, body, \
              sum(octet_length(body)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before \
            FROM ({} UNION ALL {} ORDER BY position LIMIT {MANY}) AS l) AS m \
-         WHERE before < {MUCH} ORDER BY position",
+         ON m.before < {MUCH} ORDER BY m.position",
         some("IS NULL"),
         some("= $2")
     )
 }
 
 fn entry(row: &Row) -> Option<Entry> {
-    let position: i64 = row.try_get(0).ok()?;
-    let recipient: Option<&[u8]> = row.try_get(1).ok()?;
-    let body: &[u8] = row.try_get(2).ok()?;
+    let position: i64 = row.try_get(POSITION).ok()?;
+    let recipient: Option<&[u8]> = row.try_get(RECIPIENT).ok()?;
+    let body: &[u8] = row.try_get(BODY).ok()?;
     let to = match recipient {
         None => To::Everyone,
         Some(id) => To::One(GatewayId(u128::from_be_bytes(id.try_into().ok()?))),

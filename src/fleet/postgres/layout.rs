@@ -1,5 +1,7 @@
 //! What must be there: made if it is not, looked at if it is.
 
+use std::fmt;
+
 use tokio_postgres::SimpleQueryRow;
 
 use super::errors::MISSING_RIGHTS;
@@ -20,10 +22,28 @@ pub(super) fn granting(schema: &Schema, user: &str) -> String {
 }
 
 /// Which log it is: another one has another.
-pub(super) async fn epoch(session: &Session, schema: &Schema) -> Result<String, Trouble> {
-    let row = session.ask(&format!("SELECT epoch FROM \"{}\".log", schema.as_str())).await?;
-    let epoch = row.as_ref().and_then(|row| row.get(0)).ok_or(Trouble::Gone)?;
-    Ok(named(epoch, session))
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Epoch {
+    /// What the log says.
+    pub(super) own: String,
+    /// The history of the server that it is on.
+    timeline: u32,
+}
+
+impl fmt::Display for Epoch {
+    /// As gateways know it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.own, self.timeline)
+    }
+}
+
+/// Which log it is.
+pub(super) async fn epoch(session: &Session, schema: &Schema) -> Result<Epoch, Trouble> {
+    let row = Facts(session.ask(&format!("SELECT epoch FROM \"{}\".log", schema.as_str())).await?);
+    if row.0.is_none() {
+        return Err(Trouble::Gone);
+    }
+    Ok(Epoch { own: row.text(0).to_owned(), timeline: session.timeline })
 }
 
 /// Makes the log or looks whether it is safe. One that is shorter than it was `known` to be is another, and says so to
@@ -50,12 +70,11 @@ pub(super) async fn open(session: &Session, settings: &Settings, known: Option<&
         return Err(Trouble::Denied(format!("rights in the schema `{schema}` are missing; {MISSING_RIGHTS}")));
     }
     let last = Position(log.text(2).parse().unwrap_or_default());
-    let epoch = log.text(1);
-    let found = Extent { epoch: named(epoch, session), last };
-    if known.is_some_and(|known| known.epoch == found.epoch && known.last > last) {
-        return Ok(Extent { epoch: named(&renewed(session, schema, epoch).await?, session), last });
+    let mut epoch = Epoch { own: log.text(1).to_owned(), timeline: session.timeline };
+    if known.is_some_and(|known| known.epoch == epoch.to_string() && known.last > last) {
+        epoch.own = renewed(session, schema, &epoch.own).await?;
     }
-    Ok(found)
+    Ok(Extent { epoch: epoch.to_string(), last })
 }
 
 /// What the server is asked about itself.
@@ -99,11 +118,6 @@ async fn renewed(session: &Session, schema: &str, epoch: &str) -> Result<String,
         literal(epoch)
     );
     Ok(Facts(session.ask(&renew).await?).text(0).to_owned())
-}
-
-/// An epoch as gateways know it: the log's own and the server's timeline.
-fn named(epoch: &str, session: &Session) -> String {
-    format!("{epoch}.{}", session.timeline)
 }
 
 /// One row of answers.

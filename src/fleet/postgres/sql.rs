@@ -73,8 +73,7 @@ pub(super) fn lease(schema: &Schema, name: &str, me: GatewayId, term: Duration) 
     format!(
         "INSERT INTO \"{schema}\".leases AS l (name, holder, fence, ends_at) \
            VALUES ({name}, '\\x{me}'::bytea, 1, {ends_at}) \
-         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, ends_at = {ends_at}, \
-           fence = l.fence + CASE WHEN l.holder = excluded.holder AND l.ends_at > clock_timestamp() THEN 0 ELSE 1 END \
+         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, ends_at = {ends_at}, fence = l.fence + 1 \
            WHERE l.holder = excluded.holder OR l.ends_at <= clock_timestamp() \
          RETURNING fence"
     )

@@ -53,6 +53,9 @@ export class Gateway {
     }, 30_000);
   }
 
+  /** Tells it to end what it has begun, and waits; gives its exit code. */
+  drains() { return this.#program.ends('SIGTERM', 60_000); }
+
   /** `kill -9`. */
   kill() { return this.#program.kill(); }
 
@@ -78,7 +81,8 @@ export class Gateway {
   }
 
   async stop({ keepFiles = false } = {}) {
-    await this.#program?.stop();
+    // At once: nobody is left who would have to be waited for.
+    await this.#program?.stop('SIGINT');
     if (keepFiles) return;
     await rm(this.dir, { recursive: true, force: true });
   }

@@ -42,13 +42,19 @@ export class Program {
   }
 
   /** Asks it to end, and waits; after ten seconds it is no longer asked. */
-  async stop() {
+  async stop(signal = 'SIGTERM') {
     if (!this.isRunning) return;
     this.#child.stdin.end();
-    this.#child.kill('SIGTERM');
-    const impatience = setTimeout(() => this.kill(), 10_000);
+    await this.ends(signal, 10_000);
+  }
+
+  /** Sends it a signal, and waits until it has ended; gives its exit code. */
+  async ends(signal, milliseconds) {
+    this.#child.kill(signal);
+    const impatience = setTimeout(() => this.kill(), milliseconds);
     await this.#exited;
     clearTimeout(impatience);
+    return this.#child.exitCode;
   }
 
   /** `kill -9`: no chance to write anything down. */

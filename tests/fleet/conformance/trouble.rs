@@ -107,6 +107,30 @@ async fn every_call_says_away(stage: &dyn Stage, who: &str, engine: &dyn Engine)
     }
 }
 
+/// One after another stops where it stands, also the one that leads: what is told meanwhile comes through soon.
+pub(crate) async fn any_server_may_fall_silent(stage: &dyn Stage) {
+    let (writer, reader) = (opened(stage).await, opened(stage).await);
+    let mut last = Position(0);
+    for server in 0..stage.servers() {
+        let mut watch = following(&*reader, last, ME).await;
+        stage.pause(server);
+        let id = format!("during-{server}");
+        tell(&*writer, &[letter(id.clone())]).await;
+        let mut seen = Vec::new();
+        while !seen.contains(&id) {
+            match soon("the watch says something", watch.next()).await {
+                Some(Ok(batch)) => {
+                    last = batch.last().map_or(last, |entry| entry.position);
+                    seen.extend(texts(&batch));
+                }
+                _ => watch = following(&*reader, last, ME).await,
+            }
+        }
+        stage.resume(server);
+    }
+    assert_eq!(counts(&whole_log(&*writer).await).len(), stage.servers());
+}
+
 /// All servers are stopped where they stand: calls end in time, and a watch either ends or goes on, soon.
 pub(crate) async fn a_server_that_says_nothing_is_never_silence_for_long(stage: &dyn Stage) {
     let (engine, unopened) = (opened(stage).await, stage.engine().await);

@@ -1,6 +1,10 @@
 //! What the tests of the fleet stand on: servers that they start, kill, pause and start again, and a patient look.
 
+pub(crate) mod gateways;
 pub(crate) mod nats;
+pub(crate) mod nkeys;
+pub(crate) mod gate;
+pub(crate) mod postgres;
 pub(crate) mod stage;
 
 use std::path::{Path, PathBuf};

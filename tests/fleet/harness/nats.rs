@@ -10,8 +10,12 @@ use tokio::net::TcpStream;
 use super::{Scratch, own_address, signal, until};
 
 /// How servers are set up.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Plan {
+    /// The loopback address that they will have to themselves.
+    pub(crate) address: String,
+    /// Where their files go.
+    pub(crate) scratch: Scratch,
     /// How many.
     pub(crate) servers: usize,
     /// Each write reaches the disk before it is acknowledged.
@@ -23,7 +27,8 @@ pub(crate) struct Plan {
 impl Plan {
     /// So many servers that keep what they acknowledge.
     pub(crate) fn of(servers: usize) -> Self {
-        Self { servers, sync_always: true, more: String::new() }
+        let (address, scratch) = (own_address(), Scratch::new("nats"));
+        Self { address, scratch, servers, sync_always: true, more: String::new() }
     }
 
     /// With more in the config file.
@@ -52,7 +57,7 @@ struct Server {
 impl Nats {
     /// Starts servers after `plan`; returns when all of them serve.
     pub(crate) async fn start(plan: Plan) -> Self {
-        let (address, scratch) = (own_address(), Scratch::new("nats"));
+        let Plan { address, scratch, .. } = plan;
         let ports: Vec<[u16; 3]> = (0..plan.servers).map(|_| free_ports(&address)).collect();
         let routes: Vec<_> = ports.iter().map(|[_, _, route]| format!("nats-route://{address}:{route}")).collect();
         let sync = if plan.sync_always { ", sync_interval: always" } else { "" };
@@ -98,9 +103,12 @@ impl Nats {
         self.servers.iter().map(|server| format!("http://{}:{}", self.address, server.monitor)).collect()
     }
 
-    /// The loopback address that they have to themselves.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
+    /// Changes the config file of a killed one.
+    pub(crate) fn change(&self, n: usize, from: &str, to: &str) {
+        let path = &self.servers[n].config;
+        let before = std::fs::read_to_string(path).expect("its config");
+        assert!(before.contains(from), "`{from}` is not in its config");
+        std::fs::write(path, before.replace(from, to)).expect("its config");
     }
 
     /// Where files for this test can be put.

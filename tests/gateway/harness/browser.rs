@@ -150,6 +150,11 @@ impl Browser {
         self.jar.retain(|cookie| cookie.host != host || cookie.name != name);
     }
 
+    /// From now on a load balancer sends it to another gateway.
+    pub(crate) fn is_sent_to(&mut self, gateway: SocketAddr) {
+        self.gateway = gateway;
+    }
+
     /// The same browser, used on another origin of the gateway's.
     pub(crate) fn at(&mut self, origin: &str) {
         origin.clone_into(&mut self.origin);

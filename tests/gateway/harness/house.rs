@@ -389,6 +389,44 @@ idp = "demo"
         drop(self.gateway.take());
     }
 
+    /// The gateway is told to end what it has begun, and to stop then.
+    pub(crate) fn drains(&self) {
+        self.gateway.as_ref().expect("a gateway").drain();
+    }
+
+    /// Waits until the gateway has stopped by itself.
+    pub(crate) async fn has_stopped(&self) {
+        let gateway = self.gateway.as_ref().expect("a gateway");
+        soon("the gateway stops", async {
+            while !gateway.has_ended() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Waits until nobody is let in any more.
+    pub(crate) async fn is_closed(&self) {
+        soon("the listener is closed", async {
+            while tokio::net::TcpStream::connect(self.address()).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
+    /// A second gateway with the same keys and apps, and a ledger of its own; where it listens.
+    pub(crate) fn sibling(&self) -> (Running, SocketAddr) {
+        let Ports { plain, admin, spare, tls } = self.ports;
+        let text = self.config_text();
+        let text = text.replace(&format!("[\"127.0.0.1:{plain}\"]"), &format!("[\"127.0.0.1:{spare}\"]"));
+        let text = text.replace(&format!("\"127.0.0.1:{admin}\""), &format!("\"127.0.0.1:{tls}\""));
+        self.dir.write("sibling.toml", &text.replace("ledger.db", "sibling.db").replace("audit.log", "sibling.log"));
+        let config = Config::load(&self.file("sibling.toml")).unwrap_or_else(|faults| panic!("{faults}"));
+        let running = app::start(config, self.clock.clone()).expect("the sibling starts");
+        (running, SocketAddr::from(([127, 0, 0, 1], spare)))
+    }
+
     /// Starts the gateway again, where it was. A gateway that was stopped gives back its address and its ledger when the
     /// last of its tasks is gone, a moment later.
     pub(crate) fn start(&mut self) {

@@ -66,6 +66,16 @@ fn what_is_allowed_in_words_is_taken() {
 }
 
 #[test]
+fn a_stream_that_forgets_keeps_nothing_for_ever() {
+    let for_ever = Settings { max_age: Duration::ZERO, ..settings(Allow::default()) };
+    let config = wanted(&for_ever);
+    assert_eq!((config.max_age, config.duplicate_window), (Duration::ZERO, DUPLICATES));
+    assert_eq!(check(&config, &for_ever), Ok(()));
+    let forgets = Config { max_age: Duration::from_secs(3_600), ..config };
+    assert!(check(&forgets, &for_ever).is_err());
+}
+
+#[test]
 fn what_loses_nothing_is_taken() {
     assert_eq!(said(Allow::default(), |c| c.max_age = Duration::ZERO), None, "kept for ever");
     assert_eq!(said(Allow::default(), |c| c.max_bytes = 1), None, "full is full, and says so");
