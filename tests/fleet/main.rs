@@ -6,6 +6,7 @@
     reason = "tests have tasks of their own, measure spans, and take a seed from outside"
 )]
 
+mod catch_up;
 mod conformance;
 mod gateways;
 mod harness;
