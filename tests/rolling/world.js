@@ -135,7 +135,7 @@ export class World {
         for await (const part of response.setEncoding('utf8')) text += part;
         if (response.headers['x-tried']?.includes(',')) this.#retried += 1;
         if (response.statusCode !== 200 || text !== 'hello from the app, ann') {
-          this.#failed[method].push(`${response.statusCode} by ${response.headers['x-tried']}: ${text.slice(0, 200)}`);
+          this.#failed[method].push(`${response.statusCode}: ${text.slice(0, 100).replaceAll(/\s+/g, ' ')}`);
         }
       } catch (error) {
         this.#failed[method].push(`${error}`);
