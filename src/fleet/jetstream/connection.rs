@@ -84,8 +84,12 @@ impl Connections {
                 refusals.note(&event);
                 std::future::ready(())
             });
-        let client = tls(options, settings).connect(addresses).await.map_err(refused)?;
-        let context = context::ContextBuilder::new().timeout(settings.deadline).build(client.clone());
+        let client = tls(options, settings).connect(addresses).await.map_err(|error| refused(&error))?;
+        let context = context::ContextBuilder::new()
+            .timeout(settings.deadline)
+            .ack_timeout(settings.deadline)
+            .max_ack_inflight(IN_FLIGHT)
+            .build(client.clone());
         Ok(Connection { client, context })
     }
 }
@@ -191,7 +195,7 @@ fn tls(options: ConnectOptions, settings: &Settings) -> ConnectOptions {
 }
 
 /// Why no connection came about.
-fn refused(error: ConnectError) -> Trouble {
+fn refused(error: &ConnectError) -> Trouble {
     match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
             Trouble::Denied("the credentials are not accepted".to_owned())
@@ -201,7 +205,7 @@ fn refused(error: ConnectError) -> Trouble {
         | ConnectErrorKind::Dns
         | ConnectErrorKind::TimedOut
         | ConnectErrorKind::Io
-        | ConnectErrorKind::MaxReconnects => match tls_error(&error) {
+        | ConnectErrorKind::MaxReconnects => match tls_error(error) {
             Some(why) => Trouble::Denied(format!("no TLS: {why}")),
             None => Trouble::Away(error.to_string()),
         },
@@ -247,5 +251,7 @@ const PING: Duration = Duration::from_secs(2);
 /// Messages that wait in a watch. The server stops for flow control after 32 MiB, with smaller letters than any of ours
 /// that are fewer than this.
 const SUBSCRIPTION: usize = 512 * 1_024;
+/// Letters that may be on their way at once, of all calls together: so many that no two calls wait for each other.
+const IN_FLIGHT: usize = 64 * 1_024;
 /// How the client words that credentials were not accepted.
 const AUTHORIZATION: &str = "authorization violation";
