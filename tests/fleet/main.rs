@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
+mod catch_up;
 mod conformance;
 mod gateways;
 mod harness;
