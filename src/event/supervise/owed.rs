@@ -41,7 +41,7 @@ mod tests {
             Told,
         }
         use Happens::{Due, Nothing, Told};
-        let at = |second| Timestamp::from_secs(1_000 + second);
+        let at = |second: u64| Timestamp::from_secs(1_000 + second);
         let patience = Duration::from_secs(20);
         for (name, rows) in [
             ("the leader", vec![(0, Due, true, true), (1, Nothing, true, false)]),
