@@ -101,7 +101,7 @@ impl Stage for Servers {
         let servers: Vec<_> = addresses.iter().map(|(host, port)| format!("\"nats://{host}:{port}\"")).collect();
         let few = if self.nats.len() < 3 { "allow = [\"few_replicas\"]\n" } else { "" };
         format!(
-            "[fleet]\nengine = \"jetstream\"\nstale_after = \"4s\"\n[fleet.jetstream]\nstream = \"fleet\"\n\
+            "[fleet]\nengine = \"jetstream\"\nstale_after = \"6s\"\n[fleet.jetstream]\nstream = \"fleet\"\n\
              servers = [{}]\nreplicas = {}\n{few}",
             servers.join(", "),
             self.nats.len(),

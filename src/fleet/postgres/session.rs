@@ -81,7 +81,7 @@ pub(super) async fn connect(settings: &Settings, tls: Option<&MakeRustlsConnect>
             attempt = attempts.next() => match attempt {
                 Some((_, Ok(session))) => return Ok(session),
                 Some((host, Err(trouble))) => troubles.push((host, trouble)),
-                None => return Err(summary(troubles)),
+                None => return Err(summary(&troubles)),
             },
             () = tokio::time::sleep(STAGGER), if more.is_some() => {}
         }
@@ -163,7 +163,7 @@ fn preparing(deadline: Duration) -> String {
 }
 
 /// All that went wrong at all of the servers. Only if no waiting helps at any of them, none helps.
-fn summary(troubles: Vec<(&Host, Trouble)>) -> Trouble {
+fn summary(troubles: &[(&Host, Trouble)]) -> Trouble {
     if troubles.iter().all(|(_, trouble)| trouble.is_configuration())
         && let Some((_, trouble)) = troubles.first()
     {

@@ -35,6 +35,7 @@ pub(crate) struct Gateways {
     all: Vec<Gateway>,
     ring: KeyRing,
     http: reqwest::Client,
+    begun: Timestamp,
     _scratch: Scratch,
 }
 
@@ -120,7 +121,16 @@ impl Gateways {
         }
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         let http = http.timeout(Duration::from_secs(20)).no_proxy().build().expect("a client");
-        Self { idp, _idp: serving_idp, _app: serving_app, all, ring, http, _scratch: scratch }
+        Self {
+            idp,
+            _idp: serving_idp,
+            _app: serving_app,
+            all,
+            ring,
+            http,
+            begun: Clock::System.now(),
+            _scratch: scratch,
+        }
     }
 
     /// How many there are.
@@ -189,11 +199,10 @@ impl Gateways {
         std::fs::read_to_string(&self.all[n].log).unwrap_or_default()
     }
 
-    /// The cookies of somebody who signed in long enough ago to be revoked, in the app of that host.
+    /// The cookies of somebody who signed in before all of this began, in the app of that host.
     pub(crate) fn cookies(&self, user: &str, host: &str) -> String {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
-        let now = Clock::System.now();
-        let at = now.minus(Duration::from_secs(5));
+        let at = self.begun.minus(Duration::from_secs(60));
         let identity = Identity {
             issuer: self.idp.issuer().clone(),
             subject: user.into(),
