@@ -139,7 +139,8 @@ pub(super) struct Watching {
 impl BackgroundService for Watching {
     async fn start(&self, shutdown: ShutdownWatch) {
         let (stream, lead) = (&self.stream, self.stream.lead());
-        until(shutdown, async { _ = tokio::join!(lead.keep(), stream.supervise(self.endpoints.parts().watch())) }).await;
+        until(shutdown, async { _ = tokio::join!(lead.keep(), stream.supervise(self.endpoints.parts().watch())) })
+            .await;
         // Another gateway need not wait until it is noticed that this one has ended.
         lead.release().await;
     }

@@ -150,7 +150,8 @@ impl Supervision {
         match status {
             StreamStatus::Enabled => {
                 if self.stopped.take().is_some() {
-                    (self.began, self.counts, self.on_purpose) = (now, false, false);
+                    // What another gateway was told may come late.
+                    (self.began, self.counts, self.on_purpose) = (self.began.max(now), false, false);
                     self.next_verify = self.soonest(now);
                 }
                 if self.proof == Proof::Status {
@@ -173,7 +174,7 @@ impl Supervision {
     /// The transmitter has the stream; `anew` if it was made just now: what came before that it never told.
     pub fn made(&mut self, limits: Limits, proof: Proof, anew: bool, now: Timestamp) {
         if anew || self.gone {
-            (self.began, self.counts, self.stopped) = (now, false, None);
+            (self.began, self.counts, self.stopped) = (self.began.max(now), false, None);
         }
         self.lossy |= anew;
         // What somebody here stopped stays so until somebody here says otherwise.
@@ -192,6 +193,16 @@ impl Supervision {
         } else {
             self.made(limits, proof, false, now);
         }
+    }
+
+    /// Whether something may have been lost that was not made up for.
+    pub const fn is_lossy(&self) -> bool {
+        self.lossy
+    }
+
+    /// What was lost before this gateway's time, others have made up for.
+    pub const fn lost_only(&mut self, lossy: bool) {
+        self.lossy = lossy;
     }
 
     /// This gateway looks after it from now on: it has to find it first, as it is by now.

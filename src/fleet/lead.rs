@@ -106,6 +106,7 @@ impl Lead {
     /// Tries to lead, and to go on leading, for as long as the future is driven.
     pub async fn keep(&self) {
         let Some(among) = &self.0 else { return std::future::pending().await };
+        among.fleet.0.metrics.leads(&among.name, false);
         tokio::join!(among.ask_on(), among.look_on());
     }
 
@@ -129,7 +130,10 @@ impl Lead {
 
     async fn becomes(&self, acts: bool) {
         let Some(among) = &self.0 else {
-            return if acts { () } else { std::future::pending().await };
+            if !acts {
+                std::future::pending::<()>().await;
+            }
+            return;
         };
         // An error means that the sender is gone, and it is ours.
         let _ = among.role.subscribe().wait_for(|role| role.acts() == acts).await;
@@ -170,9 +174,9 @@ impl Lead {
         let Some(among) = &self.0 else { return };
         let now = among.fleet.0.watch.elapsed();
         let mut leader = lock(&among.leader);
-        let outdated = leader.as_ref().is_some_and(|(_, known, at)| {
-            fence < *known && now.saturating_sub(*at) < among.fleet.settings().lead_for
-        });
+        let outdated = leader
+            .as_ref()
+            .is_some_and(|(_, known, at)| fence < *known && now.saturating_sub(*at) < among.fleet.settings().lead_for);
         if !outdated {
             *leader = Some((name.to_owned(), fence, now));
         }

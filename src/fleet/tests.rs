@@ -252,7 +252,12 @@ impl Gateway {
             clock,
         };
         let fleet = Fleet::new(settings, parts);
-        let ears = Arc::new(Ears { ledger, heard: watch::Sender::default(), fresh: watch::Sender::default(), signs: watch::Sender::default() });
+        let ears = Arc::new(Ears {
+            ledger,
+            heard: watch::Sender::default(),
+            fresh: watch::Sender::default(),
+            signs: watch::Sender::default(),
+        });
         let task = tokio::spawn({
             let (fleet, ears) = (fleet.clone(), Arc::clone(&ears));
             async move { fleet.run(&*ears).await }

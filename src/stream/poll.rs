@@ -1,5 +1,7 @@
 //! Fetches the events of a polled stream (RFC 8936). What is asked and when is decided by [`event::poll`](Poll).
 
+use std::time::Duration;
+
 use ::http::Request;
 use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER};
 use url::Url;
@@ -11,6 +13,9 @@ use crate::event::poll::{self, Heard, Outcome, Poll, Trouble};
 use crate::http::{Error, bearer};
 use crate::secret::Secret;
 use crate::time::Stopwatch;
+
+/// Between two attempts to find out where to poll.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Stream {
     /// Polls for as long as the future is driven, while this is the gateway to do so; at once over if the transmitter
@@ -33,6 +38,8 @@ impl Stream {
                 self.unless_another_leads(rest).await;
             }
             self.polls_no_more();
+            // Where the transmitter does not say where to poll, it may some time.
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

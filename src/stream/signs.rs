@@ -43,6 +43,7 @@ impl Stream {
     /// Another gateway saw that of the stream then.
     pub(crate) fn hears(&self, sign: Sign, at: Timestamp, now: Timestamp) {
         let at = at.min(now);
+        let lossy = self.watched.machine().is_lossy();
         match sign {
             Sign::Leads { name, fence, there } => {
                 self.lead.heard_of(&name, fence);
@@ -93,6 +94,9 @@ impl Stream {
                     }
                 }
             }
+        }
+        if at < self.watched.since {
+            self.watched.machine().lost_only(lossy);
         }
     }
 

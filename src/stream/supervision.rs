@@ -55,6 +55,8 @@ impl Kind {
 /// What is known about how a stream is.
 #[derive(Debug)]
 pub(super) struct Watched {
+    /// When this gateway began to watch.
+    pub(super) since: Timestamp,
     /// Guards the machine; held for a look or a change, never across a call.
     supervision: Mutex<Supervision>,
     /// Guards what the gateway that leads should tell; the same.
@@ -70,6 +72,7 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(settings: Settings, proof: Proof, now: Timestamp) -> Self {
         Self {
+            since: now,
             supervision: Mutex::new(Supervision::new(settings, proof, now)),
             owed: Mutex::default(),
             subjects: Mutex::default(),

@@ -3,7 +3,9 @@
 mod attacker;
 mod chaos;
 mod kill;
+mod lead;
 mod partition;
+mod push;
 
 use super::harness::Stage;
 use super::harness::gate::Gate;
@@ -63,6 +65,9 @@ macro_rules! promises {
             kill a_kill_at_one_gateway_is_in_force_at_all
             partition a_gateway_that_is_cut_off_goes_stale_does_what_its_apps_want_and_heals
             attacker who_has_the_engine_and_no_key_revokes_nothing_and_unrevokes_nothing
+            lead one_gateway_polls_a_stream_and_when_it_dies_another_does
+            lead while_the_engine_is_away_everybody_polls_and_nobody_acknowledges
+            push wherever_an_event_lands_every_gateway_sees_that_the_stream_lives
             chaos nothing_acknowledged_is_lost_whatever_dies
         }
     };

@@ -48,7 +48,10 @@ mod tests {
             ("one that follows", vec![(0, Due, false, false), (0, Told, false, false), (5, Nothing, true, false)]),
             ("the leader was faster", vec![(0, Told, false, false), (1, Due, false, false), (9, Nothing, true, false)]),
             ("the leader died", vec![(0, Due, false, false), (9, Nothing, true, true), (10, Nothing, true, false)]),
-            ("the leader saw no reason", vec![(0, Due, false, false), (20, Nothing, false, false), (21, Nothing, true, false)]),
+            (
+                "the leader saw no reason",
+                vec![(0, Due, false, false), (20, Nothing, false, false), (21, Nothing, true, false)],
+            ),
             ("the next time", vec![(0, Told, false, false), (20, Due, false, false), (21, Nothing, true, true)]),
             ("due while it takes over", vec![(0, Due, false, false), (1, Due, true, true), (2, Nothing, true, false)]),
         ] {

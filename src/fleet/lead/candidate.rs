@@ -173,7 +173,10 @@ mod tests {
                 (11, Theirs(0), Follower, 13),
             ],
         );
-        goes("no engine at the start", &[(0, NoAnswer, Follower, 1), (7, NoAnswer, Follower, 8), (8, NoAnswer, Unled, 9)]);
+        goes(
+            "no engine at the start",
+            &[(0, NoAnswer, Follower, 1), (7, NoAnswer, Follower, 8), (8, NoAnswer, Unled, 9)],
+        );
         goes("it went to another", &[(0, Ours(0), leads, 2), (2, Theirs(0), Follower, 4)]);
     }
 

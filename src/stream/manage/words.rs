@@ -80,7 +80,9 @@ pub enum Trouble {
     #[error("the stream is not found or made yet")]
     NoStream,
     /// It is another gateway's to make it, or nobody can tell whose.
-    #[error("the transmitter does not have the stream; the gateway that leads it makes it once the engine says which that is")]
+    #[error(
+        "the transmitter does not have the stream; the gateway that leads it makes it once the engine says which that is"
+    )]
     NotOurs,
 }
 
