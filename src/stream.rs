@@ -4,6 +4,7 @@ mod authorization;
 mod discovery;
 pub mod manage;
 mod operate;
+mod people;
 mod poll;
 mod sight;
 mod signs;
