@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::super::harness::dice::Dice;
-use super::super::harness::{Stage, until};
+use super::super::harness::Stage;
 use super::Fleet;
 
 /// What is done to a fleet in a round.
