@@ -11,7 +11,7 @@ use axum::routing::post;
 use portcullis::demo::Server;
 use serde_json::json;
 
-use super::super::harness::gateways::Gateways;
+use super::super::harness::gateways::{Gateways, SESSION_REVOKED};
 use super::super::harness::{Stage, until};
 
 /// A load balancer: the next push goes to the next gateway.
@@ -77,7 +77,7 @@ pub(super) async fn wherever_an_event_lands_every_gateway_sees_that_the_stream_l
     let managed = format!(
         "[streams.managed]\nissuer = \"@issuer@\"\naudience = \"{origin}\"\npush_token_file = \"push.token\"\n\
          speaks_for = [\"demo\"]\nverify_every = \"2s\"\n\
-         manage = {{ token_file = \"push.token\", push_url = \"{origin}/push\" }}\n"
+         manage = {{ token_file = \"push.token\", push_url = \"{origin}/push\", events = [\"{SESSION_REVOKED}\"] }}\n"
     );
     let gateways = Gateways::prepare(&vec![format!("{of}\n{managed}"); 3], "").await;
     balancer.0.lock().expect("a lock").to = (0..3).map(|n| gateways.address(n)).collect();

@@ -23,7 +23,7 @@ use super::{Scratch, own_address, signal, until};
 const HOST: &str = "localhost:8080";
 const AUDIENCE: &str = "https://payroll.example.com";
 const TOKEN: &str = "a-token-that-is-long-enough-for-operators";
-const SESSION_REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+pub(crate) const SESSION_REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
 
 /// Apps by what they do while their gateway is stale.
 pub(crate) const APPS: [(&str, &str); 3] =
