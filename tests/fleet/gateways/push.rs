@@ -72,12 +72,12 @@ pub(super) async fn wherever_an_event_lands_every_gateway_sees_that_the_stream_l
     let balancer = Balancer::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let origin = format!("http://{}", listener.local_addr().expect("its address"));
-    let router = axum::Router::new().route("/push", post(forwards)).with_state(balancer.clone());
+    let router = axum::Router::new().route("/oauth2/ssf/managed", post(forwards)).with_state(balancer.clone());
     let of = stage.fleet(&stage.addresses());
     let managed = format!(
         "[streams.managed]\nissuer = \"@issuer@\"\naudience = \"{origin}\"\npush_token_file = \"push.token\"\n\
          speaks_for = [\"demo\"]\nverify_every = \"2s\"\n\
-         manage = {{ token_file = \"push.token\", push_url = \"{origin}/push\", events = [\"{SESSION_REVOKED}\"] }}\n"
+         manage = {{ token_file = \"push.token\", push_url = \"{origin}/oauth2/ssf/managed\", events = [\"{SESSION_REVOKED}\"] }}\n"
     );
     let gateways = Gateways::prepare(&vec![format!("{of}\n{managed}"); 3], "").await;
     balancer.0.lock().expect("a lock").to = (0..3).map(|n| gateways.address(n)).collect();
