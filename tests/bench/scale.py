@@ -17,10 +17,10 @@ MEASURED = {
     "jetstream_writes_s": 20_700,
     # tests/bench/bulk.rs, release mode, one gateway
     "heard_s": 30_000,
-    "opened_s": 150_000,
-    "replayed_s": 300_000,
-    "row_bytes": 560,
-    "entry_bytes": 45,
+    "opened_s": 200_000,
+    "replayed_s": 100_000,
+    "row_bytes": 490,
+    "entry_bytes": 50,
     # src/fleet/postgres: appends take turns, one commit each
     "postgres_commits_s": 250,
     "postgres_letters_per_commit": 500,

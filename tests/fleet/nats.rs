@@ -30,7 +30,7 @@ impl Servers {
     }
 
     /// That do not flush what they acknowledge, for what takes long otherwise and kills nobody.
-    async fn lazy(servers: usize) -> Self {
+    pub(crate) async fn lazy(servers: usize) -> Self {
         let nats = Nats::start(Plan { sync_always: false, ..Plan::of(servers) }).await;
         let allow = Allow { lazy_sync: true, ..Allow::default() };
         Self { settings: Settings { allow, ..settings(&nats) }, nats }

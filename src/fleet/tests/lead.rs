@@ -12,6 +12,7 @@ struct Leading {
 impl Leading {
     fn of(gateway: &Gateway) -> Self {
         let lead = gateway.fleet.lead("corp");
+        #[expect(clippy::disallowed_methods, reason = "the gateway's own task set is not here")]
         let task = tokio::spawn({
             let lead = lead.clone();
             async move { lead.keep().await }

@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::super::harness::dice::Dice;
 use super::super::harness::Stage;
+use super::super::harness::dice::Dice;
 use super::Fleet;
 
 /// What is done to a fleet in a round.

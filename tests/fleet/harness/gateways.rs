@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -35,7 +35,7 @@ pub(crate) struct Gateways {
     _idp: Server,
     _app: Server,
     all: Vec<Gateway>,
-    ring: KeyRing,
+    ring: Arc<KeyRing>,
     http: reqwest::Client,
     begun: Timestamp,
     _scratch: Scratch,
@@ -81,6 +81,7 @@ impl Gateways {
         let serving_app = Server::start(app, Router::new().fallback(async || "payroll"));
         let key = seal::generate_key().expect("a key");
         let ring = KeyRing::parse([key.expose().as_str()]).expect("key").expect("ring");
+        let ring = Arc::new(ring);
         let address = own_address();
         let mut all = Vec::new();
         for (n, fleet) in fleets.iter().enumerate() {
@@ -141,6 +142,19 @@ impl Gateways {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// What they all seal with.
+    pub(crate) fn ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.ring)
+    }
+
+    /// The memory that the process of one has in use, in bytes.
+    pub(crate) fn memory(&self, n: usize) -> usize {
+        let process = self.all[n].running.lock().expect("a lock").as_ref().map(Child::id).expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1_024
     }
 
     /// Starts the process of one.
@@ -204,6 +218,14 @@ impl Gateways {
         status["streams"].as_array()?.iter().find(|stream| stream["name"] == name).cloned()
     }
 
+    /// How many holds it shows.
+    pub(crate) async fn holds(&self, n: usize) -> Option<usize> {
+        let url = format!("http://{}/v1/holds", self.all[n].admin);
+        let answer = self.http.get(url).bearer_auth(TOKEN).send().await.ok()?;
+        let holds: Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
+        Some(holds.as_array()?.len())
+    }
+
     /// One line of the metrics.
     pub(crate) async fn metric(&self, n: usize, name: &str) -> Option<f64> {
         let url = format!("http://{}/metrics", self.all[n].admin);
@@ -224,7 +246,7 @@ impl Gateways {
         let identity = Identity {
             issuer: self.idp.issuer().clone(),
             subject: user.into(),
-            sid: Some(format!("sid-{user}").into()),
+            sid: Some(format!("sid-{user}")),
             email: Email::parse(&format!("{user}@corp.example")),
             phone: None,
             preferred_username: Some(user.into()),

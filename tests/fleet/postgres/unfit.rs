@@ -100,3 +100,19 @@ async fn gateways_that_start_at_once_make_one_log() {
     .await;
     assert!(opened.windows(2).all(|two| two[0] == two[1]), "{opened:?}");
 }
+
+#[tokio::test]
+async fn a_warning_that_everybody_gets_who_comes_in_is_no_trouble() {
+    let postgres = Postgres::start(&[]).await;
+    let admin = postgres.admin("postgres").await;
+    for step in [
+        "CREATE DATABASE old OWNER gateway TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'",
+        // What an upgrade of the system leaves behind.
+        "UPDATE pg_database SET datcollversion = '0' WHERE datname = 'old'",
+    ] {
+        admin.batch_execute(step).await.expect(step);
+    }
+    let engine = Engine::new(Settings { database: "old".to_owned(), ..postgres.settings() }).expect("an engine");
+    engine.open().await.expect("it opens");
+    engine.append(&[letter("a")]).await.expect("it is kept");
+}
