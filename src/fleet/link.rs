@@ -111,7 +111,7 @@ impl Inner {
     /// Takes letters that came: facts of others in force first, then what the heartbeats among them say.
     async fn take(&self, entries: Vec<Entry>, hearer: &dyn Hearer) -> Result<(), Trouble> {
         let Some(up_to) = entries.last().map(|entry| entry.position) else { return Ok(()) };
-        let (mut facts, mut beats) = (Vec::new(), Vec::new());
+        let (mut facts, mut beats, mut signs) = (Vec::new(), Vec::new(), Vec::new());
         for entry in entries {
             match message::read(&self.ring, entry.to, &entry.body) {
                 // What this gateway told itself is in its ledger.
@@ -123,6 +123,7 @@ impl Inner {
                 Ok(message) => match message.word {
                     Word::Fact(fact) => facts.push(fact),
                     Word::Beat(_) => {}
+                    Word::Sign(seen) => signs.push(seen),
                 },
                 Err(why) => self.is_illegible(why, entry.position),
             }
@@ -133,6 +134,9 @@ impl Inner {
             // Heard again from the last place on disk: no later place may be written before these are.
             let unwritten = |error| Trouble::Away(format!("what was heard cannot be written down: {error}"));
             hearer.hear(facts, place).await.map_err(unwritten)?;
+        }
+        for seen in signs {
+            hearer.sign(&seen.stream, seen.sign, seen.at);
         }
         let mut state = self.state();
         state.heard(up_to);

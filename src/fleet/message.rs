@@ -4,15 +4,19 @@
 //! it, and the message. Facts are the bytes of the ledger's records.
 
 use super::engine::{GatewayId, Letter, To};
+use super::sign::Seen;
 use crate::revocation::{self, Fact, decode};
-use crate::seal::{KeyRing, OpenError, Purpose};
+use crate::seal::{KeyRing, OpenError, Purpose, unguessable};
 
 /// The form of the bodies that this gateway writes.
 const FORMAT: u8 = 1;
 /// Kinds of messages. A number is never used for another.
 const FACT: u8 = 1;
 const BEAT: u8 = 2;
+const SIGN: u8 = 10;
 const ID_LEN: usize = 16;
+/// Bytes of a text that gateways know each other's by; a stranger's may be longer.
+pub(super) const LONGEST_MARK: usize = 256;
 
 /// What one gateway tells another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub(super) enum Word {
     Fact(Fact),
     /// Says to its own sender that everything before it has arrived.
     Beat(u128),
+    /// What one saw of a stream.
+    Sign(Seen),
 }
 
 /// A message and who sent it.
@@ -76,6 +82,12 @@ pub(super) fn beat(ring: &KeyRing, from: GatewayId, nonce: u128) -> Option<Lette
     Some(Letter { id: format!("beat-{from}-{nonce:032x}"), to: To::One(from), body })
 }
 
+/// The letter that tells everyone what `from` saw of a stream.
+pub(super) fn sign(ring: &KeyRing, from: GatewayId, seen: &Seen) -> Option<Letter> {
+    let body = seal(ring, To::Everyone, SIGN, from, &serde_json::to_vec(seen).ok()?)?;
+    Some(Letter { id: format!("sign-{from}-{}", unguessable()?), to: To::Everyone, body })
+}
+
 fn seal(ring: &KeyRing, to: To, kind: u8, from: GatewayId, text: &[u8]) -> Option<Vec<u8>> {
     let mut plain = Vec::with_capacity(1 + ID_LEN + text.len());
     plain.push(kind);
@@ -113,6 +125,8 @@ pub(super) fn read(ring: &KeyRing, to: To, body: &[u8]) -> Result<Message, Illeg
             revocation::Unreadable::Damaged => Illegible::Forged,
         })?),
         BEAT => Word::Beat(u128::from_be_bytes(text.try_into().map_err(|_| Illegible::Forged)?)),
+        // Whoever could seal it is one of us: what cannot be read was written by a newer one.
+        SIGN => Word::Sign(serde_json::from_slice(text).map_err(|_| Illegible::Newer)?),
         _ => return Err(Illegible::Newer),
     };
     Ok(Message { from, word })
@@ -121,6 +135,7 @@ pub(super) fn read(ring: &KeyRing, to: To, body: &[u8]) -> Result<Message, Illeg
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::Sign;
     use crate::identity::{Issuer, Target};
     use crate::revocation::{Reestablished, encode};
     use crate::seal::generate_key;
@@ -152,6 +167,9 @@ mod tests {
         }
         let beat = beat(&ring, ME, 5).expect("sealed");
         assert_eq!(read(&ring, To::One(ME), &beat.body), Ok(Message { from: ME, word: Word::Beat(5) }));
+        let seen = Seen { stream: "corp".into(), at: Timestamp::from_secs(9), sign: Sign::Polled };
+        let said = sign(&ring, OTHER, &seen).expect("sealed");
+        assert_eq!(read(&ring, said.to, &said.body), Ok(Message { from: OTHER, word: Word::Sign(seen) }));
         let leaks = |letter: &Letter| letter.body.windows(7).any(|part| part == b"example");
         assert!(!leaks(&told), "the engine can read it");
     }
@@ -182,5 +200,7 @@ mod tests {
         assert_eq!(read(&ring, To::Everyone, &body), Err(Illegible::Newer), "another kind");
         let body = seal(&ring, To::Everyone, FACT, OTHER, br#"{"v":99}"#).expect("sealed");
         assert_eq!(read(&ring, To::Everyone, &body), Err(Illegible::Newer), "another record");
+        let body = seal(&ring, To::Everyone, SIGN, OTHER, br#"{"stream":"a","at":1,"sign":"Odd"}"#).expect("sealed");
+        assert_eq!(read(&ring, To::Everyone, &body), Err(Illegible::Newer), "another sign");
     }
 }
