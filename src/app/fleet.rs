@@ -14,11 +14,12 @@ use crate::config::{EngineSettings, FleetSettings};
 use crate::endpoint::{Endpoints, Parts};
 use crate::fleet::jetstream::Jetstream;
 use crate::fleet::postgres::Postgres;
-use crate::fleet::{Engine, Fleet, Fresh, Hearer, Settings, Trouble};
+use crate::exchanges::Survey;
+use crate::fleet::{Engine, Fleet, Fresh, GatewayId, Heard, Hearer, Settings, Tally, Trouble};
 use crate::http::Client;
 use crate::identity::{AppKey, Target};
 use crate::ledger::{AppendError, Place};
-use crate::revocation::{Fact, Mode, Origin, Reach, Revocation, Whom};
+use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
 
 /// Letters are kept longer than revocations: gateways and engine look at different clocks, and none may forget first.
 const KEPT_LONGER: Duration = Duration::from_secs(3_600);
@@ -144,9 +145,30 @@ impl Among {
 
 #[async_trait]
 impl Hearer for Among {
-    async fn hear(&self, facts: Vec<Fact>, place: Place) -> Result<(), AppendError> {
+    async fn hear(&self, facts: Vec<Heard>, place: Place) -> Result<(), AppendError> {
         let live = self.fleet.fresh() == Fresh::Yes;
         self.parts().intake.hear(facts, place, live).await
+    }
+
+    fn stands(&self, told: Vec<Heard>, epoch: &str) {
+        self.parts().outcomes.stands(&told, epoch);
+    }
+
+    fn tallies(&self) -> Vec<Tally> {
+        self.parts().outcomes.tallies()
+    }
+
+    fn not_told(&self, tallies: Vec<Tally>) {
+        self.parts().outcomes.not_told(&tallies);
+    }
+
+    fn reported(&self, from: GatewayId, name: &str, tallies: Vec<Tally>) {
+        self.parts().outcomes.reported(from, name, tallies);
+    }
+
+    fn would_meet(&self, revocations: &[Revocation]) -> Survey {
+        let enforcer = &self.parts().enforcer;
+        revocations.iter().map(|one| enforcer.would_meet(one)).fold(Survey::default(), Survey::and)
     }
 
     async fn fresh(&self, _: Fresh, to: Fresh) {

@@ -36,6 +36,8 @@ pub(super) struct State {
     /// Where a letter stands that this gateway may be able to read one day: the place on disk stays before it.
     pub(super) unread: Option<Position>,
     pub(super) last: Position,
+    /// Where the newest fact stands that was heard since the start.
+    pub(super) newest_fact: Position,
     pub(super) trouble: Option<Trouble>,
     pub(super) illegible: u64,
     pub(super) has_untold: bool,
@@ -61,6 +63,7 @@ impl State {
             place,
             unread: None,
             last: Position(0),
+            newest_fact: Position(0),
             trouble: None,
             illegible: 0,
             has_untold: true,
@@ -80,6 +83,7 @@ impl State {
         };
         self.place = Some(Place { epoch: extent.epoch.clone(), position: 0 });
         self.unread = None;
+        self.newest_fact = Position(0);
         (log, position)
     }
 
@@ -96,6 +100,11 @@ impl State {
         let before = |unread: Position| unread.0.saturating_sub(1);
         let position = self.unread.map_or(up_to.0, |unread| up_to.0.min(before(unread)));
         self.place.as_ref().map(|place| Place { epoch: place.epoch.clone(), position })
+    }
+
+    /// Up to where everything is in force and on disk here.
+    pub(super) fn applied(&self) -> Option<Place> {
+        self.place.as_ref().and_then(|place| self.place_to_write(Position(place.position)))
     }
 
     /// A letter said nothing. True if that should be said aloud: the first, and each time ten times as many.

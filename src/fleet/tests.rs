@@ -151,7 +151,8 @@ struct Ears {
 
 #[async_trait]
 impl Hearer for Ears {
-    async fn hear(&self, facts: Vec<Fact>, place: Place) -> Result<(), AppendError> {
+    async fn hear(&self, facts: Vec<Heard>, place: Place) -> Result<(), AppendError> {
+        let facts: Vec<_> = facts.into_iter().map(|heard| heard.fact).collect();
         self.heard.send_modify(|heard| heard.extend(facts.iter().map(user)));
         let written = Written { facts: &facts, whence: Whence::Elsewhere, place: Some(place), ..Written::default() };
         self.ledger.write(written).await.map(drop)

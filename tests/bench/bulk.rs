@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use portcullis::fleet::{Heard, Position};
 use portcullis::audit::{self, Audit, Sink};
 use portcullis::enforcer::{self, Enforcer};
 use portcullis::exchanges::{self, Cut, Exchange, Held, Kind};
@@ -193,6 +194,10 @@ fn measure(directory: &Path, count: usize) {
     );
 }
 
+fn heard(facts: &[Fact]) -> Vec<Heard> {
+    (1..).map(Position).zip(facts).map(|(at, fact)| Heard { fact: fact.clone(), at }).collect()
+}
+
 /// How many letters a second a gateway can take in: put in force and written down; and opened and decoded before that, by one
 /// thread.
 fn hearing(intake: &Intake, ring: &KeyRing, issuer: &Issuer, count: usize, now: Timestamp) -> (f64, f64) {
@@ -212,7 +217,7 @@ fn hearing(intake: &Intake, ring: &KeyRing, issuer: &Issuer, count: usize, now: 
     let watch = Stopwatch::start();
     for (n, some) in facts.chunks(BATCH).enumerate() {
         let place = Place { epoch: "bench".into(), position: u64::try_from(n).unwrap_or(0) };
-        runtime.block_on(intake.hear(some.to_vec(), place, false)).expect("durable");
+        runtime.block_on(intake.hear(heard(some), place, false)).expect("durable");
     }
     (rate(HEARD, watch.elapsed()), opened)
 }
