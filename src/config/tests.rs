@@ -1,5 +1,7 @@
 //! Each mistake is found, with its line, its key and a remedy; all of them at once; and no text makes it panic.
 
+mod fleet_postgres;
+
 use std::collections::HashMap;
 use std::io;
 
@@ -380,6 +382,28 @@ macro_rules! tokens {
 }
 
 const MISTAKES: &[Mistake] = &[
+    // fleet.jetstream
+    mistake(
+        "[session]",
+        "[fleet]\nengine = \"jetstream\"\n[fleet.jetstream]\nservers = [\"nats://10.0.0.5:4222\"]\n\n[session]",
+        "10.0.0.5:4222",
+        "fleet.jetstream.servers[0]",
+        "or write `allow = [\"plaintext\"]`",
+    ),
+    mistake(
+        "[session]",
+        "[fleet]\nengine = \"jetstream\"\n[fleet.jetstream]\nservers = [\"nats://127.0.0.1\"]\nreplicas = 1\n\n[session]",
+        "replicas = 1",
+        "fleet.jetstream.replicas",
+        "few_replicas",
+    ),
+    mistake(
+        "[session]",
+        "[fleet]\nengine = \"jetstream\"\n[fleet.jetstream]\nservers = [\"nats://127.0.0.1\"]\nuser = \"u\"\n\n[session]",
+        "[fleet.jetstream]",
+        "fleet.jetstream.password_file",
+        "is missing",
+    ),
     // outcomes
     mistake("[session]", "[outcomes]\nmax = 0\n\n[session]", "max = 0", "outcomes.max", "between 1 and 1000000"),
     mistake("[session]", "[outcomes]\nsettle = \"soon\"\n\n[session]", "soon", "outcomes.settle", "a whole number"),

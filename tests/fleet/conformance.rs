@@ -137,7 +137,8 @@ async fn answers<T>(
     }
 }
 
-/// Makes a test of each promise that every set-up can be asked, or of those that are named; `$stage` is an expression that makes an `impl Stage` with `.await`.
+/// Makes a test of each promise; `$stage` is an expression that makes an `impl Stage` with `.await`, `$quick` another one
+/// for what only takes long.
 macro_rules! conformance {
     ($stage:expr; $($promise:ident)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,6 +148,12 @@ macro_rules! conformance {
         }
     )*};
     ($stage:expr) => {
+        $crate::conformance::conformance!($stage, $stage);
+    };
+    ($stage:expr, $quick:expr) => {
+        $crate::conformance::conformance! { $quick;
+            a_hundred_thousand_letters_come_again
+        }
         $crate::conformance::conformance! { $stage;
             what_is_appended_is_there
             letters_come_in_order_and_none_is_skipped_while_many_write
@@ -158,6 +165,7 @@ macro_rules! conformance {
             dropped_futures_do_no_harm
             what_was_kept_outlives_kill_minus_nine
             any_server_may_die_and_nothing_is_lost
+            any_server_may_fall_silent
             a_server_that_is_away_is_an_error_in_time_and_then_it_goes_on
             a_server_that_says_nothing_is_never_silence_for_long
             a_log_that_was_deleted_is_another_one

@@ -1,58 +1,85 @@
-//! Three gateways and an engine: what one accepts, all enforce.
+//! Whole gateways and an engine, for each engine: what one accepts, all enforce, whatever happens in between.
 
-use std::time::{Duration, Instant};
+mod attacker;
+mod chaos;
+mod kill;
+mod partition;
 
+use super::harness::Stage;
+use super::harness::gate::Gate;
 use super::harness::gateways::Gateways;
-use super::harness::nats::{Nats, Plan};
-use super::harness::until;
 
-/// `[fleet]` for gateways at these NATS servers.
-pub(crate) fn at_nats(nats: &Nats) -> String {
-    let servers: Vec<_> = nats.urls().iter().map(|url| format!("\"{url}\"")).collect();
-    let few = if nats.len() < 3 { "allow = [\"few_replicas\"]\n" } else { "" };
-    format!(
-        "[fleet]\nengine = \"jetstream\"\nstale_after = \"3s\"\n[fleet.jetstream]\nservers = [{}]\nreplicas = {}\n{few}",
-        servers.join(", "),
-        nats.len(),
-    )
+/// Gateways, each with gates of its own on the way to the engine's servers.
+struct Fleet<'a> {
+    stage: &'a dyn Stage,
+    gateways: Gateways,
+    gates: Vec<Vec<Gate>>,
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kill_at_one_gateway_is_in_force_at_all_by_jetstream() {
-    let nats = Nats::start(Plan::of(3)).await;
-    in_force_at_all(&vec![at_nats(&nats); 3]).await;
-}
-
-/// Pushes kills to one gateway after the other; says how long after the answer they were in force at the others.
-async fn in_force_at_all(fleets: &[String]) {
-    const KILLS: usize = 30;
-    let gateways = Gateways::start(fleets).await;
-    let bystander = gateways.cookies("bystander", "localhost:8080");
-    let mut after = Vec::new();
-    for kill in 0..KILLS {
-        let user = format!("user-{kill}");
-        let cookies = gateways.cookies(&user, "localhost:8080");
-        for n in 0..gateways.len() {
-            assert_eq!(gateways.asks(n, &cookies).await, Some(200), "{user} is in");
-        }
-        assert_eq!(gateways.pushes(kill % gateways.len(), &user).await, 202);
-        let accepted = Instant::now();
-        let looks = (0..gateways.len()).map(|n| {
-            let (gateways, cookies) = (&gateways, &cookies);
-            async move {
-                until("it is in force everywhere", || async {
-                    let began = accepted.elapsed();
-                    (gateways.asks(n, cookies).await == Some(401)).then_some(began)
-                })
-                .await
+impl<'a> Fleet<'a> {
+    /// So many gateways at those servers, all of them ready.
+    async fn of(stage: &'a dyn Stage, gateways: usize) -> Self {
+        let (mut gates, mut fleets) = (Vec::new(), Vec::new());
+        for _ in 0..gateways {
+            let mut own = Vec::new();
+            for server in stage.addresses() {
+                own.push(Gate::before(server).await);
             }
-        });
-        after.extend(futures_util::future::join_all(looks).await);
+            let through: Vec<_> = own.iter().map(Gate::address).collect();
+            fleets.push(stage.fleet(&through));
+            gates.push(own);
+        }
+        Self { stage, gateways: Gateways::start(&fleets).await, gates }
     }
-    after.sort();
-    let at = |share: usize| after[(after.len() - 1) * share / 100];
-    println!("after the 202, in force everywhere: p50 {:?}, p99 {:?}, most {:?}", at(50), at(99), at(100));
-    for n in 0..gateways.len() {
-        assert_eq!(gateways.asks(n, &bystander).await, Some(200), "nobody else is harmed");
+
+    /// Cuts a gateway off from the engine.
+    fn cuts_off(&self, n: usize) {
+        self.gates[n].iter().for_each(Gate::shut);
     }
+
+    /// It reaches the engine again.
+    fn reconnects(&self, n: usize) {
+        self.gates[n].iter().for_each(Gate::open);
+    }
+
+    /// Waits until a gateway knows what the others know.
+    async fn is_fresh(&self, n: usize) {
+        self.stands(n, "fresh").await;
+    }
+
+    /// Waits until a gateway says that it stands so.
+    async fn stands(&self, n: usize, state: &str) {
+        super::harness::until(&format!("gateway {n} is {state}"), || async {
+            (self.gateways.standing(n).await?["state"] == *state).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Every promise of a fleet, with that engine.
+macro_rules! promises {
+    ($stage:expr) => {
+        crate::gateways::promises! { $stage;
+            kill a_kill_at_one_gateway_is_in_force_at_all
+            partition a_gateway_that_is_cut_off_goes_stale_does_what_its_apps_want_and_heals
+            attacker who_has_the_engine_and_no_key_revokes_nothing_and_unrevokes_nothing
+            chaos nothing_acknowledged_is_lost_whatever_dies
+        }
+    };
+    ($stage:expr; $($module:ident $promise:ident)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $promise() {
+            let stage = $stage.await;
+            crate::gateways::$module::$promise(&stage).await;
+        }
+    )*};
+}
+use promises;
+
+mod by_jetstream {
+    crate::gateways::promises!(crate::nats::Servers::start(3));
+}
+
+mod by_postgres {
+    crate::gateways::promises!(crate::harness::postgres::Postgres::start(&[]));
 }

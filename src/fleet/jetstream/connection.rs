@@ -85,7 +85,11 @@ impl Connections {
                 std::future::ready(())
             });
         let client = tls(options, settings).connect(addresses).await.map_err(refused)?;
-        let context = context::ContextBuilder::new().timeout(settings.deadline).build(client.clone());
+        let context = context::ContextBuilder::new()
+            .timeout(settings.deadline)
+            .ack_timeout(settings.deadline)
+            .max_ack_inflight(IN_FLIGHT)
+            .build(client.clone());
         Ok(Connection { client, context })
     }
 }
@@ -247,5 +251,7 @@ const PING: Duration = Duration::from_secs(2);
 /// Messages that wait in a watch. The server stops for flow control after 32 MiB, with smaller letters than any of ours
 /// that are fewer than this.
 const SUBSCRIPTION: usize = 512 * 1_024;
+/// Letters that may be on their way at once, of all calls together: so many that no two calls wait for each other.
+const IN_FLIGHT: usize = 64 * 1_024;
 /// How the client words that credentials were not accepted.
 const AUTHORIZATION: &str = "authorization violation";

@@ -107,8 +107,12 @@ async fn every_call_says_away(stage: &dyn Stage, who: &str, engine: &dyn Engine)
     }
 }
 
-/// One after another stops where it stands, also the one that leads: what is told meanwhile comes through soon.
+/// One after another stops where it stands, also the one that leads: what is told meanwhile comes through soon. Of a single
+/// server there is no other that could bring it.
 pub(crate) async fn any_server_may_fall_silent(stage: &dyn Stage) {
+    if stage.servers() == 1 {
+        return;
+    }
     let (writer, reader) = (opened(stage).await, opened(stage).await);
     let mut last = Position(0);
     for server in 0..stage.servers() {

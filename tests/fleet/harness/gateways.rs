@@ -241,12 +241,12 @@ impl Gateways {
         self.idp.set(&json!({ "aud": AUDIENCE, "sub_id": subject, "events": events })).expect("a SET")
     }
 
-    /// The answer to a pushed SET; 0 if nobody answers.
+    /// The answer to a pushed SET; 0 if nobody answers within some seconds.
     pub(crate) async fn pushes_set(&self, n: usize, set: &str) -> u16 {
         let url = format!("http://{}/oauth2/ssf/demo", self.all[n].address);
         let ask = self.http.post(url).header("Host", HOST).header("Content-Type", "application/secevent+jwt");
         let ask = ask.header("Accept", "application/json").bearer_auth(TOKEN).body(set.to_owned());
-        ask.send().await.map_or(0, |answer| answer.status().as_u16())
+        ask.timeout(Duration::from_secs(5)).send().await.map_or(0, |answer| answer.status().as_u16())
     }
 
     /// A call of an operator.

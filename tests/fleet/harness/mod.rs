@@ -1,5 +1,7 @@
 //! What the tests of the fleet stand on: servers that they start, kill, pause and start again, and a patient look.
 
+#[path = "../../gateway/harness/dice.rs"]
+pub(crate) mod dice;
 pub(crate) mod gateways;
 pub(crate) mod nats;
 pub(crate) mod nkeys;

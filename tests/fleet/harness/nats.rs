@@ -98,6 +98,11 @@ impl Nats {
         self.servers.iter().map(|server| format!("nats://{}:{}", self.address, server.client)).collect()
     }
 
+    /// The same as host and port.
+    pub(crate) fn clients(&self) -> Vec<(String, u16)> {
+        self.servers.iter().map(|server| (self.address.clone(), server.client)).collect()
+    }
+
     /// Where the servers tell how they are.
     pub(crate) fn monitoring(&self) -> Vec<String> {
         self.servers.iter().map(|server| format!("http://{}:{}", self.address, server.monitor)).collect()

@@ -72,11 +72,15 @@ impl Realm {
         let own = operator.vouches_for(&operator.public(), &json!({ "type": "operator", "version": 2 }));
         let about = json!({ "type": "account", "version": 2, "limits": limits });
         let accounts = operator.vouches_for(&account.public(), &about);
+        // JetStream does not start without the account in which servers speak with each other.
+        let system = Nkey::new(Kind::Account).public();
+        let systems = operator.vouches_for(&system, &json!({ "type": "account", "version": 2 }));
         let about = json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 });
         let users = account.vouches_for(&user.public(), &about);
         Self {
             config: format!(
-                "operator: \"{own}\"\nresolver: MEMORY\nresolver_preload {{ {}: \"{accounts}\" }}\n",
+                "operator: \"{own}\"\nsystem_account: {system}\nresolver: MEMORY\n\
+                 resolver_preload {{ {}: \"{accounts}\", {system}: \"{systems}\" }}\n",
                 account.public()
             ),
             credentials: format!(

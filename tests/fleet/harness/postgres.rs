@@ -251,6 +251,19 @@ impl Stage for Postgres {
         admin.batch_execute("DROP SCHEMA portcullis CASCADE").await.expect("it goes");
     }
 
+    fn addresses(&self) -> Vec<(String, u16)> {
+        vec![(self.address.clone(), self.port)]
+    }
+
+    fn fleet(&self, addresses: &[(String, u16)]) -> String {
+        let hosts: Vec<_> = addresses.iter().map(|(host, port)| format!("\"{host}:{port}\"")).collect();
+        format!(
+            "[fleet]\nengine = \"postgres\"\nstale_after = \"4s\"\n[fleet.postgres]\nhosts = [{}]\n\
+             database = \"fleet\"\nuser = \"gateway\"\npassword = \"{PASSWORD}\"\nsynchronous_standbys = 0\n",
+            hosts.join(", "),
+        )
+    }
+
     fn deadline(&self) -> Duration {
         DEADLINE
     }

@@ -29,6 +29,12 @@ pub(crate) trait Stage: Send + Sync {
     /// Deletes the log, as somebody who should not have done it.
     async fn delete_log(&self);
 
+    /// Where each server is reached.
+    fn addresses(&self) -> Vec<(String, u16)>;
+
+    /// The table `[fleet]` of a gateway that reaches them there.
+    fn fleet(&self, addresses: &[(String, u16)]) -> String;
+
     /// By when every call must have ended: the engines' own deadline.
     fn deadline(&self) -> Duration;
 

@@ -22,8 +22,8 @@ async fn works(settings: Settings) {
     let extent = engine.open().await.expect("it opens");
     let me = GatewayId(7);
     let mut watch = engine.follow(extent.last, me).await.expect("a watch");
-    let letter = |to| Letter { id: format!("{to:?}").replace(' ', ""), to, body: vec![1] };
-    engine.append(&[letter(To::Everyone), letter(To::One(me))]).await.expect("letters are kept");
+    let letter = |name, to| Letter { id: format!("{name}-{}", extent.last.0), to, body: vec![1] };
+    engine.append(&[letter("all", To::Everyone), letter("me", To::One(me))]).await.expect("letters are kept");
     let mut come = 0;
     while come < 2 {
         come += soon("letters come", watch.next()).await.expect("no end").expect("no trouble").len();

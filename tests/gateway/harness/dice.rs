@@ -8,7 +8,11 @@ pub(crate) struct Dice(u64);
 impl Dice {
     /// Dice of a new seed, which is printed: a failing test shows it.
     pub(crate) fn new() -> Self {
-        let seed = std::hash::RandomState::new().build_hasher().finish();
+        Self::of(std::hash::RandomState::new().build_hasher().finish())
+    }
+
+    /// Dice of that seed.
+    pub(crate) fn of(seed: u64) -> Self {
         println!("seed {seed}");
         Self(seed)
     }
