@@ -31,7 +31,7 @@ pub use self::message::{EVENT, Parties};
 use self::outbox::{Message, Outbox};
 pub use self::record::News;
 use self::record::{Met, Record};
-pub use self::view::{Amount, Ceilings, Credentials, Left, Outcome, OutcomeList};
+pub use self::view::{Amount, AtGateway, Ceilings, Credentials, Left, Outcome, OutcomeList};
 pub use self::webhook::Webhook;
 use crate::audit::{Audit, Event};
 use crate::evidence::{Imprint, Sort};
@@ -297,7 +297,8 @@ impl Outcomes {
         };
         let name = |target: &Target| self.name_of(target);
         let subject = message::subject(record.revocation.whom.targets(), self.0.settings.clear, name);
-        let claims = message::claims(&webhook.parties, &self.shown(record, roll), (news, record.revision), &subject, now);
+        let claims =
+            message::claims(&webhook.parties, &self.shown(record, roll), (news, record.revision), &subject, now);
         Some((number, Message { id: record.id, claims }))
     }
 }

@@ -187,7 +187,8 @@ mod tests {
     fn exchanges_are_added_and_whoever_is_seen_twice_counts_once() {
         let both = sight("wiki", &[1, 2], 3).and(sight("wiki", &[2, 3], 4)).and(sight("mail", &[1], 1));
         assert_eq!((both.total.of(Kind::Request), both.total.people.all, both.total.sessions.all), (8, 3, 3));
-        let told: Vec<_> = both.apps.iter().map(|(app, seen)| (&**app, seen.of(Kind::Request), seen.people.all)).collect();
+        let told: Vec<_> =
+            both.apps.iter().map(|(app, seen)| (&**app, seen.of(Kind::Request), seen.people.all)).collect();
         assert_eq!(told, [("mail", 1, 1), ("wiki", 7, 3)]);
         let untold = Prints { all: 5_000, ..Prints::default() };
         let many = InSight { exchanges: vec![], sessions: untold.clone(), people: untold };
@@ -198,8 +199,7 @@ mod tests {
     #[test]
     fn an_answer_has_a_bound_and_says_at_least_how_many() {
         let people: Vec<u64> = (0..900).map(|n| u64::MAX - n).collect();
-        let apps: BTreeMap<_, _> =
-            (0..100).map(|n| (format!("app-{n}"), sight("x", &people, 1).total)).collect();
+        let apps: BTreeMap<_, _> = (0..100).map(|n| (format!("app-{n}"), sight("x", &people, 1).total)).collect();
         let answer = Answer { id: 7, sight: Sight { total: InSight::default(), apps } };
         let text = answer.write();
         assert!(text.len() <= MOST_BYTES, "{}", text.len());

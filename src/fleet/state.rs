@@ -19,6 +19,10 @@ pub struct Standing {
     pub heard: Position,
     /// What the log held when this was last looked at: the end of a catching up.
     pub last: Position,
+    /// Where the newest fact stands that was heard since the start.
+    pub newest_fact: Position,
+    /// The log's epoch.
+    pub epoch: String,
     /// What is wrong with the engine at the moment.
     pub trouble: Option<Trouble>,
     /// Letters that said nothing to this gateway, since its start.
@@ -126,6 +130,8 @@ impl State {
             age: self.freshness.age(now),
             heard: Position(self.place.as_ref().map_or(0, |place| place.position)),
             last: self.last,
+            newest_fact: self.newest_fact,
+            epoch: self.place.as_ref().map(|place| place.epoch.clone()).unwrap_or_default(),
             trouble: self.trouble.clone(),
             illegible: self.illegible,
             has_untold: self.has_untold,

@@ -222,7 +222,8 @@ impl Book {
 
     /// It stands in the fleet's log there; true if that was not known.
     pub(super) fn stands(&mut self, id: RevocationId, epoch: &str, at: u64, is_own: bool) -> bool {
-        let is_known = |record: &Record| matches!(&record.stands, Some((known, before)) if known == epoch && *before <= at);
+        let is_known =
+            |record: &Record| matches!(&record.stands, Some((known, before)) if known == epoch && *before <= at);
         if self.get(id).is_none_or(is_known) {
             return false;
         }

@@ -47,7 +47,8 @@ impl Roll {
 
     /// How `peer` stands to the revocation of that record.
     pub(super) fn stand(record: &Record, peer: &Peer) -> Stand {
-        let is_there = record.stands.as_ref().is_some_and(|(epoch, at)| *epoch == peer.epoch && peer.applied >= Position(*at));
+        let is_there =
+            record.stands.as_ref().is_some_and(|(epoch, at)| *epoch == peer.epoch && peer.applied >= Position(*at));
         // Whoever counted it has applied it.
         if is_there || record.elsewhere.contains_key(&peer.id.to_string()) {
             Stand::Applied
@@ -204,7 +205,11 @@ impl Record {
 
     /// The same with everything that it tells apart.
     pub(super) fn whole(&self) -> Tally {
-        self.counted(|prints| Prints { some: prints.prints().to_vec(), all: prints.count(), or_more: prints.has_more() })
+        self.counted(|prints| Prints {
+            some: prints.prints().to_vec(),
+            all: prints.count(),
+            or_more: prints.has_more(),
+        })
     }
 
     fn counted(&self, prints: impl Fn(&Distinct) -> Prints) -> Tally {

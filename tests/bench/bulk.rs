@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use portcullis::fleet::{Heard, Position};
 use portcullis::audit::{self, Audit, Sink};
 use portcullis::enforcer::{self, Enforcer};
 use portcullis::exchanges::{self, Cut, Exchange, Held, Kind};
+use portcullis::fleet::{Heard, Position};
 use portcullis::identity::{AppKey, Issuer, Target, TargetKind};
 use portcullis::intake::{self, Intake};
 use portcullis::ledger::{self, Ledger, Place};

@@ -17,7 +17,10 @@ pub(super) async fn a_gateway_that_is_cut_off_goes_stale_does_what_its_apps_want
     assert_eq!(gateways.pushes(0, "ann").await, 202, "the others go on");
     fleet.stands(2, "stale").await;
     let ready = gateways.ready(2).await.expect("an answer");
-    assert!(ready["ready"] == true && ready["reasons"].to_string().contains("does not hear the other gateways"), "{ready}");
+    assert!(
+        ready["ready"] == true && ready["reasons"].to_string().contains("does not hear the other gateways"),
+        "{ready}"
+    );
     assert_eq!(gateways.metric(2, "portcullis_fleet_stale").await, Some(1.0));
     // What Bob, of whom nobody said anything, meets at a gateway that does not know that.
     let [(serves, to_serves), (asks, to_asks), (refuses, to_refuses)] = &bob;
@@ -45,6 +48,7 @@ pub(super) async fn a_gateway_that_is_cut_off_goes_stale_does_what_its_apps_want
     assert_eq!(gateways.get(2, refuses, to_refuses).await, Some(200), "it opens by itself");
     // The signal that could not be told is in force here, and is told now.
     let eve = gateways.cookies("eve", serves);
-    until("what could not be told is told", || async { (gateways.asks(0, &eve).await == Some(401)).then_some(()) }).await;
+    until("what could not be told is told", || async { (gateways.asks(0, &eve).await == Some(401)).then_some(()) })
+        .await;
     assert_eq!(gateways.get(0, asks, to_asks).await, Some(200), "what one gateway doubted concerns nobody else");
 }
