@@ -1,8 +1,8 @@
 use TargetKind::{Device, Group, Session, User};
 
 use super::*;
-use crate::fleet::{GatewayId, Heard, Position};
 use crate::exchanges::{Counts, Cut, Exchange, Held, Kind};
+use crate::fleet::{GatewayId, Heard, Position};
 use crate::identity::{AppKey, Issuer, TargetKey, TargetKind};
 use crate::ledger::scratch::Scratch;
 use crate::ledger::{self, Replay};
@@ -346,7 +346,10 @@ async fn what_gateways_count_is_added_up_and_the_same_person_at_two_is_one() {
     let outcome = house.of(id);
     assert_eq!(outcome.refusals, 3, "however often it is told");
     assert_eq!((outcome.people.seen, outcome.credentials.sessions.seen), (1, 2));
-    assert_eq!((outcome.first_refusal_at, outcome.last_refusal_at), (Some(NOW), Some(NOW.plus(Duration::from_secs(60)))));
+    assert_eq!(
+        (outcome.first_refusal_at, outcome.last_refusal_at),
+        (Some(NOW), Some(NOW.plus(Duration::from_secs(60))))
+    );
     assert_eq!(other.of(id).redelivered, 0, "what one gateway tells another was not sent again");
     house.outcomes.write_down().await.expect("written");
     let house = house.restarted();
@@ -361,9 +364,17 @@ async fn the_gateway_that_stands_first_in_the_log_is_the_one_that_tells_others()
         let ann = house.revocation(&[(User, "ann")], "j1");
         let id = house.takes(&ann).await;
         let own_comes = || stands(&house, &ann, own);
-        let others_comes = || drop(house.outcomes.begin_heard(&ann, &Ended::default(), Position(others), &place()));
-        if own < others { own_comes() } else { others_comes() }
-        if own < others { others_comes() } else { own_comes() }
+        let others_comes = || _ = house.outcomes.begin_heard(&ann, &Ended::default(), Position(others), &place());
+        if own < others {
+            own_comes()
+        } else {
+            others_comes()
+        }
+        if own < others {
+            others_comes()
+        } else {
+            own_comes()
+        }
         assert_eq!(is_heard(&house, id), Some(expected), "own at {own}, the other's at {others}");
     }
     let house = House::new(settings());

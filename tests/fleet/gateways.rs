@@ -4,6 +4,7 @@ mod attacker;
 mod chaos;
 mod kill;
 mod partition;
+mod together;
 
 use super::harness::Stage;
 use super::harness::gate::Gate;
@@ -19,6 +20,11 @@ struct Fleet<'a> {
 impl<'a> Fleet<'a> {
     /// So many gateways at those servers, all of them ready.
     async fn of(stage: &'a dyn Stage, gateways: usize) -> Self {
+        Self::of_with(stage, gateways, "").await
+    }
+
+    /// The same with more in each config.
+    async fn of_with(stage: &'a dyn Stage, gateways: usize, more: &str) -> Self {
         let (mut gates, mut fleets) = (Vec::new(), Vec::new());
         for _ in 0..gateways {
             let mut own = Vec::new();
@@ -29,7 +35,7 @@ impl<'a> Fleet<'a> {
             fleets.push(stage.fleet(&through));
             gates.push(own);
         }
-        Self { stage, gateways: Gateways::start(&fleets).await, gates }
+        Self { stage, gateways: Gateways::start_with(&fleets, more).await, gates }
     }
 
     /// Cuts a gateway off from the engine.
@@ -63,6 +69,7 @@ macro_rules! promises {
             kill a_kill_at_one_gateway_is_in_force_at_all
             partition a_gateway_that_is_cut_off_goes_stale_does_what_its_apps_want_and_heals
             attacker who_has_the_engine_and_no_key_revokes_nothing_and_unrevokes_nothing
+            together all_gateways_together_say_what_a_revocation_did
             chaos nothing_acknowledged_is_lost_whatever_dies
         }
     };
