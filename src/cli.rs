@@ -3,6 +3,7 @@
 mod approvals;
 mod check;
 mod explain;
+mod fleet;
 mod holds;
 mod operator;
 mod outcomes;
@@ -67,6 +68,8 @@ enum Command {
         #[arg(long)]
         signing: bool,
     },
+    /// Print what a DBA runs where the gateway may not make its schema in `[fleet.postgres]`
+    FleetSql(ConfigFile),
     /// Run a toy IdP, a toy app and the gateway on loopback
     Demo {
         /// Where the gateway listens; IdP, app and admin listener take the three ports after it
@@ -291,6 +294,7 @@ fn execute(command: Command) -> Outcome {
         Command::Stream(typed) => stream::stream(&typed),
         Command::Explain(explain) => with_config(&explain.config.config, |config| explain::explain(&config, &explain)),
         Command::Keygen { file, signing } => keygen(file.as_deref(), signing),
+        Command::FleetSql(file) => with_config(&file.config, |config| fleet::sql(&config)),
         Command::Demo { port, state } => ended(crate::demo::run(port, state)),
     }
 }

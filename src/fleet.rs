@@ -228,6 +228,11 @@ impl Fleet {
         self.0.state().fresh(self.0.watch.elapsed())
     }
 
+    /// As how fresh it acts: what follows from its freshness follows a moment later.
+    pub fn acts_as(&self) -> Fresh {
+        self.0.state().acts_as
+    }
+
     /// Lives in the fleet until the future is dropped: tells, hears, sends heartbeats.
     pub async fn run(&self, hearer: &dyn Hearer) {
         let Some(waiting) = lock(&self.0.waiting).take() else { return };

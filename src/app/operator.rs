@@ -225,7 +225,7 @@ impl Gateway for Operator {
         }
         let mut heard = true;
         if let Some(fleet) = &self.endpoints.parts().fleet {
-            match fleet.fresh() {
+            match fleet.acts_as() {
                 Fresh::Yes => {}
                 Fresh::CatchingUp => {
                     heard = false;

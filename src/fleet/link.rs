@@ -249,6 +249,7 @@ impl Inner {
                 self.say(from, fresh, trouble);
             }
             hearer.fresh(from, fresh).await;
+            self.state().acts_as = fresh;
         }
     }
 

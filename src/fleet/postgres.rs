@@ -41,6 +41,7 @@ use self::layout::Epoch;
 use self::session::Session;
 pub use self::settings::{Allow, Host, Schema, Settings, Tls};
 use super::{Engine, Extent, Fence, Following, GatewayId, Letter, Position, To, Trouble};
+use crate::time::Stopwatch;
 
 /// Letters in a PostgreSQL database.
 pub struct Postgres {
@@ -166,14 +167,20 @@ impl Engine for Postgres {
     }
 
     async fn forget_older_than(&self, age: Duration) -> Result<(), Trouble> {
-        loop {
-            let forget = sql::forget(&self.settings.schema, age);
-            let (dropped, _) = self.within_deadline(self.ask(&forget)).await?;
-            // Nothing more is that old, or another gateway is at it.
-            if dropped.is_none_or(|dropped| dropped == "0") {
-                return Ok(());
+        let forget = sql::forget(&self.settings.schema, age);
+        let watch = Stopwatch::start();
+        self.within_deadline(async {
+            // What is not dropped this time is dropped the next.
+            while watch.elapsed() < self.settings.deadline / 2 {
+                let (dropped, _) = self.ask(&forget).await?;
+                // Nothing more is that old, or another gateway is at it.
+                if dropped.is_none_or(|dropped| dropped == "0") {
+                    break;
+                }
             }
-        }
+            Ok(())
+        })
+        .await
     }
 
     async fn lease(&self, name: &str, me: GatewayId, term: Duration) -> Result<Option<Fence>, Trouble> {

@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) trouble: Option<Trouble>,
     pub(super) illegible: u64,
     pub(super) has_untold: bool,
+    /// As how fresh the gateway acts.
+    pub(super) acts_as: Fresh,
     /// What is to be told again.
     pub(super) again: Vec<Again>,
 }
@@ -71,6 +73,7 @@ impl State {
             trouble: None,
             illegible: 0,
             has_untold: true,
+            acts_as: Fresh::CatchingUp,
             again: Vec::new(),
         }
     }

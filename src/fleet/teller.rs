@@ -9,7 +9,7 @@ use super::engine::{Letter, Trouble};
 use super::{Accept, Fleet, Inner, message};
 use crate::backoff::{Backoff, chance};
 use crate::ledger::Again;
-use crate::revocation::{Fact, encode};
+use crate::revocation::{Fact, Origin, Revocation, decode, encode};
 
 /// Letters that are told at once, at the most.
 const GROUP: usize = 500;
@@ -75,6 +75,11 @@ impl Fleet {
         self.0.state().has_untold = true;
         self.0.untold.notify_one();
     }
+}
+
+/// What a gateway does because it does not hear the others concerns nobody else.
+fn is_private(record: &[u8]) -> bool {
+    matches!(decode(record), Ok(Fact::Revoked(Revocation { origin: Origin::Stale, .. })))
 }
 
 /// What the teller keeps in mind.
@@ -158,9 +163,10 @@ impl Inner {
             turn.left = false;
             return;
         }
-        let letters: Vec<_> =
-            left.iter().filter_map(|one| message::fact(&self.ring, self.me, one.seq, &one.record)).collect();
+        // All of them have been dealt with afterwards, also those that are nobody else's business.
         let seqs = left.iter().map(|one| one.seq).collect();
+        let ours = left.iter().filter(|one| !is_private(&one.record));
+        let letters: Vec<_> = ours.filter_map(|one| message::fact(&self.ring, self.me, one.seq, &one.record)).collect();
         // What comes of it is noted there.
         let _ = self.append(seqs, &letters, turn).await;
     }

@@ -3,6 +3,7 @@
 mod attacker;
 mod chaos;
 mod kill;
+mod operators;
 mod partition;
 mod together;
 
@@ -67,6 +68,7 @@ macro_rules! promises {
     ($stage:expr) => {
         crate::gateways::promises! { $stage;
             kill a_kill_at_one_gateway_is_in_force_at_all
+            operators what_one_operator_holds_another_lifts_at_another_gateway
             partition a_gateway_that_is_cut_off_goes_stale_does_what_its_apps_want_and_heals
             attacker who_has_the_engine_and_no_key_revokes_nothing_and_unrevokes_nothing
             together all_gateways_together_say_what_a_revocation_did

@@ -30,7 +30,7 @@ impl Servers {
     }
 
     /// That do not flush what they acknowledge, for what takes long otherwise and kills nobody.
-    async fn lazy(servers: usize) -> Self {
+    pub(crate) async fn lazy(servers: usize) -> Self {
         let nats = Nats::start(Plan { sync_always: false, ..Plan::of(servers) }).await;
         let allow = Allow { lazy_sync: true, ..Allow::default() };
         Self { settings: Settings { allow, ..settings(&nats) }, nats }
@@ -101,7 +101,7 @@ impl Stage for Servers {
         let servers: Vec<_> = addresses.iter().map(|(host, port)| format!("\"nats://{host}:{port}\"")).collect();
         let few = if self.nats.len() < 3 { "allow = [\"few_replicas\"]\n" } else { "" };
         format!(
-            "[fleet]\nengine = \"jetstream\"\nstale_after = \"4s\"\n[fleet.jetstream]\nstream = \"fleet\"\n\
+            "[fleet]\nengine = \"jetstream\"\nstale_after = \"6s\"\n[fleet.jetstream]\nstream = \"fleet\"\n\
              servers = [{}]\nreplicas = {}\n{few}",
             servers.join(", "),
             self.nats.len(),

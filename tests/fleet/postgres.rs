@@ -11,7 +11,7 @@ use portcullis::fleet::{Engine, Entry, Following, GatewayId, Letter, Position, T
 
 use super::conformance::conformance;
 use super::harness::postgres::Postgres;
-use super::harness::soon;
+use super::harness::{soon, until};
 
 conformance!(Postgres::start(&[]));
 
@@ -26,7 +26,7 @@ fn letter(id: impl Into<String>) -> Letter {
 
 /// Everything from the beginning.
 async fn from_the_start(engine: &dyn Engine) -> Following {
-    engine.follow(Position(0), ME).await.expect("it follows")
+    until("a watch begins", || async { engine.follow(Position(0), ME).await.ok() }).await
 }
 
 /// The next letters, until one has that content; contents in their order.

@@ -17,6 +17,8 @@ const SESSIONS = 1_000;
 const PEOPLE = 50;
 /** Too many sessions for the interval: the calls are the bound, and are all used. */
 const [EVERY, CALLS] = [20, 40];
+/** Calls are counted where they arrive: each may have been under way for up to so many seconds, so that some come together. */
+const UNDER_WAY = 0.5;
 const BOUND = Math.max(EVERY, SESSIONS / CALLS);
 const CLIENT_SECRET = 'the-secret-that-the-gateway-shares-with-the-idp';
 /** Sign-ins under way at once. */
@@ -74,9 +76,9 @@ test('a thousand sessions are checked at the configured pace, over a kill -9, an
   const [second, five] = [busiest(calls, 1_000), busiest(calls, 5_000)];
   t.diagnostic(`${calls.length} calls; busiest second at the IdP ${second}, busiest five seconds ${five}; allowed ${CALLS} a second`);
   // The gateway begins no more than that within any second (a test of the schedule says so). What the IdP sees may have
-  // bunched on the way, by up to a second on a busy machine.
-  assert.ok(second <= CALLS * 2, `${second} in a second`);
-  assert.ok(five <= CALLS * 6, `${five} in five seconds`);
+  // bunched on the way.
+  assert.ok(second <= CALLS * (1 + UNDER_WAY), `${second} in a second`);
+  assert.ok(five <= CALLS * (5 + UNDER_WAY), `${five} in five seconds`);
 });
 
 /** Everybody signs in, over and over, each time for a new session. */

@@ -25,10 +25,10 @@ pub(super) fn postgres(table: &Reader<'_>, deadline: Duration) -> Option<Setting
     let allow: Vec<_> = table.list("allow", one_of(&Allow::WORDS, &[])).into_iter().map(|at| at.value).collect();
     let tls = tls(table);
     if !table.has("ca_file") {
-        let plainly = allow.contains(&Allow::Plain);
+        let plainly = allow.contains(&Allow::Plaintext);
         for host in hosts.iter().filter(|host| !plainly && !host.value.is_here()) {
             let why = "it is not on this machine, and without `ca_file` it would be spoken to in the clear; name the \
-                       authority of its certificate, or write `allow = [\"plain\"]`";
+                       authority of its certificate, or write `allow = [\"plaintext\"]`";
             table.context().fault(&host.place, why);
         }
     }

@@ -29,7 +29,7 @@ fn all_of_it_is_read() {
     let all = settings(
         "hosts = [\"db1.example.com\", \"10.0.0.2:6432\", \"/run/postgresql\"]\ndatabase = \"ops\"\nuser = \"gw\"\n\
          password_file = \"corp.secret\"\nschema = \"fleet_1\"\nsynchronous_standbys = 0\n\
-         allow = [\"plain\", \"no-fsync\", \"no-full-page-writes\", \"unlogged\"]",
+         allow = [\"plaintext\", \"no_fsync\", \"no_full_page_writes\", \"unlogged\"]",
     );
     assert_eq!(all.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), HOSTS);
     assert_eq!((all.database.as_str(), all.user.as_str(), all.schema.as_str()), ("ops", "gw", "fleet_1"));
@@ -47,8 +47,8 @@ fn each_mistake_is_found_on_its_line_and_nothing_else_is() {
         ("", "[fleet.postgres]", "hosts", "it is missing"),
         ("hosts = []", "hosts = []", "hosts", "it is missing"),
         ("hosts = [\"postgres://db1\"]", "postgres://db1", "hosts[0]", "is no server"),
-        ("hosts = [\"127.0.0.1\", \"db1\"]", "db1", "hosts[1]", "`allow = [\"plain\"]`"),
-        ("hosts = [\"localhost\"]\nallow = [\"fsync\"]", "\"fsync\"", "allow[0]", "\"no-fsync\""),
+        ("hosts = [\"127.0.0.1\", \"db1\"]", "db1", "hosts[1]", "`allow = [\"plaintext\"]`"),
+        ("hosts = [\"localhost\"]\nallow = [\"fsync\"]", "\"fsync\"", "allow[0]", "\"no_fsync\""),
         ("hosts = [\"localhost\"]\nschema = \"a-b\"", "a-b", "schema", "is no schema"),
         ("hosts = [\"localhost\"]\nca_file = \"binary\"", "binary", "ca_file", "no certificate"),
         ("hosts = [\"localhost\"]\npassword_file = \"open.key\"", "open.key", "password_file", "chmod 600"),

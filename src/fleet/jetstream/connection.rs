@@ -84,7 +84,7 @@ impl Connections {
                 refusals.note(&event);
                 std::future::ready(())
             });
-        let client = tls(options, settings).connect(addresses).await.map_err(refused)?;
+        let client = tls(options, settings).connect(addresses).await.map_err(|error| refused(&error))?;
         let context = context::ContextBuilder::new()
             .timeout(settings.deadline)
             .ack_timeout(settings.deadline)
@@ -195,7 +195,7 @@ fn tls(options: ConnectOptions, settings: &Settings) -> ConnectOptions {
 }
 
 /// Why no connection came about.
-fn refused(error: ConnectError) -> Trouble {
+fn refused(error: &ConnectError) -> Trouble {
     match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
             Trouble::Denied("the credentials are not accepted".to_owned())
@@ -205,7 +205,7 @@ fn refused(error: ConnectError) -> Trouble {
         | ConnectErrorKind::Dns
         | ConnectErrorKind::TimedOut
         | ConnectErrorKind::Io
-        | ConnectErrorKind::MaxReconnects => match tls_error(&error) {
+        | ConnectErrorKind::MaxReconnects => match tls_error(error) {
             Some(why) => Trouble::Denied(format!("no TLS: {why}")),
             None => Trouble::Away(error.to_string()),
         },

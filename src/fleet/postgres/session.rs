@@ -49,11 +49,7 @@ impl Session {
         if let Some(warning) = lock(&self.heard.warning).clone() {
             return Err(Trouble::Away(format!("PostgreSQL warns: {warning}")));
         }
-        let rows = answer.into_iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
-        Ok(rows.last())
+        Ok(last_row(answer))
     }
 
     /// The fence of a lease: a server that was promoted may count again from what it had, but on a later timeline.
@@ -66,6 +62,14 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+fn last_row(answer: Vec<SimpleQueryMessage>) -> Option<SimpleQueryRow> {
+    let rows = answer.into_iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    rows.last()
 }
 
 /// Connects to the first server that takes writes. They are asked in turn; one that does not answer soon does not keep
@@ -81,7 +85,7 @@ pub(super) async fn connect(settings: &Settings, tls: Option<&MakeRustlsConnect>
             attempt = attempts.next() => match attempt {
                 Some((_, Ok(session))) => return Ok(session),
                 Some((host, Err(trouble))) => troubles.push((host, trouble)),
-                None => return Err(summary(troubles)),
+                None => return Err(summary(&troubles)),
             },
             () = tokio::time::sleep(STAGGER), if more.is_some() => {}
         }
@@ -110,7 +114,10 @@ async fn connect_to(host: &Host, settings: &Settings, tls: Option<&MakeRustlsCon
         _ => config.ssl_mode(SslMode::Disable).connect(NoTls).await.map(drive).map_err(trouble)?,
     };
     let mut session = Session { client, heard, timeline: 0, driver };
-    let facts = session.ask(&preparing(settings.deadline)).await?;
+    let answer = session.client.simple_query(&preparing(settings.deadline)).await.map_err(trouble)?;
+    // What a server says to everybody who comes in (that the system's collations are newer) is about nothing asked here.
+    *lock(&session.heard.warning) = None;
+    let facts = last_row(answer);
     let fact = |n| facts.as_ref().and_then(|row| row.get(n)).unwrap_or_default();
     if fact(0) == "t" {
         return Err(Trouble::Away("it is a standby and takes no writes".to_owned()));
@@ -163,7 +170,7 @@ fn preparing(deadline: Duration) -> String {
 }
 
 /// All that went wrong at all of the servers. Only if no waiting helps at any of them, none helps.
-fn summary(troubles: Vec<(&Host, Trouble)>) -> Trouble {
+fn summary(troubles: &[(&Host, Trouble)]) -> Trouble {
     if troubles.iter().all(|(_, trouble)| trouble.is_configuration())
         && let Some((_, trouble)) = troubles.first()
     {

@@ -141,7 +141,7 @@ impl Default for Schema {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Allow {
     /// Passwords and sealed letters cross a network in the clear.
-    Plain,
+    Plaintext,
     /// The server does not wait for its disk.
     NoFsync,
     /// A page that was half written when the power went stays so.
@@ -153,9 +153,9 @@ pub enum Allow {
 impl Allow {
     /// Each, by its word.
     pub const WORDS: [(&str, Self); 4] = [
-        ("plain", Self::Plain),
-        ("no-fsync", Self::NoFsync),
-        ("no-full-page-writes", Self::NoFullPageWrites),
+        ("plaintext", Self::Plaintext),
+        ("no_fsync", Self::NoFsync),
+        ("no_full_page_writes", Self::NoFullPageWrites),
         ("unlogged", Self::Unlogged),
     ];
 

@@ -40,6 +40,16 @@ pub(super) async fn a_kill_at_one_gateway_is_in_force_at_all(stage: &dyn Stage) 
         passed_at.extend(futures_util::future::join_all(looks).await);
         assert_eq!(gateways.asks(kill % gateways.len(), &bystander).await, Some(200), "nobody else is harmed");
     }
+    let by_sub = serde_json::json!({ "whom": { "user": "payee" }, "idp": "demo" });
+    let (status, answer) = gateways.operator(0, "/v1/revocations", &by_sub).await;
+    assert_eq!(status, 200, "{answer}");
+    let payee = gateways.cookies("payee", "localhost:8080");
+    for n in 0..gateways.len() {
+        until("what an operator does is in force", || async {
+            (gateways.asks(n, &payee).await == Some(401)).then_some(())
+        })
+        .await;
+    }
     passed_at.sort();
     let at = |share: usize| passed_at[(passed_at.len() - 1) * share / 100];
     println!(

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -33,8 +33,9 @@ pub(crate) struct Gateways {
     _idp: Server,
     _app: Server,
     all: Vec<Gateway>,
-    ring: KeyRing,
+    ring: Arc<KeyRing>,
     http: reqwest::Client,
+    begun: Timestamp,
     _scratch: Scratch,
 }
 
@@ -80,6 +81,7 @@ impl Gateways {
         let key = seal::generate_key().expect("a key");
         let ring = KeyRing::parse([key.expose().as_str()]).expect("key").expect("ring");
         let signs = portcullis::jose::Signer::generate_pem().expect("a key");
+        let ring = Arc::new(ring);
         let address = own_address();
         let mut all = Vec::new();
         for (n, fleet) in fleets.iter().enumerate() {
@@ -125,12 +127,34 @@ impl Gateways {
         }
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         let http = http.timeout(Duration::from_secs(20)).no_proxy().build().expect("a client");
-        Self { idp, _idp: serving_idp, _app: serving_app, all, ring, http, _scratch: scratch }
+        Self {
+            idp,
+            _idp: serving_idp,
+            _app: serving_app,
+            all,
+            ring,
+            http,
+            begun: Clock::System.now(),
+            _scratch: scratch,
+        }
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// What they all seal with.
+    pub(crate) fn ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.ring)
+    }
+
+    /// The memory that the process of one has in use, in bytes.
+    pub(crate) fn memory(&self, n: usize) -> usize {
+        let process = self.all[n].running.lock().expect("a lock").as_ref().map(Child::id).expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1_024
     }
 
     /// Starts the process of one.
@@ -181,6 +205,14 @@ impl Gateways {
         Some(status["fleet"].clone())
     }
 
+    /// How many holds it shows.
+    pub(crate) async fn holds(&self, n: usize) -> Option<usize> {
+        let url = format!("http://{}/v1/holds", self.all[n].admin);
+        let answer = self.http.get(url).bearer_auth(TOKEN).send().await.ok()?;
+        let holds: Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
+        Some(holds.as_array()?.len())
+    }
+
     /// One line of the metrics.
     pub(crate) async fn metric(&self, n: usize, name: &str) -> Option<f64> {
         let url = format!("http://{}/metrics", self.all[n].admin);
@@ -194,15 +226,14 @@ impl Gateways {
         std::fs::read_to_string(&self.all[n].log).unwrap_or_default()
     }
 
-    /// The cookies of somebody who signed in long enough ago to be revoked, in the app of that host.
+    /// The cookies of somebody who signed in before all of this began, in the app of that host.
     pub(crate) fn cookies(&self, user: &str, host: &str) -> String {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
-        let now = Clock::System.now();
-        let at = now.minus(Duration::from_secs(5));
+        let at = self.begun.minus(Duration::from_secs(60));
         let identity = Identity {
             issuer: self.idp.issuer().clone(),
             subject: user.into(),
-            sid: Some(format!("sid-{user}").into()),
+            sid: Some(format!("sid-{user}")),
             email: Email::parse(&format!("{user}@corp.example")),
             phone: None,
             preferred_username: Some(user.into()),

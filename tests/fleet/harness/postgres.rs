@@ -258,7 +258,7 @@ impl Stage for Postgres {
     fn fleet(&self, addresses: &[(String, u16)]) -> String {
         let hosts: Vec<_> = addresses.iter().map(|(host, port)| format!("\"{host}:{port}\"")).collect();
         format!(
-            "[fleet]\nengine = \"postgres\"\nstale_after = \"4s\"\n[fleet.postgres]\nhosts = [{}]\n\
+            "[fleet]\nengine = \"postgres\"\nstale_after = \"6s\"\n[fleet.postgres]\nhosts = [{}]\n\
              database = \"fleet\"\nuser = \"gateway\"\npassword = \"{PASSWORD}\"\nsynchronous_standbys = 0\n",
             hosts.join(", "),
         )

@@ -8,7 +8,7 @@ use portcullis::fleet::{Engine as _, Letter, To, Trouble};
 use super::{ME, end, from_the_start, letter, read_until};
 use crate::harness::gate::Gate;
 use crate::harness::postgres::Postgres;
-use crate::harness::soon;
+use crate::harness::{soon, until};
 
 /// An engine that reaches the server only through a gate.
 async fn through_a_gate(postgres: &Postgres) -> (Engine, Gate) {
@@ -101,5 +101,5 @@ async fn a_connection_that_the_server_ends_is_made_anew() {
     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'gateway'";
     admin.batch_execute(kill).await.expect("they end");
     end(&mut following).await;
-    soon("a call succeeds", async { while engine.append(&[letter("a")]).await.is_err() {} }).await;
+    until("a call succeeds", || async { engine.append(&[letter("a")]).await.ok() }).await;
 }

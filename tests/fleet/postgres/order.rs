@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 
 use super::{ME, OTHER, content, from_the_start, letter, read_until, some};
 use crate::harness::postgres::Postgres;
-use crate::harness::soon;
+use crate::harness::until;
 
 /// `append` of the schema, in somebody's own transaction.
 async fn append_by_hand(client: &Client, id: &str) {
@@ -34,7 +34,7 @@ async fn no_reader_skips_a_letter_while_many_write_some_at_length_and_some_in_va
         async move {
             for n in 0..EACH {
                 let letters = [letter(format!("w{w}-{n}-a")), letter(format!("w{w}-{n}-b"))];
-                soon("letters are appended", engine.append(&letters)).await.expect("they are kept");
+                until("they are kept", || async { engine.append(&letters).await.ok() }).await;
             }
         }
     });

@@ -13,6 +13,7 @@ use rustls::sign::CertifiedKey;
 
 use super::{ME, from_the_start, letter, read_until};
 use crate::harness::postgres::{PASSWORD, Postgres};
+use crate::harness::until;
 
 #[tokio::test]
 async fn a_user_with_the_rights_that_are_printed_can_do_all_of_it_and_nothing_else() {
@@ -106,7 +107,7 @@ async fn only_a_server_with_the_right_name_and_authority_is_spoken_to() {
     postgres.only_with_tls().await;
     let with = |tls| Engine::new(Settings { tls, ..postgres.settings() }).expect("an engine");
     let good = with(Some(trusting(&ours)));
-    crate::harness::soon("it opens", async { while good.open().await.is_err() {} }).await;
+    until("it opens", || async { good.open().await.ok() }).await;
     let shows = "SELECT ssl, client_dn FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'gateway'";
     let row = postgres.admin("fleet").await.query_one(shows, &[]).await.expect("one connection");
     assert_eq!((row.get::<_, bool>(0), row.get::<_, Option<&str>>(1)), (true, None));
@@ -128,7 +129,7 @@ async fn only_a_server_with_the_right_name_and_authority_is_spoken_to() {
     postgres.only_with_a_client_certificate().await;
     let shown = Settings { tls: Some(Tls { client, ..trusting(&ours) }), password: None, ..postgres.settings() };
     let shown = Engine::new(shown).expect("an engine");
-    crate::harness::soon("it opens", async { while shown.open().await.is_err() {} }).await;
+    until("it opens", || async { shown.open().await.ok() }).await;
     let trouble = with(Some(trusting(&ours))).open().await.expect_err("no certificate");
     assert!(matches!(trouble, Trouble::Denied(_)), "{trouble:?}");
 }
@@ -143,13 +144,9 @@ async fn a_certificate_for_another_name_is_refused() {
     let lines = [format!("ssl_cert_file = '{}'", files[0]), format!("ssl_key_file = '{}'", files[1])];
     postgres.set(&[&lines[0], &lines[1], "ssl = on"]).await;
     let engine = Engine::new(Settings { tls: Some(trusting(&ours)), ..postgres.settings() }).expect("an engine");
-    let trouble = crate::harness::soon("it is refused for its name", async {
-        loop {
-            let trouble = engine.open().await.expect_err("it is not for this name");
-            if trouble.to_string().contains("name") {
-                return trouble;
-            }
-        }
+    let trouble = until("it is refused for its name", || async {
+        let trouble = engine.open().await.expect_err("it is not for this name");
+        trouble.to_string().contains("name").then_some(trouble)
     })
     .await;
     assert!(matches!(trouble, Trouble::Denied(_)), "{trouble:?}");

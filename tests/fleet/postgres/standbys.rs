@@ -96,7 +96,7 @@ async fn what_was_acknowledged_is_on_the_standby_that_was_wanted() {
     let trouble = engine.open().await.expect_err("it is refused");
     assert!(matches!(&trouble, Trouble::Unfit { remedy, .. } if remedy.contains("ANY 1 (*)")), "{trouble}");
     primary.set(&["synchronous_standby_names = 'ANY 1 (*)'"]).await;
-    soon("the server waits", async { while engine.open().await.is_err() {} }).await;
+    until("the server waits", || async { engine.open().await.ok() }).await;
     engine.append(&[letter("a")]).await.expect("it is kept, by both");
 
     standby.kill();
@@ -113,14 +113,7 @@ async fn what_was_acknowledged_is_on_the_standby_that_was_wanted() {
     promote(&standby).await;
     standby.set(&["synchronous_standby_names = ''"]).await;
     let engine = self::engine(&primary, &standby, 0);
-    let after = soon("it opens", async {
-        loop {
-            if let Ok(extent) = engine.open().await {
-                return extent;
-            }
-        }
-    })
-    .await;
+    let after = until("it opens", || async { engine.open().await.ok() }).await;
     assert_ne!(after.epoch, before.epoch, "a gateway cannot know that nothing is missing, and looks");
     let mut following = from_the_start(&engine).await;
     assert_eq!(read_until(&mut following, "c").await, ["a", "b", "c"], "nothing is");

@@ -5,7 +5,7 @@ use portcullis::fleet::{Engine as _, Trouble};
 
 use super::letter;
 use crate::harness::postgres::Postgres;
-use crate::harness::soon;
+use crate::harness::until;
 
 #[tokio::test]
 async fn a_server_that_may_lose_what_it_acknowledged_is_refused_unless_that_is_allowed_in_words() {
@@ -29,14 +29,7 @@ async fn a_server_that_may_lose_what_it_acknowledged_is_refused_unless_that_is_a
     ] {
         admin.batch_execute(worse).await.expect(worse);
         admin.batch_execute("SELECT pg_reload_conf()").await.expect("it reads its config");
-        let trouble = soon("it is refused", async {
-            loop {
-                if let Err(trouble) = postgres.engine().open().await {
-                    return trouble;
-                }
-            }
-        })
-        .await;
+        let trouble = until("it is refused", || async { postgres.engine().open().await.err() }).await;
         let Trouble::Unfit { what, remedy } = &trouble else { panic!("{worse}: {trouble:?}") };
         assert!(format!("{what} {remedy}").contains(named), "{trouble}");
         assert!(remedy.contains(&format!("allow = [\"{}\"]", allow.word())), "{trouble}");
@@ -44,7 +37,7 @@ async fn a_server_that_may_lose_what_it_acknowledged_is_refused_unless_that_is_a
         Engine::new(allowed).expect("an engine").open().await.expect("it was allowed");
         admin.batch_execute(better).await.expect(better);
         admin.batch_execute("SELECT pg_reload_conf()").await.expect("it reads its config");
-        soon("it is good again", async { while postgres.engine().open().await.is_err() {} }).await;
+        until("it is good again", || async { postgres.engine().open().await.ok() }).await;
     }
 }
 
@@ -106,4 +99,20 @@ async fn gateways_that_start_at_once_make_one_log() {
     }))
     .await;
     assert!(opened.windows(2).all(|two| two[0] == two[1]), "{opened:?}");
+}
+
+#[tokio::test]
+async fn a_warning_that_everybody_gets_who_comes_in_is_no_trouble() {
+    let postgres = Postgres::start(&[]).await;
+    let admin = postgres.admin("postgres").await;
+    for step in [
+        "CREATE DATABASE old OWNER gateway TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'",
+        // What an upgrade of the system leaves behind.
+        "UPDATE pg_database SET datcollversion = '0' WHERE datname = 'old'",
+    ] {
+        admin.batch_execute(step).await.expect(step);
+    }
+    let engine = Engine::new(Settings { database: "old".to_owned(), ..postgres.settings() }).expect("an engine");
+    engine.open().await.expect("it opens");
+    engine.append(&[letter("a")]).await.expect("it is kept");
 }
