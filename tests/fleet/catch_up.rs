@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use portcullis::audit::{self, Audit, Sink};
-use portcullis::fleet::{Accept, Fleet, Fresh, Hearer, Parts, Settings};
+use portcullis::fleet::{Accept, Fleet, Fresh, Heard, Hearer, Parts, Settings};
 use portcullis::identity::{Issuer, Target, TargetKind};
 use portcullis::ledger::{self, AppendError, Entry, Ledger, Place, Whence};
 use portcullis::metrics::Metrics;
@@ -108,7 +108,7 @@ struct Deaf;
 
 #[async_trait]
 impl Hearer for Deaf {
-    async fn hear(&self, _: Vec<Fact>, _: Place) -> Result<(), AppendError> {
+    async fn hear(&self, _: Vec<Heard>, _: Place) -> Result<(), AppendError> {
         Ok(())
     }
 

@@ -49,12 +49,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateways {
-    /// Starts one gateway for each text, which holds its `[fleet]`. Returns when all are ready.
-    pub(crate) async fn start(fleets: &[String]) -> Self {
-        Self::start_with(fleets, "").await
-    }
-
-    /// The same with more in each config.
+    /// Starts one gateway for each text, which holds its `[fleet]`; each config has `more`. Returns when all are ready.
     pub(crate) async fn start_with(fleets: &[String], more: &str) -> Self {
         let gateways = Self::prepare(fleets, more).await;
         for n in 0..fleets.len() {
