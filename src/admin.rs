@@ -52,9 +52,9 @@ pub use self::api::{
     Unclear,
 };
 pub use self::approvals::{ApprovalAnswer, ApprovalError, ApprovalRequest, Waiting};
-pub use self::fleet::FleetStatus;
+pub use self::fleet::{FleetStatus, GatewayStatus};
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
-pub use self::met::{Met, MetInApp};
+pub use self::met::{Met, MetAtGateway, MetInApp};
 pub use self::outcomes::OutcomesAsked;
 use self::repeat::Repeats;
 pub use self::revalidation::RevalidationStatus;
@@ -296,7 +296,15 @@ pub(crate) mod tests {
             let dry_run = request.dry_run;
             self.asked.lock().expect("lock").push(request);
             let (met, durable) = (Met::default(), self.durable && !dry_run);
-            let answer = RevokeAnswer { revocations: vec![made], cut: 3, met, dry_run, durable };
+            let answer = RevokeAnswer {
+                revocations: vec![made],
+                cut: 3,
+                met,
+                dry_run,
+                durable,
+                gateways: vec![],
+                silent: vec![],
+            };
             if self.durable { Ok(answer) } else { Err(RevokeError::NotDurable(answer)) }
         }
 

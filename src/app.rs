@@ -219,7 +219,10 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
             let (ring, ledger, membership) = (Arc::clone(&ring), ledger.clone(), replay.membership()?);
             let (audit, metrics, clock) = (audit.clone(), Arc::clone(&metrics), clock.clone());
             let parts = crate::fleet::Parts { engine, ring, ledger, membership, audit, metrics, clock };
-            Some(Fleet::new(settings, parts))
+            let fleet = Fleet::new(settings, parts);
+            fleet.remembers(replay.notes(ledger::Shelf::Peers)?);
+            outcomes.among(&fleet);
+            Some(fleet)
         }
     };
     let intake = Intake::new(

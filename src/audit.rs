@@ -261,6 +261,20 @@ pub enum Event {
         #[serde(serialize_with = "bounded")]
         what: String,
     },
+    /// A revocation that this gateway accepted is in force at every gateway that can be heard; or some have not said so for a
+    /// while.
+    FleetApplied {
+        /// Its id.
+        outcome: RevocationId,
+        /// The gateways that have applied it.
+        applied_by: Vec<String>,
+        /// Those that are there and have not said so.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        behind: Vec<String>,
+        /// Those that were not heard of.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        silent: Vec<String>,
+    },
     /// Revocations are in force here, but other gateways may not know of them yet.
     FleetUntold {
         /// How many.

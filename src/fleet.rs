@@ -7,38 +7,50 @@
 //! A gateway writes down first, then tells, then acknowledges. What it could not tell stays marked in its ledger and is told
 //! once the engine is there again, in any order (law 1).
 
+mod ask;
 mod engine;
 mod freshness;
 pub mod jetstream;
 mod lead;
 mod link;
 mod message;
+mod peers;
 pub mod postgres;
+mod report;
 mod sign;
+mod speaker;
 mod state;
 mod teller;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc};
 
+use self::ask::Answer;
+pub use self::ask::{InSight, Sight, added};
 pub use self::engine::{Engine, Entry, Extent, Fence, Following, GatewayId, Letter, Position, To, Trouble};
 pub use self::freshness::Fresh;
 pub use self::lead::{Lead, Role};
 pub use self::message::Illegible;
+pub use self::peers::Peer;
+use self::peers::Peers;
+pub use self::report::{Prints, Tally};
 pub use self::sign::{Sign, There};
+pub use self::speaker::Asked;
 pub use self::state::Standing;
 use self::state::State;
 pub use self::teller::NotTold;
 use self::teller::Telling;
 use crate::audit::Audit;
+use crate::exchanges::Survey;
 use crate::ledger::{Ledger, Membership, Place};
 use crate::metrics::Metrics;
-use crate::revocation::Fact;
+use crate::revocation::{Fact, Revocation};
 use crate::seal::KeyRing;
 use crate::time::{Clock, Stopwatch, Timestamp};
 
@@ -73,12 +85,40 @@ pub struct Settings {
     pub keep_for: Duration,
 }
 
+/// A fact that stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// What it says.
+    pub fact: Fact,
+    /// Where it stands.
+    pub at: Position,
+}
+
 /// What a gateway does with what it hears.
 #[async_trait]
 pub trait Hearer: Send + Sync {
     /// Puts what other gateways know in force, then writes it down together with `place`. An error means that it is in
     /// force but not on disk.
-    async fn hear(&self, facts: Vec<Fact>, place: Place) -> Result<(), crate::ledger::AppendError>;
+    async fn hear(&self, facts: Vec<Heard>, place: Place) -> Result<(), crate::ledger::AppendError>;
+
+    /// What this gateway told stands there, in the log of that epoch.
+    fn stands(&self, _told: Vec<Heard>, _epoch: &str) {}
+
+    /// What this gateway counted of outcomes, where that has changed since the last call.
+    fn tallies(&self) -> Vec<Tally> {
+        Vec::new()
+    }
+
+    /// These are to be among the next tallies again: they could not be told.
+    fn not_told(&self, _tallies: Vec<Tally>) {}
+
+    /// Another gateway reports: perhaps what it counted, in any case how far it is.
+    fn reported(&self, _from: GatewayId, _name: &str, _tallies: Vec<Tally>) {}
+
+    /// What these would meet here.
+    fn would_meet(&self, _revocations: &[Revocation]) -> Survey {
+        Survey::default()
+    }
 
     /// Another gateway saw `sign` of that stream then.
     fn sign(&self, stream: &str, sign: Sign, at: Timestamp);
@@ -115,6 +155,16 @@ struct Inner {
     untold: Notify,
     /// The log may be another one: look at it.
     doubt: Notify,
+    /// The other gateways. No other lock is taken under this one.
+    peers: Mutex<Peers>,
+    /// The others should hear of this gateway soon.
+    to_report: Notify,
+    /// What is to be answered.
+    asks: (mpsc::Sender<speaker::Question>, Mutex<Option<mpsc::Receiver<speaker::Question>>>),
+    /// Who waits for answers, by the question.
+    asking: Mutex<HashMap<u64, mpsc::Sender<(GatewayId, Answer)>>>,
+    /// By chance: another life of this gateway has another one.
+    life: u64,
 }
 
 /// What a fleet is made of.
@@ -146,6 +196,8 @@ impl Fleet {
         let (telling, waiting) = mpsc::channel(QUEUE);
         let (saying, to_say) = mpsc::channel(sign::WAITING);
         let state = State::new(&settings, membership.place);
+        let (asks, to_answer) = mpsc::channel(speaker::QUESTIONS);
+        let life = speaker::by_chance().unwrap_or_default();
         Self(Arc::new(Inner {
             me: GatewayId(membership.me),
             settings,
@@ -163,6 +215,11 @@ impl Fleet {
             waiting: Mutex::new(Some(waiting)),
             untold: Notify::new(),
             doubt: Notify::new(),
+            peers: Mutex::default(),
+            to_report: Notify::new(),
+            asks: (asks, Mutex::new(Some(to_answer))),
+            asking: Mutex::default(),
+            life,
         }))
     }
 
@@ -202,6 +259,8 @@ impl Fleet {
             self.0.beat_on(),
             self.0.watch_over(hearer),
             self.0.keep_house(),
+            self.0.report_on(hearer),
+            self.0.answer_on(hearer),
         );
     }
 }

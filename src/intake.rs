@@ -19,8 +19,8 @@ use self::room::Room;
 use crate::audit::{Audit, Event};
 use crate::enforcer::{Applied, Enforcer};
 use crate::exchanges::Counts;
-use crate::fleet::{Fleet, NotTold};
-use crate::ledger::{AppendError, Entry, Ledger, Note, Whence};
+use crate::fleet::{Fleet, NotTold, Position};
+use crate::ledger::{AppendError, Entry, Ledger, Note, Place, Whence};
 use crate::metrics::{Metrics, Recorded};
 use crate::outcome::Outcomes;
 use crate::revocation::{Fact, Lifted, Mode, Origin, Reestablished, Revocation, RevocationId};
@@ -177,7 +177,7 @@ impl Intake {
         let mut facts = Vec::with_capacity(revocations.len());
         let mut ids = Vec::with_capacity(revocations.len());
         for mut revocation in revocations {
-            let (id, ended) = self.enforce(&mut revocation);
+            let (id, ended) = self.enforce(&mut revocation, None);
             cut = cut.and(ended);
             ids.push(id);
             facts.push(Fact::Revoked(revocation));
@@ -311,11 +311,15 @@ impl Intake {
         (self.enforcer.entries(), self.room.most())
     }
 
-    fn enforce(&self, revocation: &mut Revocation) -> (RevocationId, Counts) {
+    /// Puts a revocation in force, accepted here or heard from another gateway there.
+    fn enforce(&self, revocation: &mut Revocation, heard: Option<(Position, &Place)>) -> (RevocationId, Counts) {
         let now = self.clock.now();
         self.date(revocation, now);
         let Applied { cut, ended } = self.enforcer.apply(revocation);
-        let id = self.outcomes.begin(revocation, &ended);
+        let id = match heard {
+            None => self.outcomes.begin(revocation, &ended),
+            Some((at, place)) => self.outcomes.begin_heard(revocation, &ended, at, place),
+        };
         self.metrics.enforced_after(now.since(revocation.cut_off));
         self.metrics.cut(cut);
         tracing::info!(

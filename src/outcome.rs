@@ -7,6 +7,7 @@
 
 mod book;
 mod distinct;
+mod fleetwide;
 mod keeper;
 mod look;
 mod message;
@@ -17,7 +18,7 @@ mod view;
 mod webhook;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -25,15 +26,17 @@ use tokio::sync::Notify;
 
 use self::book::{Book, Seen, Told};
 pub use self::distinct::MOST;
+use self::fleetwide::Roll;
 pub use self::message::{EVENT, Parties};
 use self::outbox::{Message, Outbox};
 pub use self::record::News;
 use self::record::{Met, Record};
-pub use self::view::{Amount, Ceilings, Credentials, Left, Outcome, OutcomeList};
+pub use self::view::{Amount, AtGateway, Ceilings, Credentials, Left, Outcome, OutcomeList};
 pub use self::webhook::Webhook;
 use crate::audit::{Audit, Event};
 use crate::evidence::{Imprint, Sort};
 use crate::exchanges::Ended;
+use crate::fleet::Fleet;
 use crate::identity::Target;
 use crate::ledger::{Ledger, Note, Shelf};
 use crate::metrics::Metrics;
@@ -108,6 +111,8 @@ struct Shared {
     changed: Notify,
     /// Something must be sent.
     to_send: Notify,
+    /// The other gateways, if there are any.
+    fleet: OnceLock<Fleet>,
 }
 
 #[derive(Debug)]
@@ -122,14 +127,23 @@ struct State {
     gone: Vec<RevocationId>,
     /// What the ledger said last, until all of it was read.
     replayed: VecDeque<Fact>,
+    /// Accepted here, and not known to be in force at all gateways; since when each stands in the log.
+    awaited: VecDeque<(RevocationId, Timestamp)>,
 }
 
 impl Outcomes {
     /// A revocation is in force, and ended these exchanges.
     pub fn begin(&self, revocation: &Revocation, ended: &Ended) -> RevocationId {
+        let id = self.begun(revocation, ended, false);
+        self.has_counted();
+        id
+    }
+
+    fn begun(&self, revocation: &Revocation, ended: &Ended, is_heard: bool) -> RevocationId {
         let now = self.0.clock.now();
         let mut state = self.state();
-        let id = self.opened(&mut state, revocation, |id| Record::begin(id, revocation.clone(), now));
+        let record = |id| Record { is_heard, ..Record::begin(id, revocation.clone(), now) };
+        let id = self.opened(&mut state, revocation, is_heard, record);
         let seen = ended.exchanges().flat_map(|exchange| {
             let held = exchange.credentials.iter().filter(|held| held.imprint.sort != Sort::AppCookie);
             held.map(|held| seen(held.imprint, held.in_app(exchange.app)))
@@ -141,15 +155,17 @@ impl Outcomes {
     /// The records of revocations that are about to be written down, and what others are told of them then.
     pub fn to_write(&self, ids: &[RevocationId]) -> Begun {
         let mut begun = Begun { at: self.0.clock.now(), ..Begun::default() };
+        let roll = if self.0.webhook.is_some() { self.roll() } else { Roll::default() };
         let mut state = self.state();
         let State { book, outbox, .. } = &mut *state;
         for id in ids {
             let Some((record, version)) = book.versioned(*id) else { continue };
             let mut record = record.clone();
             record.persisted_at = record.persisted_at.or(Some(begun.at));
-            if record.revision == 0 && !record.is_everyday() && self.0.webhook.is_some() {
+            // What another gateway accepted, that one tells.
+            if record.revision == 0 && !record.is_everyday() && !record.is_heard && self.0.webhook.is_some() {
                 record.revision = 1;
-                let sent = self.message(outbox, &record, News::InForce, begun.at);
+                let sent = self.message(outbox, (&record, &roll), News::InForce, begun.at);
                 begun.notes.extend(sent.iter().map(|(number, message)| kept_message(*number, message)));
                 begun.messages.extend(sent);
             }
@@ -183,11 +199,13 @@ impl Outcomes {
         let seen: Vec<_> = presented.iter().map(|one| seen(one.imprint, one.credential)).collect();
         let told = self.state().book.refused(&seen, now);
         self.tell(told);
+        self.has_counted();
     }
 
     /// A sign-in was refused: what it proved is not newer.
     pub fn sign_in_refused(&self, credential: &Credential<'_>) {
         self.state().book.sign_in_refused(credential);
+        self.has_counted();
     }
 
     /// Somebody signed in.
@@ -195,6 +213,7 @@ impl Outcomes {
         let now = self.0.clock.now();
         let told = self.state().book.signed_in(credential, now);
         self.tell(told);
+        self.has_counted();
     }
 
     /// A hold was lifted.
@@ -213,9 +232,9 @@ impl Outcomes {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shown(&self, record: &Record) -> Outcome {
+    fn shown(&self, record: &Record, roll: &Roll) -> Outcome {
         let Settings { ceilings, gateway, .. } = &self.0.settings;
-        record.shown(ceilings, gateway, |target| self.name_of(target), self.0.clock.now())
+        record.shown(ceilings, (gateway, roll), |target| self.name_of(target), self.0.clock.now())
     }
 
     /// An older key of the ring may have named it.
@@ -228,12 +247,17 @@ impl Outcomes {
         &self,
         state: &mut State,
         revocation: &Revocation,
+        is_heard: bool,
         begin: impl FnOnce(RevocationId) -> Record,
     ) -> RevocationId {
         let id = self.known(&state.book, revocation);
         if state.book.get(id).is_some() {
-            let again = |record: &mut Record| record.redelivered = record.redelivered.saturating_add(1);
-            state.book.change(id, again);
+            // What one gateway tells another was not sent again.
+            if !is_heard {
+                let again = |record: &mut Record| record.redelivered = record.redelivered.saturating_add(1);
+                state.book.change(id, again);
+                state.book.is_counted(id);
+            }
             return id;
         }
         let record = begin(id);
@@ -258,7 +282,13 @@ impl Outcomes {
     }
 
     /// One message about `record`, with its number; `None` if there is no room.
-    fn message(&self, outbox: &mut Outbox, record: &Record, news: News, now: Timestamp) -> Option<(u64, Message)> {
+    fn message(
+        &self,
+        outbox: &mut Outbox,
+        (record, roll): (&Record, &Roll),
+        news: News,
+        now: Timestamp,
+    ) -> Option<(u64, Message)> {
         let webhook = self.0.webhook.as_ref()?;
         let Some(number) = outbox.number() else {
             self.0.metrics.outcome_message("no_room");
@@ -267,7 +297,8 @@ impl Outcomes {
         };
         let name = |target: &Target| self.name_of(target);
         let subject = message::subject(record.revocation.whom.targets(), self.0.settings.clear, name);
-        let claims = message::claims(&webhook.parties, &self.shown(record), (news, record.revision), &subject, now);
+        let claims =
+            message::claims(&webhook.parties, &self.shown(record, roll), (news, record.revision), &subject, now);
         Some((number, Message { id: record.id, claims }))
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::fleet::FleetStatus;
-use super::met::Met;
+use super::met::{Met, MetAtGateway};
 use crate::apps::Apps;
 use crate::identity::{Issuer, Target, TargetKind};
 use crate::revocation::{Mode, Origin, Reach, Revocation, RevocationId, Whom};
@@ -83,6 +83,13 @@ pub struct RevokeAnswer {
     pub dry_run: bool,
     /// It is written down and outlives a restart. Always false for a dry run.
     pub durable: bool,
+    /// In a dry run, what each gateway of the fleet would meet; the counts above are those of all together. Otherwise empty:
+    /// what the other gateways did stands in the outcome a moment later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<MetAtGateway>,
+    /// Gateways that did not say in time what they would meet: it is not in the counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<String>,
 }
 
 /// One revocation, in words for people.

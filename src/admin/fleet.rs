@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::{Fleet, Standing};
+use crate::fleet::{Fleet, Peer, Standing};
 
 /// How this gateway stands among the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,11 +28,42 @@ pub struct FleetStatus {
     /// What is wrong with the engine at the moment.
     #[serde(default)]
     pub trouble: Option<String>,
+    /// The other gateways, by name. One that was not heard of for a day is forgotten.
+    #[serde(default)]
+    pub gateways: Vec<GatewayStatus>,
+}
+
+/// How another gateway is, as far as this one heard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayStatus {
+    /// What people call it.
+    pub name: String,
+    /// What the others know it by.
+    pub id: String,
+    /// The version that it runs.
+    pub version: String,
+    /// `fresh`, `catching up` or `stale`, as it said last; `silent` if it was not heard of for longer than it should.
+    pub state: String,
+    /// How many seconds ago it was heard of.
+    pub heard_ago: u64,
+    /// How many positions of the log it is behind the newest fact that is known here; absent if nobody can tell: it
+    /// speaks of another log.
+    #[serde(default)]
+    pub behind: Option<u64>,
 }
 
 impl From<&Fleet> for FleetStatus {
     fn from(fleet: &Fleet) -> Self {
-        let Standing { fresh, age, heard, last, trouble, illegible, has_untold } = fleet.standing();
+        let Standing { fresh, age, heard, last, newest_fact, epoch, trouble, illegible, has_untold } = fleet.standing();
+        let status = |peer: Peer| GatewayStatus {
+            behind: (peer.epoch == epoch).then(|| newest_fact.0.saturating_sub(peer.applied.0)),
+            id: peer.id.to_string(),
+            state: if peer.is_silent { "silent" } else { peer.fresh.word() }.to_owned(),
+            heard_ago: peer.heard.as_secs(),
+            name: peer.name,
+            version: peer.version,
+        };
         Self {
             gateway: fleet.settings().name.clone(),
             id: fleet.me().to_string(),
@@ -43,6 +74,7 @@ impl From<&Fleet> for FleetStatus {
             untold: has_untold,
             illegible,
             trouble: trouble.map(|trouble| trouble.to_string()),
+            gateways: fleet.peers().into_iter().map(status).collect(),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::exchanges::{Kind, Seen, Survey};
+use crate::exchanges::Kind;
+use crate::fleet::{InSight, Sight};
 
 /// Who had something in flight. Sessions are stored nowhere: who is signed in and had nothing in flight is not in these
 /// counts, and is met all the same.
@@ -13,7 +14,7 @@ use crate::exchanges::{Kind, Seen, Survey};
 pub struct Met {
     /// People, each once.
     pub people: usize,
-    /// Sessions of this gateway, each once.
+    /// Sessions, each once.
     pub sessions: usize,
     /// Requests and streams.
     pub exchanges: usize,
@@ -29,30 +30,40 @@ pub struct MetInApp {
     pub app: String,
     /// People, each once.
     pub people: usize,
-    /// Sessions of this gateway, each once.
+    /// Sessions, each once.
     pub sessions: usize,
     /// Requests and streams, by kind; a kind that there is none of is not there.
     pub exchanges: BTreeMap<String, usize>,
 }
 
-impl From<&Survey> for Met {
-    fn from(survey: &Survey) -> Self {
-        let in_app = |(app, seen): (&std::sync::Arc<str>, &Seen)| MetInApp {
-            app: app.to_string(),
-            people: seen.people.len(),
-            sessions: seen.sessions.len(),
+/// Who had something in flight at one gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetAtGateway {
+    /// The gateway.
+    pub gateway: String,
+    /// Who.
+    pub met: Met,
+}
+
+impl From<&Sight> for Met {
+    /// What gateways see together.
+    fn from(sight: &Sight) -> Self {
+        let in_app = |(app, seen): (&String, &InSight)| MetInApp {
+            app: app.clone(),
+            people: seen.people.all,
+            sessions: seen.sessions.all,
             exchanges: Kind::ALL
                 .into_iter()
-                .map(|kind| (kind.word().to_owned(), seen.exchanges.of(kind)))
+                .map(|kind| (kind.word().to_owned(), seen.of(kind)))
                 .filter(|(_, number)| *number > 0)
                 .collect(),
         };
-        let total = survey.total();
         Self {
-            people: total.people.len(),
-            sessions: total.sessions.len(),
-            exchanges: total.exchanges.total(),
-            apps: survey.apps.iter().map(in_app).collect(),
+            people: sight.total.people.all,
+            sessions: sight.total.sessions.all,
+            exchanges: Kind::ALL.into_iter().map(|kind| sight.total.of(kind)).sum(),
+            apps: sight.apps.iter().map(in_app).collect(),
         }
     }
 }

@@ -31,13 +31,14 @@ mod tests {
     type Check = fn(&str, &Value);
 
     /// Every type that goes over the wire, by its name in the document. Whoever adds a type adds it here and there.
-    const TYPES: [(&str, Check); 29] = [
+    const TYPES: [(&str, Check); 32] = [
         ("RevokeRequest", is_described::<RevokeRequest>),
         ("Named", is_described::<Named>),
         ("RevokeAnswer", is_described::<RevokeAnswer>),
         ("Made", is_described::<Made>),
         ("Met", is_described::<Met>),
         ("MetInApp", is_described::<MetInApp>),
+        ("MetAtGateway", is_described::<MetAtGateway>),
         ("LiftRequest", is_described::<LiftRequest>),
         ("LiftAnswer", is_described::<LiftAnswer>),
         ("Hold", is_described::<Hold>),
@@ -48,6 +49,7 @@ mod tests {
         ("Ready", is_described::<Ready>),
         ("LedgerStatus", is_described::<LedgerStatus>),
         ("FleetStatus", is_described::<FleetStatus>),
+        ("GatewayStatus", is_described::<GatewayStatus>),
         ("IdpStatus", is_described::<IdpStatus>),
         ("RevalidationStatus", is_described::<RevalidationStatus>),
         ("StreamStatus", is_described::<StreamStatus>),
@@ -58,6 +60,7 @@ mod tests {
         ("Problem", is_described::<Problem>),
         ("Outcome", is_described::<Outcome>),
         ("OutcomeList", is_described::<OutcomeList>),
+        ("AtGateway", is_described::<crate::outcome::AtGateway>),
         ("Amount", is_described::<crate::outcome::Amount>),
         ("Credentials", is_described::<crate::outcome::Credentials>),
         ("Left", is_described::<crate::outcome::Left>),

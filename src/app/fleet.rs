@@ -12,9 +12,10 @@ use super::services::until;
 use crate::apps::{App, WhenBlind};
 use crate::config::{EngineSettings, FleetSettings};
 use crate::endpoint::{Endpoints, Parts};
+use crate::exchanges::Survey;
 use crate::fleet::jetstream::Jetstream;
 use crate::fleet::postgres::Postgres;
-use crate::fleet::{Engine, Fleet, Fresh, Hearer, Settings, Sign, Trouble};
+use crate::fleet::{Engine, Fleet, Fresh, GatewayId, Heard, Hearer, Settings, Sign, Tally, Trouble};
 use crate::http::Client;
 use crate::identity::{AppKey, Target};
 use crate::ledger::{AppendError, Place};
@@ -146,10 +147,10 @@ impl Among {
 
 #[async_trait]
 impl Hearer for Among {
-    async fn hear(&self, facts: Vec<Fact>, place: Place) -> Result<(), AppendError> {
+    async fn hear(&self, facts: Vec<Heard>, place: Place) -> Result<(), AppendError> {
         let live = self.fleet.fresh() == Fresh::Yes;
         for fact in &facts {
-            if let Fact::Revoked(Revocation { origin: Origin::Blind { stream }, .. }) = fact
+            if let Fact::Revoked(Revocation { origin: Origin::Blind { stream }, .. }) = &fact.fact
                 && let Some(stream) = self.parts().streams.get(stream)
             {
                 stream.others_doubt(self.parts().clock.now());
@@ -163,6 +164,27 @@ impl Hearer for Among {
         if let Some(stream) = self.parts().streams.get(stream) {
             stream.hears(sign, at, self.parts().clock.now());
         }
+    }
+
+    fn stands(&self, told: Vec<Heard>, epoch: &str) {
+        self.parts().outcomes.stands(&told, epoch);
+    }
+
+    fn tallies(&self) -> Vec<Tally> {
+        self.parts().outcomes.tallies()
+    }
+
+    fn not_told(&self, tallies: Vec<Tally>) {
+        self.parts().outcomes.not_told(&tallies);
+    }
+
+    fn reported(&self, from: GatewayId, name: &str, tallies: Vec<Tally>) {
+        self.parts().outcomes.reported(from, name, tallies);
+    }
+
+    fn would_meet(&self, revocations: &[Revocation]) -> Survey {
+        let enforcer = &self.parts().enforcer;
+        revocations.iter().map(|one| enforcer.would_meet(one)).fold(Survey::default(), Survey::and)
     }
 
     async fn fresh(&self, _: Fresh, to: Fresh) {

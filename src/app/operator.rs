@@ -10,13 +10,13 @@ use async_trait::async_trait;
 use super::streams;
 use crate::admin::{
     AppStatus, ApprovalAnswer, ApprovalError, ApprovalRequest, FleetStatus, Gateway, Hold, IdpStatus, LedgerStatus,
-    LiftAnswer, LiftError, LiftRequest, Made, Met, OutcomesAsked, Ready, RevalidationStatus, RevokeAnswer, RevokeError,
-    RevokeRequest, Status, StreamAnswer, StreamDeed, StreamError, Waiting,
+    LiftAnswer, LiftError, LiftRequest, Made, Met, MetAtGateway, OutcomesAsked, Ready, RevalidationStatus,
+    RevokeAnswer, RevokeError, RevokeRequest, Status, StreamAnswer, StreamDeed, StreamError, Waiting,
 };
 use crate::drain::Drain;
 use crate::endpoint::Endpoints;
 use crate::exchanges::Survey;
-use crate::fleet::Fresh;
+use crate::fleet::{Fresh, Sight};
 use crate::identity::Issuer;
 use crate::outcome::{Outcome, OutcomeList, Wanted};
 use crate::proxy::Balancer;
@@ -92,8 +92,20 @@ impl Gateway for Operator {
         let parts = self.endpoints.parts();
         let revocations = request.revocations(&self.issuers(), &parts.apps, parts.clock.now())?;
         let would = revocations.iter().map(|revocation| parts.enforcer.would_meet(revocation));
-        let met = Met::from(&would.fold(Survey::default(), Survey::and));
+        let here = Sight::from(&would.fold(Survey::default(), Survey::and));
+        let mut met = Met::from(&here);
+        let (mut gateways, mut silent) = (Vec::new(), Vec::new());
+        if let Some(fleet) = parts.fleet.as_ref().filter(|_| request.dry_run) {
+            let asked = fleet.would_meet(&revocations).await;
+            let at = |gateway: &str, sight: &Sight| MetAtGateway { gateway: gateway.to_owned(), met: sight.into() };
+            gateways.push(at(&fleet.settings().name, &here));
+            gateways.extend(asked.answers.iter().map(|(name, sight)| at(name, sight)));
+            met = Met::from(&asked.answers.into_iter().fold(here, |all, (_, sight)| all.and(sight)));
+            silent = asked.silent;
+        }
         let answer = |cut: usize, durable: bool| RevokeAnswer {
+            gateways: gateways.clone(),
+            silent: silent.clone(),
             revocations: revocations.iter().map(Made::from).collect(),
             cut,
             met: met.clone(),

@@ -201,6 +201,18 @@ fn told(answer: &RevokeAnswer) -> String {
         [met.app.clone(), met.people.to_string(), met.sessions.to_string(), kinds.join(", ")]
     });
     out.push_str(&table(["app", "people", "sessions", "in flight"], in_apps.collect()));
+    let at = answer.gateways.iter().map(|at| {
+        [
+            at.gateway.clone(),
+            at.met.people.to_string(),
+            at.met.sessions.to_string(),
+            count(at.met.exchanges, "exchange"),
+        ]
+    });
+    out.push_str(&table(["gateway", "people", "sessions", "in flight"], at.collect()));
+    if !answer.silent.is_empty() {
+        out.push_str(&format!("\nNOT counted, as they did not answer: {}\n", answer.silent.join(", ")));
+    }
     if answer.dry_run {
         out.push_str("\nSessions are stored nowhere: who is signed in and has nothing in flight is met as well.\n");
     }
@@ -220,6 +232,20 @@ fn fleet(fleet: &crate::admin::FleetStatus) -> String {
     };
     let trouble = fleet.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
     format!("{} ({}){age}{behind}{untold}{illegible}{trouble}", fleet.state, fleet.gateway)
+}
+
+/// The other gateways, a line for each.
+fn gateways(fleet: Option<&crate::admin::FleetStatus>) -> String {
+    let rows = fleet.into_iter().flat_map(|fleet| &fleet.gateways).map(|one| {
+        let behind = match one.behind {
+            None => "unknown: it speaks of another log".to_owned(),
+            Some(0) => "nothing".to_owned(),
+            Some(letters) => count(usize::try_from(letters).unwrap_or(usize::MAX), "letter"),
+        };
+        let state = if one.state == "silent" { "SILENT".to_owned() } else { one.state.clone() };
+        [one.name.clone(), one.version.clone(), state, format!("{} s ago", one.heard_ago), behind]
+    });
+    table(["gateway", "version", "state", "last heard", "behind"], rows.collect())
 }
 
 /// As much of an id as people type.
@@ -243,6 +269,7 @@ pub(super) fn shown(status: &crate::admin::Status) -> String {
         ["ledger".to_owned(), format!("{ledger}{records}")],
         ["fleet".to_owned(), status.fleet.as_ref().map_or_else(|| "none: this gateway is alone".to_owned(), fleet)],
     ]);
+    out.push_str(&gateways(status.fleet.as_ref()));
     let rows = status
         .apps
         .iter()

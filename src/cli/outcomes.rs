@@ -140,7 +140,29 @@ pub(super) fn one(outcome: &Outcome) -> String {
         row(if n == 0 { "left" } else { "" }, line);
     }
     row("applied by", outcome.applied_by.join(", "));
-    columns(&rows)
+    if !outcome.behind.is_empty() {
+        row("NOT yet by", outcome.behind.join(", "));
+    }
+    if !outcome.silent.is_empty() {
+        row("SILENT", format!("{}: whether it is in force there is not known", outcome.silent.join(", ")));
+    }
+    if outcome.incomplete {
+        row("incomplete", "some gateways counted more than there is room for".to_owned());
+    }
+    let mut out = columns(&rows);
+    out.push_str(&at_gateways(outcome));
+    out
+}
+
+/// What each gateway counted.
+fn at_gateways(outcome: &Outcome) -> String {
+    let rows = outcome.gateways.iter().map(|at| {
+        let cut = at.cut.as_ref().map_or_else(|| "?".to_owned(), |cut| cut.values().sum::<usize>().to_string());
+        let first = at.first_refusal_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+        let (seen, back) = (amount(at.credentials), amount(at.signed_in_again));
+        [at.gateway.clone(), cut, seen, at.refusals.to_string(), first, back]
+    });
+    table(["gateway", "cut", "seen", "refused", "first refused", "back"], rows.collect())
 }
 
 fn source(outcome: &Outcome) -> String {
@@ -235,7 +257,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::outcome::Credentials;
+    use crate::outcome::{AtGateway, Credentials};
     use crate::revocation::{Mode, RevocationId};
 
     const AT: Timestamp = Timestamp::from_secs(1_795_464_000);
@@ -277,7 +299,19 @@ mod tests {
                 others_until: AT,
                 nothing: false,
             },
-            applied_by: vec!["gw-1".into()],
+            applied_by: vec!["gw-1".into(), "gw-2".into()],
+            behind: vec!["gw-3".into()],
+            silent: vec!["gw-4".into()],
+            gateways: vec![AtGateway {
+                gateway: "gw-2".into(),
+                cut: Some(BTreeMap::from([("sse".to_owned(), 2)])),
+                people: some(1),
+                credentials: some(2),
+                refusals: 3,
+                first_refusal_at: Some(AT),
+                signed_in_again: some(0),
+            }],
+            incomplete: false,
         }
     }
 
@@ -296,6 +330,11 @@ mod tests {
             "not matched  device: somebody",
             "left         how many more there are is not known",
             "everything else is too old by 2026-11-23T20:00:00Z\n",
+            "applied by   gw-1, gw-2\n",
+            "NOT yet by   gw-3\n",
+            "SILENT       gw-4: whether it is in force there is not known\n",
+            "gateway  cut  seen  refused  first refused         back\n",
+            "gw-2     2    2     3        2026-11-23T20:00:00Z  0\n",
         ] {
             assert!(told.contains(words), "`{words}` is not in\n{told}");
         }

@@ -7,9 +7,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::engine::{Entry, Following, Position, Trouble};
 use super::freshness::Fresh;
-use super::message::{self, Illegible, Word};
+use super::message::{self, Illegible, Message, Word};
 use super::state::Log;
-use super::{Hearer, Inner};
+use super::{Heard, Hearer, Inner};
 use crate::audit::Event;
 use crate::backoff::{Backoff, chance};
 use crate::ledger::{Again, Entry as Written, Place};
@@ -111,22 +111,28 @@ impl Inner {
     /// Takes letters that came: facts of others in force first, then what the heartbeats among them say.
     async fn take(&self, entries: Vec<Entry>, hearer: &dyn Hearer) -> Result<(), Trouble> {
         let Some(up_to) = entries.last().map(|entry| entry.position) else { return Ok(()) };
-        let (mut facts, mut beats, mut signs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut facts, mut beats, mut own, mut passing) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for entry in entries {
+            let at = entry.position;
             match message::read(&self.ring, entry.to, &entry.body) {
                 // What this gateway told itself is in its ledger.
-                Ok(message) if message.from == self.me => {
-                    if let Word::Beat(nonce) = message.word {
-                        beats.push(nonce);
-                    }
-                }
-                Ok(message) => match message.word {
-                    Word::Fact(fact) => facts.push(fact),
+                Ok(Message { from, word }) if from == self.me => match word {
+                    Word::Fact(fact) => own.push(Heard { fact, at }),
+                    Word::Beat(nonce) => beats.push(nonce),
+                    _ => {}
+                },
+                Ok(Message { from, word }) => match word {
+                    Word::Fact(fact) => facts.push(Heard { fact, at }),
                     Word::Beat(_) => {}
-                    Word::Sign(seen) => signs.push(seen),
+                    word => passing.push((from, word)),
                 },
                 Err(why) => self.is_illegible(why, entry.position),
             }
+        }
+        let newest_fact = facts.iter().chain(&own).map(|heard| heard.at).max();
+        if !own.is_empty() {
+            let epoch = self.state().place.as_ref().map(|place| place.epoch.clone()).unwrap_or_default();
+            hearer.stands(own, &epoch);
         }
         if !facts.is_empty() {
             let Some(place) = self.state().place_to_write(up_to) else { return Ok(()) };
@@ -135,11 +141,15 @@ impl Inner {
             let unwritten = |error| Trouble::Away(format!("what was heard cannot be written down: {error}"));
             hearer.hear(facts, place).await.map_err(unwritten)?;
         }
-        for seen in signs {
-            hearer.sign(&seen.stream, seen.sign, seen.at);
+        for (from, word) in passing {
+            self.hear_in_passing(from, word, hearer);
         }
         let mut state = self.state();
         state.heard(up_to);
+        if let Some(newest) = newest_fact {
+            state.newest_fact = state.newest_fact.max(newest);
+            self.to_report.notify_one();
+        }
         for nonce in beats {
             state.freshness.came(nonce);
         }

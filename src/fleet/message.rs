@@ -3,7 +3,9 @@
 //! A body is a format byte and a seal bound to whom the letter is for; in the seal stand what kind of message it is, who sent
 //! it, and the message. Facts are the bytes of the ledger's records.
 
+use super::ask::{Answer, Ask};
 use super::engine::{GatewayId, Letter, To};
+use super::report::Report;
 use super::sign::Seen;
 use crate::revocation::{self, Fact, decode};
 use crate::seal::{KeyRing, OpenError, Purpose, unguessable};
@@ -13,7 +15,12 @@ const FORMAT: u8 = 1;
 /// Kinds of messages. A number is never used for another.
 const FACT: u8 = 1;
 const BEAT: u8 = 2;
-const SIGN: u8 = 10;
+const REPORT: u8 = 128;
+const ASK: u8 = 129;
+const ANSWER: u8 = 130;
+const SIGN: u8 = 131;
+/// From here on kinds are of no concern to what is in force: a gateway that does not know one passes it over.
+const PASSING: u8 = 128;
 const ID_LEN: usize = 16;
 /// Bytes of a text that gateways know each other's by; a stranger's may be longer.
 pub(super) const LONGEST_MARK: usize = 256;
@@ -27,6 +34,14 @@ pub(super) enum Word {
     Beat(u128),
     /// What one saw of a stream.
     Sign(Seen),
+    /// How far its sender is, and what it counted.
+    Report(Box<Report>),
+    /// What would be met, if?
+    Ask(Box<Ask>),
+    /// That would be.
+    Answer(Box<Answer>),
+    /// Something that a newer gateway says in passing.
+    Other,
 }
 
 /// A message and who sent it.
@@ -88,6 +103,30 @@ pub(super) fn sign(ring: &KeyRing, from: GatewayId, seen: &Seen) -> Option<Lette
     Some(Letter { id: format!("sign-{from}-{}", unguessable()?), to: To::Everyone, body })
 }
 
+/// A letter of what is said in passing: to everyone what `from` says of itself or asks, to one the answer.
+pub(super) fn passing(ring: &KeyRing, from: GatewayId, said: &Passing) -> Option<Letter> {
+    let (to, kind, text, id) = match said {
+        Passing::Report(text, (life, number)) => {
+            (To::Everyone, REPORT, text.clone(), format!("report-{from}-{life:016x}-{number}"))
+        }
+        Passing::Ask(ask) => (To::Everyone, ASK, ask.write(), format!("ask-{from}-{}", ask.id)),
+        Passing::Answer(to, answer) => (To::One(*to), ANSWER, answer.write(), format!("answer-{from}-{}", answer.id)),
+    };
+    let body = seal(ring, to, kind, from, &text)?;
+    (body.len() <= Letter::MAX_BODY).then_some(Letter { id, to, body })
+}
+
+/// What is said in passing.
+#[derive(Clone, Debug)]
+pub(super) enum Passing {
+    /// A report as it is written, and its age.
+    Report(Vec<u8>, (u64, u64)),
+    /// A question to everyone.
+    Ask(Ask),
+    /// The answer to the one who asked.
+    Answer(GatewayId, Answer),
+}
+
 fn seal(ring: &KeyRing, to: To, kind: u8, from: GatewayId, text: &[u8]) -> Option<Vec<u8>> {
     let mut plain = Vec::with_capacity(1 + ID_LEN + text.len());
     plain.push(kind);
@@ -125,8 +164,11 @@ pub(super) fn read(ring: &KeyRing, to: To, body: &[u8]) -> Result<Message, Illeg
             revocation::Unreadable::Damaged => Illegible::Forged,
         })?),
         BEAT => Word::Beat(u128::from_be_bytes(text.try_into().map_err(|_| Illegible::Forged)?)),
-        // Whoever could seal it is one of us: what cannot be read was written by a newer one.
-        SIGN => Word::Sign(serde_json::from_slice(text).map_err(|_| Illegible::Newer)?),
+        REPORT => Report::read(text).map_or(Word::Other, |report| Word::Report(Box::new(report))),
+        ASK => Ask::read(text).map_or(Word::Other, |ask| Word::Ask(Box::new(ask))),
+        ANSWER => Answer::read(text).map_or(Word::Other, |answer| Word::Answer(Box::new(answer))),
+        SIGN => serde_json::from_slice(text).map_or(Word::Other, Word::Sign),
+        PASSING.. => Word::Other,
         _ => return Err(Illegible::Newer),
     };
     Ok(Message { from, word })
@@ -196,11 +238,20 @@ mod tests {
         let Letter { mut body, .. } = beat(&ring, ME, 5).expect("sealed");
         body[0] = FORMAT + 1;
         assert_eq!(read(&ring, To::One(ME), &body), Err(Illegible::Newer), "another form");
-        let body = seal(&ring, To::Everyone, 250, OTHER, b"{}").expect("sealed");
+        let body = seal(&ring, To::Everyone, 100, OTHER, b"{}").expect("sealed");
         assert_eq!(read(&ring, To::Everyone, &body), Err(Illegible::Newer), "another kind");
+        for (kind, text) in [
+            (250, &b"{}"[..]),
+            (SIGN, br#"{"stream":"a","at":1,"sign":"Odd"}"#),
+            (REPORT, b"{}"),
+            (ASK, b""),
+            (ANSWER, b"7"),
+        ] {
+            let body = seal(&ring, To::Everyone, kind, OTHER, text).expect("sealed");
+            let passed_over = Message { from: OTHER, word: Word::Other };
+            assert_eq!(read(&ring, To::Everyone, &body), Ok(passed_over), "said in passing: {kind}");
+        }
         let body = seal(&ring, To::Everyone, FACT, OTHER, br#"{"v":99}"#).expect("sealed");
         assert_eq!(read(&ring, To::Everyone, &body), Err(Illegible::Newer), "another record");
-        let body = seal(&ring, To::Everyone, SIGN, OTHER, br#"{"stream":"a","at":1,"sign":"Odd"}"#).expect("sealed");
-        assert_eq!(read(&ring, To::Everyone, &body), Err(Illegible::Newer), "another sign");
     }
 }

@@ -19,6 +19,10 @@ pub struct Standing {
     pub heard: Position,
     /// What the log held when this was last looked at: the end of a catching up.
     pub last: Position,
+    /// Where the newest fact stands that was heard since the start.
+    pub newest_fact: Position,
+    /// The log's epoch.
+    pub epoch: String,
     /// What is wrong with the engine at the moment.
     pub trouble: Option<Trouble>,
     /// Letters that said nothing to this gateway, since its start.
@@ -36,6 +40,8 @@ pub(super) struct State {
     /// Where a letter stands that this gateway may be able to read one day: the place on disk stays before it.
     pub(super) unread: Option<Position>,
     pub(super) last: Position,
+    /// Where the newest fact stands that was heard since the start.
+    pub(super) newest_fact: Position,
     pub(super) trouble: Option<Trouble>,
     pub(super) illegible: u64,
     pub(super) has_untold: bool,
@@ -63,6 +69,7 @@ impl State {
             place,
             unread: None,
             last: Position(0),
+            newest_fact: Position(0),
             trouble: None,
             illegible: 0,
             has_untold: true,
@@ -83,6 +90,7 @@ impl State {
         };
         self.place = Some(Place { epoch: extent.epoch.clone(), position: 0 });
         self.unread = None;
+        self.newest_fact = Position(0);
         (log, position)
     }
 
@@ -99,6 +107,11 @@ impl State {
         let before = |unread: Position| unread.0.saturating_sub(1);
         let position = self.unread.map_or(up_to.0, |unread| up_to.0.min(before(unread)));
         self.place.as_ref().map(|place| Place { epoch: place.epoch.clone(), position })
+    }
+
+    /// Up to where everything is in force and on disk here.
+    pub(super) fn applied(&self) -> Option<Place> {
+        self.place.as_ref().and_then(|place| self.place_to_write(Position(place.position)))
     }
 
     /// A letter said nothing. True if that should be said aloud: the first, and each time ten times as many.
@@ -120,6 +133,8 @@ impl State {
             age: self.freshness.age(now),
             heard: Position(self.place.as_ref().map_or(0, |place| place.position)),
             last: self.last,
+            newest_fact: self.newest_fact,
+            epoch: self.place.as_ref().map(|place| place.epoch.clone()).unwrap_or_default(),
             trouble: self.trouble.clone(),
             illegible: self.illegible,
             has_untold: self.has_untold,

@@ -164,13 +164,17 @@ impl Engine for Memory {
 struct Ears {
     ledger: Ledger,
     heard: watch::Sender<Vec<String>>,
+    /// What it would count, and what others reported.
+    counts: Mutex<Vec<Tally>>,
+    reported: watch::Sender<Vec<(String, Tally)>>,
     fresh: watch::Sender<Vec<&'static str>>,
     signs: watch::Sender<Vec<(String, Sign)>>,
 }
 
 #[async_trait]
 impl Hearer for Ears {
-    async fn hear(&self, facts: Vec<Fact>, place: Place) -> Result<(), AppendError> {
+    async fn hear(&self, facts: Vec<Heard>, place: Place) -> Result<(), AppendError> {
+        let facts: Vec<_> = facts.into_iter().map(|heard| heard.fact).collect();
         self.heard.send_modify(|heard| heard.extend(facts.iter().map(user)));
         let written = Written { facts: &facts, whence: Whence::Elsewhere, place: Some(place), ..Written::default() };
         self.ledger.write(written).await.map(drop)
@@ -178,6 +182,25 @@ impl Hearer for Ears {
 
     fn sign(&self, stream: &str, sign: Sign, _: Timestamp) {
         self.signs.send_modify(|signs| signs.push((stream.to_owned(), sign)));
+    }
+
+    fn tallies(&self) -> Vec<Tally> {
+        std::mem::take(&mut *lock(&self.counts))
+    }
+
+    fn not_told(&self, tallies: Vec<Tally>) {
+        lock(&self.counts).extend(tallies);
+    }
+
+    fn reported(&self, _: GatewayId, name: &str, tallies: Vec<Tally>) {
+        let new = tallies.into_iter().map(|tally| (name.to_owned(), tally));
+        self.reported.send_modify(|all| all.extend(new));
+    }
+
+    fn would_meet(&self, revocations: &[Revocation]) -> Survey {
+        let people = (1..=revocations.len() as u128).map(crate::identity::TargetKey).collect();
+        let seen = crate::exchanges::Seen { people, ..crate::exchanges::Seen::default() };
+        Survey { apps: [("wiki".into(), seen)].into() }
     }
 
     async fn fresh(&self, from: Fresh, to: Fresh) {
@@ -255,6 +278,8 @@ impl Gateway {
         let ears = Arc::new(Ears {
             ledger,
             heard: watch::Sender::default(),
+            counts: Mutex::default(),
+            reported: watch::Sender::default(),
             fresh: watch::Sender::default(),
             signs: watch::Sender::default(),
         });
@@ -277,6 +302,19 @@ impl Gateway {
     async fn hears(&self, users: &[&str]) {
         let all = |heard: &Vec<String>| users.iter().all(|user| heard.iter().any(|known| known == user));
         within(self.ears.heard.subscribe().wait_for(all)).await.expect("there");
+    }
+
+    /// Waits until it knows that the others have applied everything.
+    async fn knows_that_all_applied(&self, others: usize) {
+        for _ in 0..3_000 {
+            let newest = self.fleet.standing().newest_fact;
+            let peers = self.fleet.peers();
+            if newest > Position(0) && peers.len() == others && peers.iter().all(|peer| peer.applied >= newest) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{:?} of {:?}", self.fleet.peers(), self.fleet.standing());
     }
 
     async fn becomes(&self, word: &str) {
@@ -419,4 +457,103 @@ async fn what_a_gateway_lacks_the_key_for_it_reads_once_it_has_it() {
     assert_eq!(b.ends().await, ["bob"]);
     let b = Gateway::start(&scratch, "b", &engine, &ring(&[&new, &old]));
     b.hears(&["ann"]).await;
+}
+
+#[tokio::test]
+async fn every_gateway_knows_how_far_the_others_are_and_remembers_them() {
+    let (scratch, engine, ring) = (Scratch::new(), Memory::new(), ring());
+    let [a, b, c] = ["a", "b", "c"].map(|file| Gateway::start(&scratch, file, &engine, &ring));
+    a.accepts("ann").await.expect("told");
+    for gateway in [&a, &b, &c] {
+        gateway.knows_that_all_applied(2).await;
+    }
+    let names: Vec<_> = a.fleet.peers().into_iter().map(|peer| (peer.name, peer.is_silent)).collect();
+    assert_eq!(names, [("b".to_owned(), false), ("c".to_owned(), false)]);
+    c.ends().await;
+    b.accepts("bob").await.expect("told");
+    a.hears(&["bob"]).await;
+    for _ in 0..3_000 {
+        let newest = a.fleet.standing().newest_fact;
+        let (there, behind): (Vec<_>, Vec<_>) = a.fleet.peers().into_iter().partition(|peer| peer.applied >= newest);
+        if let ([one], [other]) = (&*there, &*behind) {
+            assert_eq!((&*one.name, &*other.name), ("b", "c"), "who is not there has not applied it");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{:?} of {:?}", a.fleet.peers(), a.fleet.standing());
+}
+
+#[tokio::test]
+async fn what_one_counts_the_others_hear_also_when_the_engine_was_away() {
+    let (scratch, engine, ring) = (Scratch::new(), Memory::new(), ring());
+    let [a, b] = ["a", "b"].map(|file| Gateway::start(&scratch, file, &engine, &ring));
+    b.becomes("fresh").await;
+    let tally = report::tests::tally;
+    let hears = async |refusals: u64| {
+        let is_there = |all: &Vec<(String, Tally)>| all.iter().any(|(from, t)| from == "a" && t.refusals == refusals);
+        within(b.ears.reported.subscribe().wait_for(is_there)).await.expect("there");
+    };
+    lock(&a.ears.counts).push(tally(1, 3));
+    a.fleet.has_counted();
+    hears(3).await;
+    engine.is_away(true);
+    lock(&a.ears.counts).push(tally(1, 4));
+    a.fleet.has_counted();
+    b.becomes("stale").await;
+    engine.is_away(false);
+    a.fleet.has_counted();
+    hears(4).await;
+}
+
+#[tokio::test]
+async fn a_question_is_answered_by_all_that_are_there_and_whoever_is_not_is_named() {
+    let (scratch, engine, ring) = (Scratch::new(), Memory::new(), ring());
+    let [a, b, c] = ["a", "b", "c"].map(|file| Gateway::start(&scratch, file, &engine, &ring));
+    a.accepts("ann").await.expect("told");
+    a.knows_that_all_applied(2).await;
+    for gateway in [&a, &b, &c] {
+        gateway.becomes("fresh").await;
+    }
+    let Fact::Revoked(revocation) = of("ann") else { panic!("a revocation") };
+    // A machine in need may be late once.
+    for round in 0.. {
+        let asked = a.fleet.would_meet(std::slice::from_ref(&revocation)).await;
+        let names: Vec<_> = asked.answers.iter().map(|(name, _)| &**name).collect();
+        if names == ["b", "c"] && asked.silent.is_empty() {
+            assert!(asked.answers.iter().all(|(_, sight)| sight.total.people.all == 1));
+            break;
+        }
+        assert!(round < 20, "{asked:?}");
+    }
+    c.ends().await;
+    let asked = a.fleet.would_meet(std::slice::from_ref(&revocation)).await;
+    assert!(asked.silent.contains(&"c".to_owned()), "{asked:?}");
+    engine.is_away(true);
+    let asked = a.fleet.would_meet(&[revocation]).await;
+    assert_eq!((asked.answers.len(), asked.silent), (0, vec!["b".to_owned(), "c".to_owned()]));
+}
+
+#[tokio::test]
+async fn old_questions_are_answered_by_nobody() {
+    let (scratch, engine, ring) = (Scratch::new(), Memory::new(), ring());
+    let a = Gateway::start(&scratch, "a", &engine, &ring);
+    a.becomes("fresh").await;
+    let ask = |id, sent_at| {
+        let ask = ask::Ask { id, sent_at: Timestamp::from_secs(sent_at), revocations: vec![] };
+        message::passing(&ring, GatewayId(9), &message::Passing::Ask(ask)).expect("sealed")
+    };
+    for (id, sent_at) in [(1, 1_969), (2, 2_031), (3, 1_970)] {
+        engine.put(ask(id, sent_at));
+    }
+    for _ in 0..3_000 {
+        let answered: Vec<_> = engine.letters().into_iter().filter(|letter| letter.id.starts_with("answer-")).collect();
+        if let [answer] = &*answered {
+            assert_eq!((answer.id.rsplit('-').next(), answer.to), (Some("3"), To::One(GatewayId(9))));
+            return;
+        }
+        assert!(answered.is_empty(), "{answered:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody answers");
 }

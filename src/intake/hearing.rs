@@ -2,6 +2,7 @@
 
 use super::Intake;
 use crate::exchanges::Counts;
+use crate::fleet::Heard;
 use crate::ledger::{AppendError, Entry, Place, Whence};
 use crate::metrics::Recorded;
 use crate::revocation::Fact;
@@ -10,12 +11,13 @@ use crate::time::Timestamp;
 impl Intake {
     /// Puts `facts` of other gateways in force, ends what they cover, then writes them down with `place`, up to where this
     /// gateway has heard with them. Each is said aloud if it is `live`, and not part of what was missed.
-    pub async fn hear(&self, facts: Vec<Fact>, place: Place, live: bool) -> Result<(), AppendError> {
+    pub async fn hear(&self, facts: Vec<Heard>, place: Place, live: bool) -> Result<(), AppendError> {
         let now = self.clock.now();
         let horizon = self.enforcer.horizon(now);
-        let in_time = |fact: &Fact| fact.cut_off() >= horizon || fact.lasting_subject().is_some();
-        let facts: Vec<_> = facts.into_iter().filter(in_time).collect();
-        let cut = facts.iter().fold(Counts::default(), |cut, fact| cut.and(self.obey(fact, now, live)));
+        let in_time = |heard: &Heard| heard.fact.cut_off() >= horizon || heard.fact.lasting_subject().is_some();
+        let heard: Vec<_> = facts.into_iter().filter(in_time).collect();
+        let cut = heard.iter().fold(Counts::default(), |cut, heard| cut.and(self.obey(heard, &place, now, live)));
+        let facts: Vec<_> = heard.into_iter().map(|heard| heard.fact).collect();
         if !live && !facts.is_empty() {
             tracing::info!(
                 facts = facts.len(),
@@ -34,16 +36,16 @@ impl Intake {
         written
     }
 
-    fn obey(&self, fact: &Fact, now: Timestamp, live: bool) -> Counts {
-        match fact.clone() {
+    fn obey(&self, heard: &Heard, place: &Place, now: Timestamp, live: bool) -> Counts {
+        match heard.fact.clone() {
             Fact::Revoked(mut revocation) => {
                 let mode = revocation.mode;
                 let cut = if live {
-                    self.enforce(&mut revocation).1
+                    self.enforce(&mut revocation, Some((heard.at, place))).1
                 } else {
                     self.date(&mut revocation, now);
                     let applied = self.enforcer.apply(&revocation);
-                    self.outcomes.begin(&revocation, &applied.ended);
+                    self.outcomes.begin_heard(&revocation, &applied.ended, heard.at, place);
                     self.metrics.cut(applied.cut);
                     applied.cut
                 };

@@ -10,6 +10,8 @@ pub enum Shelf {
     Outcomes,
     /// What is still to be told to others.
     Outbox,
+    /// The other gateways of the fleet.
+    Peers,
 }
 
 /// One text to be kept, or dropped.
@@ -27,6 +29,7 @@ pub struct Note {
 pub(super) const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS outcomes (key TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS outbox (key TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS peers (key TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 impl Shelf {
@@ -34,6 +37,7 @@ impl Shelf {
         match self {
             Self::Outcomes => "SELECT key, text FROM outcomes ORDER BY key",
             Self::Outbox => "SELECT key, text FROM outbox ORDER BY key",
+            Self::Peers => "SELECT key, text FROM peers ORDER BY key",
         }
     }
 
@@ -41,6 +45,7 @@ impl Shelf {
         match self {
             Self::Outcomes => "INSERT OR REPLACE INTO outcomes (key, text) VALUES (?1, ?2)",
             Self::Outbox => "INSERT OR REPLACE INTO outbox (key, text) VALUES (?1, ?2)",
+            Self::Peers => "INSERT OR REPLACE INTO peers (key, text) VALUES (?1, ?2)",
         }
     }
 
@@ -48,6 +53,7 @@ impl Shelf {
         match self {
             Self::Outcomes => "DELETE FROM outcomes WHERE key = ?1",
             Self::Outbox => "DELETE FROM outbox WHERE key = ?1",
+            Self::Peers => "DELETE FROM peers WHERE key = ?1",
         }
     }
 }

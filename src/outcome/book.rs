@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::fleetwide::is_room;
 use super::record::{Met, News, Record, print_of_person};
 use crate::exchanges::Counts;
+use crate::fleet::{GatewayId, Tally};
 use crate::identity::TargetHasher;
 use crate::revocation::{Cover, Credential, Lifted, RevocationId};
 use crate::time::Timestamp;
@@ -16,6 +18,9 @@ const MOST_AT_ONCE: usize = 16;
 /// Outcomes under one key that are looked at, the newest first: a refusal must cost the same whoever revokes a person every
 /// second.
 const LOOKED_AT: usize = 64;
+
+/// Tallies that other gateways are told at once.
+const AT_ONCE: usize = 1_000;
 
 /// Something to be told of the outcome of that id.
 pub(super) type Told = (RevocationId, News);
@@ -53,8 +58,12 @@ pub(super) struct Book {
     by_person: HashMap<u64, Vec<RevocationId>>,
     /// Not on disk as they are here.
     dirty: BTreeSet<RevocationId>,
+    /// What was counted here since the other gateways were told.
+    counted: BTreeSet<RevocationId>,
     next: u64,
     prints: usize,
+    /// Tallies of other gateways.
+    tallies: usize,
 }
 
 impl Book {
@@ -67,8 +76,10 @@ impl Book {
             by_key: HashMap::new(),
             by_person: HashMap::new(),
             dirty: BTreeSet::new(),
+            counted: BTreeSet::new(),
             next: 0,
             prints: 0,
+            tallies: 0,
         }
     }
 
@@ -126,6 +137,10 @@ impl Book {
         let place = (!record.is_everyday(), record.revocation.received_at, self.next);
         self.next += 1;
         self.prints += record.prints();
+        self.tallies += record.elsewhere.len();
+        if !record.tally().is_empty() {
+            self.counted.insert(id);
+        }
         self.order.insert((place, id));
         self.dirty.insert(id);
         self.pages.insert(id, Page { record, cover, place, version: 0 });
@@ -193,6 +208,50 @@ impl Book {
         for person in people.into_iter().flatten() {
             self.by_person.entry(person).or_default().push(id);
         }
+        if counts.total() > 0 {
+            self.is_counted(id);
+        }
+    }
+
+    /// Something was counted here that the other gateways have not been told.
+    pub(super) fn is_counted(&mut self, id: RevocationId) {
+        if self.pages.contains_key(&id) {
+            self.counted.insert(id);
+        }
+    }
+
+    /// It stands in the fleet's log there; true if that was not known.
+    pub(super) fn stands(&mut self, id: RevocationId, epoch: &str, at: u64, is_own: bool) -> bool {
+        let is_known =
+            |record: &Record| matches!(&record.stands, Some((known, before)) if known == epoch && *before <= at);
+        if self.get(id).is_none_or(is_known) {
+            return false;
+        }
+        self.change(id, |record| record.stands_at(epoch, at, is_own)).unwrap_or_default()
+    }
+
+    /// What was counted of outcomes that all gateways know, since it was asked last.
+    pub(super) fn tallies(&mut self) -> Vec<Tally> {
+        let stands = |id: &RevocationId| self.pages.get(id).is_some_and(|page| page.record.stands.is_some());
+        let told: Vec<_> = self.counted.iter().copied().filter(stands).take(AT_ONCE).collect();
+        for id in &told {
+            self.counted.remove(id);
+        }
+        told.iter().filter_map(|id| self.get(*id)).map(Record::tally).filter(|tally| !tally.is_empty()).collect()
+    }
+
+    /// Another gateway counted that.
+    pub(super) fn counted_elsewhere(&mut self, from: GatewayId, name: &str, tally: Tally) -> Vec<News> {
+        let (id, room) = (tally.id, is_room(self.tallies));
+        let Some(before) = self.get(id).map(|record| record.elsewhere.len()) else { return vec![] };
+        let changed = self.page(id, |page, has_room| {
+            let tally = if has_room { tally } else { tally.without_prints() };
+            let news = page.record.counted_elsewhere(from, name, tally, room);
+            (news, page.record.elsewhere.len())
+        });
+        let (news, after) = changed.unwrap_or_default();
+        self.tallies += after.saturating_sub(before);
+        news
     }
 
     /// A request was refused, and brought these credentials.
@@ -208,6 +267,7 @@ impl Book {
         }
         let mut told = Vec::new();
         for id in counted {
+            self.is_counted(id);
             told.extend(self.change(id, |record| record.refuse(now)).flatten().map(|news| (id, news)));
         }
         told
@@ -216,6 +276,7 @@ impl Book {
     /// A sign-in was refused because what it proved is not new enough.
     pub(super) fn sign_in_refused(&mut self, credential: &Credential<'_>) {
         for id in self.that_cover(credential) {
+            self.is_counted(id);
             self.change(id, |record| record.sign_ins_refused = record.sign_ins_refused.saturating_add(1));
         }
     }
@@ -233,6 +294,7 @@ impl Book {
         ids.retain(|id| self.get(*id).is_some_and(|record| !record.back.contains(person)));
         let mut told = Vec::new();
         for id in ids {
+            self.is_counted(id);
             let news = self.page(id, |page, room| page.record.sign_in(person, room, now));
             told.extend(news.flatten().map(|news| (id, news)));
         }
@@ -252,7 +314,7 @@ impl Book {
         let before = page.record.prints();
         let changed = change(page, room);
         page.version += 1;
-        self.prints += page.record.prints().saturating_sub(before);
+        self.prints = (self.prints + page.record.prints()).saturating_sub(before);
         self.dirty.insert(id);
         Some(changed)
     }
@@ -283,6 +345,8 @@ impl Book {
         let Some(page) = self.pages.remove(&id) else { return };
         self.order.remove(&(page.place, id));
         self.dirty.remove(&id);
+        self.counted.remove(&id);
+        self.tallies = self.tallies.saturating_sub(page.record.elsewhere.len());
         self.prints = self.prints.saturating_sub(page.record.prints());
         for key in page.cover.anchors() {
             forget(&mut self.by_key, key.0, id);

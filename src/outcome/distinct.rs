@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::Prints;
+
 /// Different things that one set tells apart. Beyond it the answer is "that many or more".
 pub const MOST: usize = 1_024;
 
@@ -43,6 +45,11 @@ impl Distinct {
     /// True if there were more than are remembered.
     pub(super) const fn has_more(&self) -> bool {
         self.more
+    }
+
+    /// What other gateways are told of them.
+    pub(super) fn travelling(&self) -> Prints {
+        Prints::of(&self.prints, self.more)
     }
 
     /// The prints themselves.

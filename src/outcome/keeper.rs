@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::record::News;
+use super::fleetwide::Roll;
+use super::record::{News, Record};
 use super::{Outcomes, State, kept_message, kept_record, message_key};
 use crate::ledger::{AppendError, Note, Shelf};
 use crate::revocation::RevocationId;
@@ -38,7 +39,9 @@ impl Outcomes {
 
     /// Writes what has changed; says how many records.
     pub async fn write_down(&self) -> Result<usize, AppendError> {
+        self.note_applied();
         let now = self.0.clock.now();
+        let roll = if self.0.webhook.is_some() { self.roll() } else { Roll::default() };
         let (mut notes, mut messages, mut pages) = (Vec::new(), Vec::new(), Vec::new());
         let (mut dropped, mut numbers) = (Vec::new(), Vec::new());
         {
@@ -52,13 +55,14 @@ impl Outcomes {
             }
             for (id, what) in news.drain(..) {
                 // Before the first message there is none: that one is written with the revocation, or not at all.
-                let is_told = self.0.webhook.is_some() && book.get(id).is_some_and(|record| record.revision > 0);
-                if !is_told {
+                let is_ours = |record: &Record| record.revision > 0 && !record.is_heard;
+                let is_told = self.0.webhook.is_some() && book.get(id).is_some_and(is_ours);
+                if !is_told || !book.change(id, |record| record.is_still_news(what)).unwrap_or_default() {
                     continue;
                 }
                 book.change(id, |record| record.revision += 1);
                 if let Some(record) = book.get(id) {
-                    messages.extend(self.message(outbox, record, what, now));
+                    messages.extend(self.message(outbox, (record, &roll), what, now));
                 }
             }
             notes.extend(messages.iter().map(|(number, message)| kept_message(*number, message)));

@@ -7,7 +7,8 @@ use crate::revocation::{Revocation, RevocationId};
 impl Outcomes {
     /// What became of the revocation of that id.
     pub fn of(&self, id: RevocationId) -> Option<Outcome> {
-        self.state().book.get(id).map(|record| self.shown(record))
+        let roll = self.roll();
+        self.state().book.get(id).map(|record| self.shown(record, &roll))
     }
 
     /// The same, by the beginning of its id, as people type it; eight digits at least, and no other begins so.
@@ -15,17 +16,20 @@ impl Outcomes {
         if text.len() < 8 {
             return None;
         }
-        self.state().book.beginning_with(&text.to_ascii_lowercase()).map(|record| self.shown(record))
+        let roll = self.roll();
+        self.state().book.beginning_with(&text.to_ascii_lowercase()).map(|record| self.shown(record, &roll))
     }
 
     /// The newest first.
     pub fn list(&self, wanted: Wanted) -> OutcomeList {
+        let roll = self.roll();
         let state = self.state();
         let mut records = state.book.newest();
         records.retain(|record| record.revocation.received_at >= wanted.since);
         records.retain(|record| wanted.everyday || !record.is_everyday());
         let more = records.len() > wanted.most;
-        OutcomeList { outcomes: records.into_iter().take(wanted.most).map(|record| self.shown(record)).collect(), more }
+        let shown = records.into_iter().take(wanted.most).map(|record| self.shown(record, &roll).in_short());
+        OutcomeList { outcomes: shown.collect(), more }
     }
 
     /// The name of `revocation`, the same as when it came first.

@@ -1,7 +1,7 @@
 //! What is known at the start: what was kept, and what the ledger says besides.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::Notify;
 
@@ -33,6 +33,7 @@ impl Outcomes {
             news: vec![],
             gone: vec![],
             replayed: VecDeque::new(),
+            awaited: VecDeque::new(),
         };
         let mut unread = 0;
         for (_, text) in replay.notes(Shelf::Outcomes)? {
@@ -67,6 +68,7 @@ impl Outcomes {
             state: Mutex::new(state),
             changed: Notify::new(),
             to_send: Notify::new(),
+            fleet: OnceLock::new(),
         };
         Ok(Self(Arc::new(shared)))
     }
@@ -92,7 +94,7 @@ impl Outcomes {
         for fact in std::mem::take(&mut state.replayed) {
             match fact {
                 Fact::Revoked(revocation) if state.book.get(self.known(&state.book, &revocation)).is_none() => {
-                    self.opened(&mut state, &revocation, |id| Record::from_ledger(id, revocation.clone()));
+                    self.opened(&mut state, &revocation, true, |id| Record::from_ledger(id, revocation.clone()));
                 }
                 Fact::Lifted(lifted) => state.book.lift(&lifted),
                 Fact::Revoked(_) | Fact::Reestablished(_) | Fact::Awaiting(_) | Fact::Decided(_) => {}

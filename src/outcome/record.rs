@@ -1,12 +1,13 @@
 //! What is known of one revocation's effects: how it began, what it met since. Pure; the clock is an argument.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::distinct::Distinct;
 use crate::evidence::Sort;
 use crate::exchanges::{Counts, Kind};
+use crate::fleet::Tally;
 use crate::identity::{TargetKey, TargetKind};
 use crate::revocation::{Origin, Revocation, RevocationId};
 use crate::time::Timestamp;
@@ -54,6 +55,29 @@ pub(super) struct Record {
     /// The message that everything has calmed down was among them, or there is none to come.
     #[serde(default)]
     pub(super) settled: bool,
+    /// Another gateway accepted it: that one tells others what it did.
+    #[serde(default)]
+    pub(super) is_heard: bool,
+    /// Where it stands in the fleet's log of that epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stands: Option<(String, u64)>,
+    /// What other gateways counted, by their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) elsewhere: BTreeMap<String, Elsewhere>,
+    /// There was no room for what some counted.
+    #[serde(default)]
+    pub(super) is_incomplete: bool,
+    /// Others were told that a credential was used, and that somebody is back, wherever that was.
+    #[serde(default)]
+    pub(super) said: (bool, bool),
+}
+
+/// What another gateway counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Elsewhere {
+    /// What people call it.
+    pub(super) name: String,
+    pub(super) tally: Tally,
 }
 
 /// Something about an outcome that others may want to know at once.
@@ -115,6 +139,11 @@ impl Record {
             lifted_at: None,
             revision: 0,
             settled: false,
+            is_heard: false,
+            stands: None,
+            elsewhere: BTreeMap::new(),
+            is_incomplete: false,
+            said: (false, false),
         }
     }
 
@@ -180,7 +209,9 @@ impl Record {
 
     /// Prints that it holds.
     pub(super) fn prints(&self) -> usize {
-        self.credentials.iter().chain([&self.people, &self.back]).map(Distinct::count).sum()
+        let own: usize = self.credentials.iter().chain([&self.people, &self.back]).map(Distinct::count).sum();
+        let others = self.elsewhere.values().flat_map(|other| other.tally.prints());
+        own + others.map(|prints| prints.some.len()).sum::<usize>()
     }
 }
 

@@ -2,6 +2,7 @@ use TargetKind::{Device, Group, Session, User};
 
 use super::*;
 use crate::exchanges::{Counts, Cut, Exchange, Held, Kind};
+use crate::fleet::{GatewayId, Heard, Position};
 use crate::identity::{AppKey, Issuer, TargetKey, TargetKind};
 use crate::ledger::scratch::Scratch;
 use crate::ledger::{self, Replay};
@@ -302,4 +303,101 @@ fn names_of_people_are_pseudonyms_unless_the_config_says_otherwise() {
     let hidden = shown(false);
     assert!(hidden.starts_with("email #") && !hidden.contains("ann"), "{hidden}");
     assert_eq!(shown(true), "email ann@example.com");
+}
+
+/// Another gateway, which has heard what this one accepted.
+fn beside(house: &House, revocation: &Revocation, at: u64) -> (House, RevocationId) {
+    let named = Settings { gateway: "gw-2".to_owned(), ..house.settings.clone() };
+    let other = House::open(Scratch::new(), Arc::clone(&house.ring), house.clock.clone(), named);
+    let id = other.outcomes.begin_heard(revocation, &Ended::default(), Position(at), &place());
+    (other, id)
+}
+
+fn place() -> ledger::Place {
+    ledger::Place { epoch: "1".into(), position: 9 }
+}
+
+fn stands(house: &House, revocation: &Revocation, at: u64) {
+    house.outcomes.stands(&[Heard { fact: Fact::Revoked(revocation.clone()), at: Position(at) }], "1");
+}
+
+#[tokio::test]
+async fn what_gateways_count_is_added_up_and_the_same_person_at_two_is_one() {
+    let house = House::new(settings());
+    let ann = house.revocation(&[(User, "ann")], "j1");
+    let id = house.takes(&ann).await;
+    let (other, same) = beside(&house, &ann, 7);
+    assert_eq!(id, same, "all gateways call it the same");
+    house.refuses(1, &[(User, "ann")]);
+    assert_eq!(house.outcomes.tallies(), [], "before it stands in the log, others could not know what it is about");
+    stands(&house, &ann, 7);
+    assert_eq!(house.outcomes.tallies().len(), 1);
+    assert_eq!(house.outcomes.tallies(), [], "nothing has changed since");
+    house.clock.advance(Duration::from_secs(60));
+    other.refuses(1, &[(User, "ann")]);
+    other.refuses(2, &[(User, "ann")]);
+    for _ in 0..3 {
+        let tallies = other.outcomes.tallies();
+        assert_eq!(tallies.len(), 1);
+        house.outcomes.reported(GatewayId(2), "gw-2", tallies.clone());
+        // It cannot be said whether it came: it comes again.
+        other.outcomes.not_told(&tallies);
+    }
+    let outcome = house.of(id);
+    assert_eq!(outcome.refusals, 3, "however often it is told");
+    assert_eq!((outcome.people.seen, outcome.credentials.sessions.seen), (1, 2));
+    assert_eq!(
+        (outcome.first_refusal_at, outcome.last_refusal_at),
+        (Some(NOW), Some(NOW.plus(Duration::from_secs(60))))
+    );
+    assert_eq!(other.of(id).redelivered, 0, "what one gateway tells another was not sent again");
+    house.outcomes.write_down().await.expect("written");
+    let house = house.restarted();
+    assert_eq!(house.of(id).refusals, 3, "a restart forgets no other gateway's counts");
+}
+
+#[tokio::test]
+async fn the_gateway_that_stands_first_in_the_log_is_the_one_that_tells_others() {
+    let is_heard = |house: &House, id| house.outcomes.0.state.lock().expect("a lock").book.get(id).map(|r| r.is_heard);
+    for (own, others, expected) in [(5, 7, false), (7, 5, true)] {
+        let house = House::new(settings());
+        let ann = house.revocation(&[(User, "ann")], "j1");
+        let id = house.takes(&ann).await;
+        let own_comes = || stands(&house, &ann, own);
+        let others_comes = || _ = house.outcomes.begin_heard(&ann, &Ended::default(), Position(others), &place());
+        if own < others {
+            own_comes()
+        } else {
+            others_comes()
+        }
+        if own < others {
+            others_comes()
+        } else {
+            own_comes()
+        }
+        assert_eq!(is_heard(&house, id), Some(expected), "own at {own}, the other's at {others}");
+    }
+    let house = House::new(settings());
+    let ann = house.revocation(&[(User, "ann")], "j1");
+    let (other, id) = beside(&house, &ann, 5);
+    assert!(is_heard(&other, id) == Some(true) && other.outcomes.to_write(&[id]).messages.is_empty());
+}
+
+#[test]
+fn news_from_several_gateways_are_news_once() {
+    let house = House::new(settings());
+    let mut record = Record::begin(RevocationId(1), house.revocation(&[(User, "ann")], "j1"), NOW);
+    let mut tally = record.tally();
+    tally.first_refusal_at = Some(NOW);
+    let from = |n| GatewayId(n);
+    assert_eq!(record.counted_elsewhere(from(2), "b", tally.clone(), true), [News::FirstRefusal]);
+    assert!(record.is_still_news(News::FirstRefusal));
+    assert_eq!(record.counted_elsewhere(from(3), "c", tally.clone(), true), []);
+    assert_eq!(record.refuse(NOW), Some(News::FirstRefusal), "here it is the first");
+    assert!(!record.is_still_news(News::FirstRefusal), "others know already");
+    assert!(record.is_still_news(News::Settled) && record.is_still_news(News::Settled));
+    record.counted_elsewhere(from(4), "d", tally.clone(), false);
+    assert!(record.is_incomplete && record.elsewhere.len() == 2);
+    record.counted_elsewhere(from(3), "c", tally, false);
+    assert_eq!(record.elsewhere.len(), 2, "who is known is always heard");
 }

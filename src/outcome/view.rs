@@ -1,14 +1,14 @@
 //! An outcome as people and programs get to see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::distinct::Distinct;
+use super::fleetwide::{Roll, Stand, by_word, in_short};
 use super::record::Record;
 use crate::evidence::Sort;
-use crate::exchanges::Kind;
+use crate::fleet::{Prints, Tally, added};
 use crate::identity::Target;
 use crate::revocation::{Mode, Origin, Reach, RevocationId};
 use crate::time::Timestamp;
@@ -35,8 +35,20 @@ pub struct Amount {
 }
 
 impl Amount {
-    fn of(distinct: &Distinct) -> Self {
-        Self { seen: distinct.count(), or_more: distinct.has_more() }
+    /// What several gateways told apart, each for itself.
+    fn of<'a>(all: impl Iterator<Item = &'a Prints> + Clone) -> Self {
+        let told: BTreeSet<_> = all.clone().flat_map(|prints| &prints.some).collect();
+        let most = all.clone().map(|prints| prints.all).max().unwrap_or_default();
+        // Of what does not travel one by one nobody knows how much is the same.
+        let is_whole = |prints: &Prints| prints.are_all_told() || prints.is_empty();
+        let several = all.clone().filter(|prints| !prints.is_empty()).count() > 1;
+        let or_more = all.clone().any(|prints| prints.or_more || (several && !is_whole(prints)));
+        Self { seen: told.len().max(most), or_more }
+    }
+
+    /// What one gateway told apart.
+    fn at(prints: &Prints) -> Self {
+        Self { seen: prints.all, or_more: prints.or_more }
     }
 
     fn and(self, other: Self) -> Self {
@@ -75,6 +87,28 @@ pub struct Left {
     pub others_until: Timestamp,
     /// That moment has passed.
     pub nothing: bool,
+}
+
+/// What one gateway counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AtGateway {
+    /// Its name.
+    pub gateway: String,
+    /// Exchanges that were ended there, by kind; absent where that is not known any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<BTreeMap<String, usize>>,
+    /// Different people of whom credentials were seen there.
+    pub people: Amount,
+    /// Different credentials that were seen there.
+    pub credentials: Amount,
+    /// Requests refused there.
+    pub refusals: u64,
+    /// When the first was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_refusal_at: Option<Timestamp>,
+    /// People who signed in there again.
+    pub signed_in_again: Amount,
 }
 
 /// What one revocation did: `GET /v1/outcomes/{id}`.
@@ -148,8 +182,21 @@ pub struct Outcome {
     pub unmatched_members: Vec<String>,
     /// What may still come.
     pub left: Left,
-    /// Gateways that have applied it.
+    /// Gateways that have applied it, by name.
     pub applied_by: Vec<String>,
+    /// Gateways that are there and have not said yet that they have applied it.
+    #[serde(default)]
+    pub behind: Vec<String>,
+    /// Gateways that were not heard of lately, and had not said before that they have applied it.
+    #[serde(default)]
+    pub silent: Vec<String>,
+    /// What each gateway counted that counted anything; all the counts above are those of all gateways together. Empty for
+    /// a gateway that is alone, and in a list.
+    #[serde(default)]
+    pub gateways: Vec<AtGateway>,
+    /// What some gateways counted is missing: there was no room for it.
+    #[serde(default)]
+    pub incomplete: bool,
 }
 
 /// `GET /v1/outcomes`.
@@ -163,18 +210,40 @@ pub struct OutcomeList {
 }
 
 impl Outcome {
+    /// As it stands among many.
+    pub(super) fn in_short(self) -> Self {
+        let Self { applied_by, behind, silent, .. } = self;
+        let [applied_by, behind, silent] = [applied_by, behind, silent].map(in_short);
+        Self { applied_by, behind, silent, gateways: vec![], ..self }
+    }
+
     /// Exchanges that it ended, of all kinds.
     pub fn cut_in_all(&self) -> Option<usize> {
         self.cut.as_ref().map(|cut| cut.values().sum())
     }
 }
 
+impl AtGateway {
+    fn of(name: &str, tally: &Tally, is_cut_known: bool) -> Self {
+        let all = |amount: Amount, prints| amount.and(Amount::at(prints));
+        Self {
+            gateway: name.to_owned(),
+            cut: is_cut_known.then(|| by_word(&tally.cut)),
+            people: Amount::at(&tally.people),
+            credentials: tally.credentials.iter().fold(Amount::default(), all),
+            refusals: tally.refusals,
+            first_refusal_at: tally.first_refusal_at,
+            signed_in_again: Amount::at(&tally.back),
+        }
+    }
+}
+
 impl Record {
-    /// As others see it.
+    /// As others see it: what all gateways counted, together.
     pub(super) fn shown(
         &self,
         ceilings: &Ceilings,
-        gateway: &str,
+        (gateway, roll): (&str, &Roll),
         shown: impl Fn(&Target) -> String,
         now: Timestamp,
     ) -> Outcome {
@@ -186,7 +255,13 @@ impl Record {
         };
         let targets = revocation.whom.targets();
         let texts: Vec<_> = targets.iter().map(shown).collect();
-        let by_kind = || Kind::ALL.iter().zip(self.cut).map(|(kind, count)| (kind.word().to_owned(), count));
+        let own = self.whole();
+        let all: Vec<_> = std::iter::once(&own).chain(self.elsewhere.values().map(|other| &other.tally)).collect();
+        let of = |part: fn(&Tally) -> &Prints| Amount::of(all.iter().map(|tally| part(tally)));
+        let sum = |part: fn(&Tally) -> u64| all.iter().map(|tally| part(tally)).fold(0, u64::saturating_add);
+        let passed_over: BTreeSet<_> = all.iter().flat_map(|tally| &tally.passed_over).collect();
+        let cut = || by_word(&all.iter().fold(vec![], |sum, tally| added(&sum, &tally.cut)));
+        let named = |stand| roll.names(self, stand).collect::<Vec<_>>();
         Outcome {
             id: self.id,
             source: revocation.origin.word().to_owned(),
@@ -207,31 +282,36 @@ impl Record {
             in_force_at: self.in_force_at,
             persisted_at: self.persisted_at,
             lifted_at: self.lifted_at,
-            redelivered: self.redelivered,
-            people: Amount::of(&self.people),
-            credentials: self.shown_credentials(),
-            cut: (!self.is_from_ledger).then(|| by_kind().filter(|(_, count)| *count > 0).collect()),
-            refusals: self.refusals,
-            first_refusal_at: self.first_refusal_at,
-            last_refusal_at: self.last_refusal_at,
-            sign_ins_refused: self.sign_ins_refused,
-            signed_in_again: Amount::of(&self.back),
-            signed_in_again_at: self.back_at,
-            unmatched_members: self.passed_over.iter().map(|kind| kind.word().to_owned()).collect(),
+            redelivered: sum(|tally| tally.redelivered),
+            people: of(|tally| &tally.people),
+            credentials: shown_credentials(&all),
+            cut: (!self.is_from_ledger).then(cut),
+            refusals: sum(|tally| tally.refusals),
+            first_refusal_at: all.iter().filter_map(|tally| tally.first_refusal_at).min(),
+            last_refusal_at: all.iter().filter_map(|tally| tally.last_refusal_at).max(),
+            sign_ins_refused: sum(|tally| tally.sign_ins_refused),
+            signed_in_again: of(|tally| &tally.back),
+            signed_in_again_at: all.iter().filter_map(|tally| tally.back_at).min(),
+            unmatched_members: passed_over.iter().map(|kind| kind.word().to_owned()).collect(),
             left: self.left(ceilings, now),
-            applied_by: vec![gateway.to_owned()],
+            applied_by: std::iter::once(gateway.to_owned()).chain(named(Stand::Applied)).collect(),
+            behind: named(Stand::Behind),
+            silent: named(Stand::Silent),
+            gateways: self.at_gateways(gateway, roll),
+            incomplete: self.is_incomplete,
         }
     }
 
-    fn shown_credentials(&self) -> Credentials {
-        let of = |sort: Sort| self.credentials.get(sort as usize).map(Amount::of).unwrap_or_default();
-        Credentials {
-            all: Sort::ALL.into_iter().map(of).fold(Amount::default(), Amount::and),
-            sessions: of(Sort::Session),
-            app_cookies: of(Sort::AppCookie),
-            app_tokens: of(Sort::AppToken),
-            access_tokens: of(Sort::AccessToken),
+    /// What each gateway counted, as long as there are several.
+    fn at_gateways(&self, own: &str, roll: &Roll) -> Vec<AtGateway> {
+        if roll.me.is_none() {
+            return vec![];
         }
+        let ours = AtGateway::of(own, &self.tally(), !self.is_from_ledger);
+        let known = |id: &str| roll.peers.iter().find(|peer| peer.id.to_string() == id).map(|peer| &*peer.name);
+        let others = self.elsewhere.iter();
+        let others = others.map(|(id, other)| AtGateway::of(known(id).unwrap_or(&other.name), &other.tally, true));
+        std::iter::once(ours).filter(|_| !self.tally().is_empty()).chain(others).collect()
     }
 
     /// Whatever is covered was there when the revocation came: a later sign-in is judged by it. And whatever is covered is
@@ -249,6 +329,21 @@ impl Record {
             others_until,
             nothing: !is_lasting && now > others_until,
         }
+    }
+}
+
+fn shown_credentials(all: &[&Tally]) -> Credentials {
+    let none = Prints::default();
+    let of = |sort: Sort| {
+        let prints = all.iter().map(|tally| tally.credentials.get(sort as usize).unwrap_or(&none));
+        Amount::of(prints)
+    };
+    Credentials {
+        all: Sort::ALL.into_iter().map(of).fold(Amount::default(), Amount::and),
+        sessions: of(Sort::Session),
+        app_cookies: of(Sort::AppCookie),
+        app_tokens: of(Sort::AppToken),
+        access_tokens: of(Sort::AccessToken),
     }
 }
 

@@ -7,6 +7,7 @@ mod lead;
 mod operators;
 mod partition;
 mod push;
+mod together;
 
 use super::harness::Stage;
 use super::harness::gate::Gate;
@@ -22,6 +23,11 @@ struct Fleet<'a> {
 impl<'a> Fleet<'a> {
     /// So many gateways at those servers, all of them ready.
     async fn of(stage: &'a dyn Stage, gateways: usize) -> Self {
+        Self::of_with(stage, gateways, "").await
+    }
+
+    /// The same with more in each config.
+    async fn of_with(stage: &'a dyn Stage, gateways: usize, more: &str) -> Self {
         let (mut gates, mut fleets) = (Vec::new(), Vec::new());
         for _ in 0..gateways {
             let mut own = Vec::new();
@@ -32,7 +38,7 @@ impl<'a> Fleet<'a> {
             fleets.push(stage.fleet(&through));
             gates.push(own);
         }
-        Self { stage, gateways: Gateways::start(&fleets).await, gates }
+        Self { stage, gateways: Gateways::start_with(&fleets, more).await, gates }
     }
 
     /// Cuts a gateway off from the engine.
@@ -70,6 +76,7 @@ macro_rules! promises {
             lead one_gateway_polls_a_stream_and_when_it_dies_another_does
             lead while_the_engine_is_away_everybody_polls_and_nobody_acknowledges
             push wherever_an_event_lands_every_gateway_sees_that_the_stream_lives
+            together all_gateways_together_say_what_a_revocation_did
             chaos nothing_acknowledged_is_lost_whatever_dies
         }
     };

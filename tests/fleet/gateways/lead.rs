@@ -150,7 +150,7 @@ async fn three(stage: &dyn Stage, url: &str) -> (Gateways, Vec<Gate>) {
             )
         })
         .collect();
-    (Gateways::start(&fleets).await, gates)
+    (Gateways::start_with(&fleets, "").await, gates)
 }
 
 async fn is_out_everywhere(gateways: &Gateways, running: &[usize], cookies: &str) {

@@ -51,12 +51,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateways {
-    /// Starts one gateway for each text, which holds its `[fleet]`. Returns when all are ready.
-    pub(crate) async fn start(fleets: &[String]) -> Self {
-        Self::start_with(fleets, "").await
-    }
-
-    /// The same with more in each config.
+    /// Starts one gateway for each text, which holds its `[fleet]`; each config has `more`. Returns when all are ready.
     pub(crate) async fn start_with(fleets: &[String], more: &str) -> Self {
         let gateways = Self::prepare(fleets, more).await;
         for n in 0..fleets.len() {
@@ -78,9 +73,13 @@ impl Gateways {
         let serving_idp = Server::start(listener, idp.router().merge(transmitter.router()));
         let app = tokio::net::TcpListener::bind(any).await.expect("an app");
         let upstream = app.local_addr().expect("its address");
-        let serving_app = Server::start(app, Router::new().fallback(async || "payroll"));
+        let serving_app = Server::start(
+            app,
+            Router::new().route("/stream", axum::routing::get(endless)).fallback(async || "payroll"),
+        );
         let key = seal::generate_key().expect("a key");
         let ring = KeyRing::parse([key.expose().as_str()]).expect("key").expect("ring");
+        let signs = portcullis::jose::Signer::generate_pem().expect("a key");
         let ring = Arc::new(ring);
         let address = own_address();
         let mut all = Vec::new();
@@ -93,6 +92,7 @@ impl Gateways {
             file("admin.token", TOKEN);
             file("push.token", TOKEN);
             file("client.secret", "secret-of-the-client");
+            file("hook.key", signs.expose());
             let apps: String = APPS
                 .iter()
                 .map(|(name, host)| {
@@ -298,6 +298,24 @@ impl Gateways {
         ask.timeout(Duration::from_secs(5)).send().await.map_or(0, |answer| answer.status().as_u16())
     }
 
+    /// A stream of server-sent events at gateway `n` that is open, with those cookies.
+    pub(crate) async fn opens(&self, n: usize, cookies: &str) -> reqwest::Response {
+        let url = format!("http://{}/stream", self.all[n].address);
+        let ask =
+            self.http.get(url).header("Host", HOST).header("Cookie", cookies).header("Accept", "text/event-stream");
+        let mut stream = ask.timeout(Duration::from_secs(600)).send().await.expect("an answer");
+        assert_eq!(stream.status(), 200);
+        assert!(matches!(stream.chunk().await, Ok(Some(_))), "it has begun");
+        stream
+    }
+
+    /// What an operator sees there, if they see anything.
+    pub(crate) async fn sees(&self, n: usize, path: &str) -> Option<Value> {
+        let url = format!("http://{}{path}", self.all[n].admin);
+        let answer = self.http.get(url).bearer_auth(TOKEN).send().await.ok()?;
+        serde_json::from_slice(&answer.bytes().await.ok()?).ok()
+    }
+
     /// A call of an operator.
     pub(crate) async fn operator(&self, n: usize, path: &str, body: &Value) -> (u16, Value) {
         let url = format!("http://{}{path}", self.all[n].admin);
@@ -314,6 +332,14 @@ impl Drop for Gateways {
             self.kill(n);
         }
     }
+}
+
+/// Server-sent events that begin and never end.
+async fn endless() -> axum::response::Response {
+    use futures_util::StreamExt as _;
+    let begins = futures_util::stream::once(async { Ok::<_, std::convert::Infallible>("data: hello\n\n") });
+    let body = axum::body::Body::from_stream(begins.chain(futures_util::stream::pending()));
+    axum::response::Response::builder().header("Content-Type", "text/event-stream").body(body).expect("an answer")
 }
 
 /// A port that nobody has on that address at the moment.
