@@ -152,7 +152,7 @@ pub(super) fn read(ring: &KeyRing, to: To, body: &[u8]) -> Result<Message, Illeg
         REPORT => Report::read(text).map_or(Word::Other, |report| Word::Report(Box::new(report))),
         ASK => Ask::read(text).map_or(Word::Other, |ask| Word::Ask(Box::new(ask))),
         ANSWER => Answer::read(text).map_or(Word::Other, |answer| Word::Answer(Box::new(answer))),
-        PASSING.. => Word::Other,
+        kind if kind >= PASSING => Word::Other,
         _ => return Err(Illegible::Newer),
     };
     Ok(Message { from, word })
