@@ -219,8 +219,8 @@ mod tests {
     #[test]
     fn only_so_many_are_remembered_and_the_longest_silent_goes() {
         let mut peers = Peers::default();
-        for n in 0..MOST as u128 + 10 {
-            peers.heard(GatewayId(n), &report("x", 1, 1), s(n as u64), s(0));
+        for n in 0..MOST as u64 + 10 {
+            peers.heard(GatewayId(n.into()), &report("x", 1, 1), s(n), s(0));
         }
         let list = peers.list("me", s(0));
         assert_eq!(list.len(), MOST);

@@ -36,13 +36,13 @@ pub struct Amount {
 
 impl Amount {
     /// What several gateways told apart, each for itself.
-    fn of<'a>(all: impl Iterator<Item = &'a Prints> + Clone) -> Self {
-        let told: BTreeSet<_> = all.clone().flat_map(|prints| &prints.some).collect();
-        let most = all.clone().map(|prints| prints.all).max().unwrap_or_default();
+    fn of(all: &[&Prints]) -> Self {
+        let told: BTreeSet<_> = all.iter().flat_map(|prints| &prints.some).collect();
+        let most = all.iter().map(|prints| prints.all).max().unwrap_or_default();
         // Of what does not travel one by one nobody knows how much is the same.
         let is_whole = |prints: &Prints| prints.are_all_told() || prints.is_empty();
-        let several = all.clone().filter(|prints| !prints.is_empty()).count() > 1;
-        let or_more = all.clone().any(|prints| prints.or_more || (several && !is_whole(prints)));
+        let several = all.iter().filter(|prints| !prints.is_empty()).count() > 1;
+        let or_more = all.iter().any(|prints| prints.or_more || (several && !is_whole(prints)));
         Self { seen: told.len().max(most), or_more }
     }
 
@@ -257,7 +257,7 @@ impl Record {
         let texts: Vec<_> = targets.iter().map(shown).collect();
         let own = self.whole();
         let all: Vec<_> = std::iter::once(&own).chain(self.elsewhere.values().map(|other| &other.tally)).collect();
-        let of = |part: fn(&Tally) -> &Prints| Amount::of(all.iter().map(|tally| part(tally)));
+        let of = |part: fn(&Tally) -> &Prints| Amount::of(&all.iter().map(|tally| part(tally)).collect::<Vec<_>>());
         let sum = |part: fn(&Tally) -> u64| all.iter().map(|tally| part(tally)).fold(0, u64::saturating_add);
         let passed_over: BTreeSet<_> = all.iter().flat_map(|tally| &tally.passed_over).collect();
         let cut = || by_word(&all.iter().fold(vec![], |sum, tally| added(&sum, &tally.cut)));
@@ -335,8 +335,8 @@ impl Record {
 fn shown_credentials(all: &[&Tally]) -> Credentials {
     let none = Prints::default();
     let of = |sort: Sort| {
-        let prints = all.iter().map(|tally| tally.credentials.get(sort as usize).unwrap_or(&none));
-        Amount::of(prints)
+        let prints: Vec<_> = all.iter().map(|tally| tally.credentials.get(sort as usize).unwrap_or(&none)).collect();
+        Amount::of(&prints)
     };
     Credentials {
         all: Sort::ALL.into_iter().map(of).fold(Amount::default(), Amount::and),
