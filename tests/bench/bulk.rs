@@ -130,10 +130,11 @@ fn decisions(enforcer: &Enforcer, exchange: impl Fn() -> Exchange, over: impl Fn
         assert!(standing.is_clear(), "the bench measures a request that passes");
         drop(guard);
         spans.push(watch.elapsed());
+        #[expect(clippy::disallowed_methods, reason = "the pace of a measurement")]
         std::thread::sleep(PACE);
     }
     spans.sort_unstable();
-    let at = |part: usize| spans.get(spans.len() * part / 1_000).or(spans.last()).copied().unwrap_or_default();
+    let at = |part: usize| spans.get(spans.len() * part / 1_000).or_else(|| spans.last()).copied().unwrap_or_default();
     format!("{:.1?} / {:.1?} / {:.1?}", at(500), at(990), at(1_000))
 }
 

@@ -219,8 +219,7 @@ pub(super) async fn one_gateway_polls_a_stream_and_when_it_dies_another_does(sta
     let second = transmitter.poller().await;
     gateways.signal(second, "TERM");
     let after = transmitter.takes_over(second, Instant::now()).await;
-    let last =
-        |state: &State| state.polls.iter().filter(|poll| poll.by == format!("poller-{second}")).next_back().cloned();
+    let last = |state: &State| state.polls.iter().rfind(|poll| poll.by == format!("poller-{second}")).cloned();
     let last = last(&transmitter.state()).expect("it polled");
     let gap = {
         let state = transmitter.state();
