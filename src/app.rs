@@ -40,7 +40,7 @@ use crate::drain::Drain;
 use crate::endpoint::{self, Endpoints, Parts};
 use crate::enforcer::{self, Enforcer};
 use crate::exchanges;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Lead};
 use crate::http::Client;
 use crate::idp::Idp;
 use crate::intake::{self, Intake};
@@ -245,7 +245,8 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         .collect();
     let mut streams = HashMap::new();
     for (name, settings) in config.streams {
-        streams.insert(name, Arc::new(stream(settings, &idps, &client, &clock)?));
+        let lead = fleet.as_ref().map_or_else(Lead::alone, |fleet| fleet.lead(&name));
+        streams.insert(name, Arc::new(stream(settings, &idps, &client, &clock)?.led_by(lead)));
     }
     let (apps, session, intake) = (config.apps, config.session, Arc::new(intake));
     let checks = checks::all(&config.ledger.path, &idps, |idp, settings, grants| crate::checks::Parts {

@@ -170,6 +170,8 @@ pub struct FleetSettings {
     pub catch_up_within: Duration,
     /// How often people go through their IdP again while it is stale.
     pub recheck_every: Duration,
+    /// How long nobody may fetch the events of a stream after the gateway that did is gone.
+    pub lead_for: Duration,
 }
 
 /// What carries letters between gateways.

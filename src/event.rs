@@ -75,7 +75,7 @@ pub enum Event {
 }
 
 /// Whether a stream delivers (SSF §8.1.2).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum StreamStatus {
     /// Events are sent.
     Enabled,

@@ -11,11 +11,13 @@ mod ask;
 mod engine;
 mod freshness;
 pub mod jetstream;
+mod lead;
 mod link;
 mod message;
 mod peers;
 pub mod postgres;
 mod report;
+mod sign;
 mod speaker;
 mod state;
 mod teller;
@@ -33,10 +35,12 @@ use self::ask::Answer;
 pub use self::ask::{InSight, Sight, added};
 pub use self::engine::{Engine, Entry, Extent, Fence, Following, GatewayId, Letter, Position, To, Trouble};
 pub use self::freshness::Fresh;
+pub use self::lead::{Lead, Role};
 pub use self::message::Illegible;
 pub use self::peers::Peer;
 use self::peers::Peers;
 pub use self::report::{Prints, Tally};
+pub use self::sign::{Sign, There};
 pub use self::speaker::Asked;
 pub use self::state::Standing;
 use self::state::State;
@@ -48,7 +52,7 @@ use crate::ledger::{Ledger, Membership, Place};
 use crate::metrics::Metrics;
 use crate::revocation::{Fact, Revocation};
 use crate::seal::KeyRing;
-use crate::time::{Clock, Stopwatch};
+use crate::time::{Clock, Stopwatch, Timestamp};
 
 /// When a sender is told that a signal is accepted.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +79,8 @@ pub struct Settings {
     pub catch_up_within: Duration,
     /// How often people go through their IdP again while it is stale.
     pub recheck_every: Duration,
+    /// How long nobody may fetch the events of a stream after the gateway that did is gone.
+    pub lead_for: Duration,
     /// How long letters are kept.
     pub keep_for: Duration,
 }
@@ -114,6 +120,9 @@ pub trait Hearer: Send + Sync {
         Survey::default()
     }
 
+    /// Another gateway saw `sign` of that stream then.
+    fn sign(&self, stream: &str, sign: Sign, at: Timestamp);
+
     /// The gateway is as fresh as `to` from now on. Called again with [`Fresh::Stale`] twice whenever it is time to act on
     /// a staleness that lasts.
     async fn fresh(&self, from: Fresh, to: Fresh);
@@ -137,6 +146,9 @@ struct Inner {
     watch: Stopwatch,
     state: Mutex<State>,
     telling: mpsc::Sender<Telling>,
+    /// Signs on their way.
+    saying: mpsc::Sender<Letter>,
+    to_say: Mutex<Option<mpsc::Receiver<Letter>>>,
     /// Taken once, by whoever runs the fleet.
     waiting: Mutex<Option<mpsc::Receiver<Telling>>>,
     /// The ledger has records to tell that nobody waits for.
@@ -182,6 +194,7 @@ impl Fleet {
     pub fn new(settings: Settings, parts: Parts) -> Self {
         let Parts { engine, ring, ledger, membership, audit, metrics, clock } = parts;
         let (telling, waiting) = mpsc::channel(QUEUE);
+        let (saying, to_say) = mpsc::channel(sign::WAITING);
         let state = State::new(&settings, membership.place);
         let (asks, to_answer) = mpsc::channel(speaker::QUESTIONS);
         let life = speaker::by_chance().unwrap_or_default();
@@ -197,6 +210,8 @@ impl Fleet {
             watch: Stopwatch::start(),
             state: Mutex::new(state),
             telling,
+            saying,
+            to_say: Mutex::new(Some(to_say)),
             waiting: Mutex::new(Some(waiting)),
             untold: Notify::new(),
             doubt: Notify::new(),
@@ -235,9 +250,11 @@ impl Fleet {
 
     /// Lives in the fleet until the future is dropped: tells, hears, sends heartbeats.
     pub async fn run(&self, hearer: &dyn Hearer) {
-        let Some(waiting) = lock(&self.0.waiting).take() else { return };
+        let (waiting, to_say) = (lock(&self.0.waiting).take(), lock(&self.0.to_say).take());
+        let Some((waiting, to_say)) = waiting.zip(to_say) else { return };
         tokio::join!(
             self.0.tell_all(waiting),
+            self.0.say_all(to_say),
             self.0.follow_on(hearer),
             self.0.beat_on(),
             self.0.watch_over(hearer),

@@ -5,6 +5,7 @@
 
 mod approvals;
 mod hearing;
+mod said;
 mod replay;
 mod room;
 
@@ -15,14 +16,14 @@ use std::time::Duration;
 use self::approvals::Approvals;
 pub use self::approvals::{Approved, MAX_AWAITING, NotAwaiting};
 use self::room::Room;
-use crate::audit::{Audit, Event, Way};
+use crate::audit::{Audit, Event};
 use crate::enforcer::{Applied, Enforcer};
 use crate::exchanges::Counts;
 use crate::fleet::{Fleet, NotTold, Position};
 use crate::ledger::{AppendError, Entry, Ledger, Note, Place, Whence};
 use crate::metrics::{Metrics, Recorded};
 use crate::outcome::Outcomes;
-use crate::revocation::{Fact, Lifted, Mode, Origin, Reach, Reestablished, Revocation, RevocationId, Whom};
+use crate::revocation::{Fact, Lifted, Mode, Origin, Reestablished, Revocation, RevocationId};
 use crate::time::{Clock, Stopwatch, Timestamp};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -357,51 +358,6 @@ impl Intake {
         self.metrics.crowded(self.is_crowded());
         self.metrics.on_hold(self.enforcer.subjects_on_hold());
     }
-
-    fn event(&self, revocation: &Revocation, (outcome, cut): (RevocationId, Counts)) -> Event {
-        Event::Revoked {
-            outcome,
-            target: self.named(&revocation.whom),
-            mode: revocation.mode,
-            cut_off: revocation.cut_off,
-            way: Way::from(&revocation.origin),
-            app: apps(&revocation.reach),
-            cut: cut.total(),
-            why: revocation.reason.clone(),
-        }
-    }
-
-    fn awaiting_event(&self, id: RevocationId, revocation: &Revocation) -> Event {
-        Event::AwaitingApproval {
-            revocation: id.to_string(),
-            target: self.named(&revocation.whom),
-            mode: revocation.mode,
-            way: Way::from(&revocation.origin),
-        }
-    }
-
-    fn lifted(&self, lifted: &Lifted, was_held: bool) -> Event {
-        Event::Lifted {
-            target: self.named(&lifted.whom),
-            at: lifted.at,
-            was_held,
-            way: Way::from(&lifted.origin),
-            app: apps(&lifted.reach),
-            why: lifted.reason.clone(),
-        }
-    }
-
-    fn named(&self, whom: &Whom) -> String {
-        let targets: Vec<_> = whom.targets().iter().map(|target| self.outcomes.name_of(target)).collect();
-        targets.join(" and ")
-    }
-}
-
-fn apps(reach: &Reach) -> Option<String> {
-    match reach {
-        Reach::All => None,
-        Reach::Apps(apps) => Some(apps.join(",")),
-    }
 }
 
 #[cfg(test)]
@@ -411,6 +367,7 @@ mod tests {
     use crate::exchanges::{Cut, Exchange, Held, Kind};
     use crate::identity::{AppKey, Issuer, Target, TargetKind};
     use crate::ledger::scratch::Scratch;
+    use crate::revocation::{Reach, Whom};
     use crate::seal::{KeyRing, generate_key};
 
     const NOW: Timestamp = Timestamp::from_secs(1_795_463_999);

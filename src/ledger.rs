@@ -4,8 +4,10 @@
 //! an append takes one flush of the disk, however many wait at the same time. Each gateway has a file of its own.
 
 mod embedded;
+mod file;
 mod grants;
 mod membership;
+mod replay;
 #[cfg(test)]
 pub(crate) mod scratch;
 mod shelf;
@@ -16,10 +18,11 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-pub use self::embedded::{Records, Replay, Whence};
+pub use self::embedded::Whence;
 use self::embedded::{Row, Store};
 pub use self::grants::{Change, Grants, Kept};
 pub use self::membership::{Again, Membership, Place, Untold};
+pub use self::replay::{Records, Replay};
 pub use self::shelf::{Note, Shelf};
 use self::writer::{Done, Writer};
 use crate::revocation::{Fact, Unreadable};

@@ -4,8 +4,10 @@ mod authorization;
 mod discovery;
 pub mod manage;
 mod operate;
+mod people;
 mod poll;
 mod sight;
+mod signs;
 mod supervision;
 mod take;
 
@@ -26,6 +28,7 @@ pub(crate) use self::take::{Signals, Unserved};
 use crate::event::poll::Trouble;
 use crate::event::supervise::{self, Health, Proof};
 use crate::event::{Event, SecurityEvent, StreamStatus};
+use crate::fleet::{Lead, Sign};
 use crate::http::Client;
 use crate::jose::Verified;
 use crate::keys::{Failure, KeyCache};
@@ -94,6 +97,8 @@ pub struct Stream {
     /// What the transmitter says about itself, where that is asked for.
     described: Option<Arc<Discovery>>,
     watched: Watched,
+    /// Which gateway polls and asks.
+    lead: Lead,
     /// Whom it revoked within the last minute, where that has a bound.
     rate: Option<Mutex<Rate>>,
     /// Guards only itself; taken for a copy or an update, never held.
@@ -119,12 +124,18 @@ impl Stream {
         };
         let watched = Watched::new(watch, proof, now);
         let rate = settings.bounds.users_per_minute.map(|number| Mutex::new(Rate::new(number)));
-        Self { settings, delivery, keys, client, manager, described: None, watched, rate, state: Mutex::default() }
+        let (lead, described) = (Lead::alone(), None);
+        Self { settings, delivery, keys, client, manager, described, watched, lead, rate, state: Mutex::default() }
     }
 
     /// The same stream; its transmitter describes itself there.
     pub(crate) fn described_by(self, discovery: Arc<Discovery>) -> Self {
         Self { described: Some(discovery), ..self }
+    }
+
+    /// The same stream, of a gateway that is one of several.
+    pub(crate) fn led_by(self, lead: Lead) -> Self {
+        Self { lead, ..self }
     }
 
     /// What it may do, by the config and by what its transmitter says must be understood (SSF §3.6), as far as that is known.
@@ -175,9 +186,11 @@ impl Stream {
 
     /// Notes that an authentic event came; false for a verification event with a state that nobody asked for.
     pub fn heard(&self, event: &SecurityEvent, now: Timestamp) -> bool {
-        if !self.watched.heard(event, now) {
+        // Where another gateway asked, the answer may land here.
+        if !self.watched.heard(event, now, |state| self.lead.is_mark(state)) {
             return false;
         }
+        self.says(event);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.last_event = Some(now);
         state.accepted += 1;
@@ -210,8 +223,12 @@ impl Stream {
 
     /// Notes how a poll went.
     fn polled(&self, trouble: Option<Trouble>, now: Timestamp) {
+        self.lead.went(trouble.is_none());
         match trouble {
-            None => self.watched.machine().polled(now),
+            None => {
+                self.watched.machine().polled(now);
+                self.lead.say(Sign::Polled);
+            }
             // The place is gone, and perhaps the stream with it.
             Some(Trouble::Status(404 | 410)) => self.watched.machine().suspect(now),
             Some(_) => {}
@@ -221,6 +238,11 @@ impl Stream {
         if trouble.is_none() {
             state.last_poll = Some(now);
         }
+    }
+
+    /// Another gateway polls.
+    fn polls_no_more(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble = None;
     }
 
     /// What it has told us about itself.

@@ -338,6 +338,9 @@ pub struct StreamStatus {
     /// Why the gateway cannot manage it as it should at the moment.
     #[serde(default)]
     pub trouble: Option<String>,
+    /// The gateway of the fleet that polls it and asks its transmitter; absent while nobody can tell, or without a fleet.
+    #[serde(default)]
+    pub leader: Option<String>,
 }
 
 /// How an app is.

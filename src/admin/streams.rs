@@ -47,6 +47,9 @@ pub struct StreamAnswer {
     pub state: String,
     /// Since when: seconds since 1970.
     pub since: Timestamp,
+    /// The gateway of the fleet that polls it and asks its transmitter; absent while nobody can tell, or without a fleet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
     /// How the transmitter has it; absent if it does not have it, or others manage it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transmitter: Option<StreamThere>,

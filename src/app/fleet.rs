@@ -15,11 +15,12 @@ use crate::endpoint::{Endpoints, Parts};
 use crate::exchanges::Survey;
 use crate::fleet::jetstream::Jetstream;
 use crate::fleet::postgres::Postgres;
-use crate::fleet::{Engine, Fleet, Fresh, GatewayId, Heard, Hearer, Settings, Tally, Trouble};
+use crate::fleet::{Engine, Fleet, Fresh, GatewayId, Heard, Hearer, Settings, Sign, Tally, Trouble};
 use crate::http::Client;
 use crate::identity::{AppKey, Target};
 use crate::ledger::{AppendError, Place};
-use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
+use crate::revocation::{Fact, Mode, Origin, Reach, Revocation, Whom};
+use crate::time::Timestamp;
 
 /// Letters are kept longer than revocations: gateways and engine look at different clocks, and none may forget first.
 const KEPT_LONGER: Duration = Duration::from_secs(3_600);
@@ -35,6 +36,7 @@ pub(super) fn settings(config: &FleetSettings, name: String, retention: Duration
         stale_after: config.stale_after,
         catch_up_within: config.catch_up_within,
         recheck_every: config.recheck_every,
+        lead_for: config.lead_for,
         keep_for: retention.saturating_add(KEPT_LONGER),
     }
 }
@@ -147,7 +149,21 @@ impl Among {
 impl Hearer for Among {
     async fn hear(&self, facts: Vec<Heard>, place: Place) -> Result<(), AppendError> {
         let live = self.fleet.fresh() == Fresh::Yes;
+        for fact in &facts {
+            if let Fact::Revoked(Revocation { origin: Origin::Blind { stream }, .. }) = &fact.fact
+                && let Some(stream) = self.parts().streams.get(stream)
+            {
+                stream.others_doubt(self.parts().clock.now());
+            }
+        }
         self.parts().intake.hear(facts, place, live).await
+    }
+
+    fn sign(&self, stream: &str, sign: Sign, at: Timestamp) {
+        // One that only other gateways have is none of ours.
+        if let Some(stream) = self.parts().streams.get(stream) {
+            stream.hears(sign, at, self.parts().clock.now());
+        }
     }
 
     fn stands(&self, told: Vec<Heard>, epoch: &str) {

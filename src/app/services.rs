@@ -138,7 +138,11 @@ pub(super) struct Watching {
 #[async_trait]
 impl BackgroundService for Watching {
     async fn start(&self, shutdown: ShutdownWatch) {
-        until(shutdown, self.stream.supervise(self.endpoints.parts().watch())).await;
+        let (stream, lead) = (&self.stream, self.stream.lead());
+        until(shutdown, async { _ = tokio::join!(lead.keep(), stream.supervise(self.endpoints.parts().watch())) })
+            .await;
+        // Another gateway need not wait until it is noticed that this one has ended.
+        lead.release().await;
     }
 }
 

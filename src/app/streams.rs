@@ -25,6 +25,12 @@ pub(super) async fn act(parts: &Parts, name: &str, deed: Option<StreamDeed>) -> 
     }
     let now = || parts.clock.now();
     let failed = |trouble: Trouble| StreamError::Transmitter(trouble.to_string());
+    match deed {
+        // What cannot be found is shown as such.
+        None => drop(stream.find().await),
+        Some(StreamDeed::Create) => {}
+        Some(_) => stream.find().await.map_err(failed)?,
+    }
     let (mut status, mut anew, mut verified_after) = (None, false, None);
     match deed {
         // What cannot be looked at is shown as it is known here; why stands beside it.
@@ -60,6 +66,7 @@ fn shown(stream: &Stream, now: Timestamp) -> StreamAnswer {
         state: supervised.health.word().to_owned(),
         since: supervised.since,
         transmitter: stream.configuration().map(|stream| there(&stream)),
+        leader: stream.lead().leader(),
         anew: false,
         verified_after: None,
     }
@@ -93,5 +100,6 @@ pub(super) fn status(stream: &Stream, now: Timestamp) -> StreamStatus {
         last_sign_at: supervised.last_sign,
         lag: supervised.lag.map(|lag| lag.as_secs()),
         trouble: stream.management_trouble().map(|trouble| trouble.to_string()),
+        leader: stream.lead().leader(),
     }
 }

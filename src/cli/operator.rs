@@ -293,6 +293,10 @@ pub(super) fn shown(status: &crate::admin::Status) -> String {
         [stream.name.clone(), stream.state.clone(), stream.since.to_string(), sign, lag]
     });
     out.push_str(&table(["stream", "state", "since", "last sign of life", "lag"], rows.collect()));
+    let led = status.streams.iter().filter(|_| status.fleet.is_some());
+    let rows =
+        led.map(|stream| [stream.name.clone(), stream.leader.clone().unwrap_or_else(|| "nobody can tell".to_owned())]);
+    out.push_str(&table(["stream", "led by"], rows.collect()));
     for stream in &status.streams {
         for trouble in [&stream.poll_trouble, &stream.trouble].into_iter().flatten() {
             out.push_str(&format!("\nstream {}: {trouble}\n", stream.name));

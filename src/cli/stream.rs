@@ -89,6 +89,7 @@ fn told(answer: &StreamAnswer, deed: Option<StreamDeed>) -> String {
     };
     rows.extend(done.map(|done| row("done", done)));
     rows.push(row("state", format!("{}, since {}", answer.state, answer.since)));
+    rows.extend(answer.leader.iter().map(|leader| row("led by", leader.clone())));
     if let Some(there) = &answer.transmitter {
         rows.push(row(
             "there",

@@ -369,10 +369,11 @@ fn a_status_says_how_each_stream_is_heard() {
             last_sign_at: Some(Timestamp::from_secs(1_795_463_000)),
             lag: Some(2),
             trouble: Some("the transmitter cannot be reached".into()),
+            leader: Some("gw-2".into()),
             ..stream("d", false, None, None)
         },
     ];
-    let said = operator::shown(&crate::admin::Status { streams, ..crate::admin::Status::default() });
+    let said = operator::shown(&crate::admin::Status { streams: streams.clone(), ..crate::admin::Status::default() });
     for part in [
         "\na       https://i  pushed                never       0         0\n",
         "\nb       https://i  2026-11-23T19:59:59Z  never       0         0\n",
@@ -383,6 +384,10 @@ fn a_status_says_how_each_stream_is_heard() {
     ] {
         assert!(said.contains(part), "`{part}` is not in\n{said}");
     }
+    assert!(!said.contains("led by"), "one that is alone leads");
+    let fleet = Some(crate::admin::FleetStatus::default());
+    let said = operator::shown(&crate::admin::Status { streams, fleet, ..crate::admin::Status::default() });
+    assert!(said.contains("\na       nobody can tell\n") && said.contains("\nd       gw-2\n"), "{said}");
 }
 
 #[test]
@@ -426,6 +431,7 @@ fn a_stream_at_its_transmitter_is_shown_in_a_few_lines() {
             min_verification_interval: Some(60),
             inactivity_timeout: None,
         }),
+        leader: Some("gw-2".into()),
         anew: false,
         verified_after: Some(340),
     };
@@ -435,6 +441,7 @@ fn a_stream_at_its_transmitter_is_shown_in_a_few_lines() {
 stream     corp, poll, of https://idp.example.com
 done       its event arrived 0.3 s after it was asked for
 state      live, since 2026-11-23T19:59:59Z
+led by     gw-2
 there      f67e39a0, enabled
 polled at  https://idp.example.com/poll
 can send   urn:a, urn:b

@@ -15,6 +15,9 @@ const STALE_AFTER: Duration = Duration::from_secs(10);
 /// How long a call to the engine may take.
 const TELL_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long nobody may fetch the events of a stream.
+const LEAD_FOR: Duration = Duration::from_secs(10);
+
 /// What carries letters.
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum Engine {
@@ -43,6 +46,15 @@ fn table(table: &Reader<'_>) -> Option<FleetSettings> {
             .context()
             .fault(place, "it must be longer than `tell_within`: one slow answer would make the gateway stale");
     }
+    let lead_for = table.parse("lead_for", seconds);
+    if let Some(At { value, place }) = &lead_for
+        && *value <= tell_within * 2
+    {
+        table.context().fault(
+            place,
+            "it must be longer than twice `tell_within`: one slow answer would take the streams from the gateway that leads",
+        );
+    }
     let of_the_engine = engine.and_then(|engine| {
         let (other, wanted) = match engine.value {
             Engine::Jetstream => ("postgres", "jetstream"),
@@ -68,6 +80,7 @@ fn table(table: &Reader<'_>) -> Option<FleetSettings> {
         tell_within,
         stale_after: stale_after.map_or(STALE_AFTER, |at| at.value),
         catch_up_within: table.or("catch_up_within", seconds, Duration::from_secs(60)),
+        lead_for: lead_for.map_or(LEAD_FOR, |at| at.value),
         recheck_every: table.or("stale_recheck", seconds, Duration::from_secs(900)),
     })
 }

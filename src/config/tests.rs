@@ -382,6 +382,14 @@ macro_rules! tokens {
 }
 
 const MISTAKES: &[Mistake] = &[
+    // fleet
+    mistake(
+        "[session]",
+        "[fleet]\nengine = \"jetstream\"\nlead_for = \"4s\"\n[fleet.jetstream]\nservers = [\"nats://127.0.0.1\"]\n\n[session]",
+        "lead_for",
+        "fleet.lead_for",
+        "longer than twice `tell_within`",
+    ),
     // fleet.jetstream
     mistake(
         "[session]",

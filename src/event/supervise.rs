@@ -5,11 +5,13 @@
 //! that, nothing is claimed. What was silent for too long, paused for too long, or deleted is *dark*: what it should have told
 //! is not known, and apps do about that what their `when_blind` says. Dark ends with the next sign of life, not before.
 
+mod owed;
 mod words;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use self::owed::Owed;
 pub use self::words::{Health, Limits, Proof, Settings, Step, Verdict};
 use super::StreamStatus;
 use crate::backoff::Backoff;
@@ -103,6 +105,11 @@ impl Supervision {
         self.dark
     }
 
+    /// What the transmitter asks, and what shows that it lives.
+    pub const fn terms(&self) -> (Limits, Proof) {
+        (self.limits, self.proof)
+    }
+
     /// An authentic event came, made then. One that is older than the bound shows that somebody kept it, not that the
     /// stream lives.
     pub fn heard(&mut self, issued_at: Timestamp, now: Timestamp) {
@@ -143,7 +150,8 @@ impl Supervision {
         match status {
             StreamStatus::Enabled => {
                 if self.stopped.take().is_some() {
-                    (self.began, self.counts, self.on_purpose) = (now, false, false);
+                    // What another gateway was told may come late.
+                    (self.began, self.counts, self.on_purpose) = (self.began.max(now), false, false);
                     self.next_verify = self.soonest(now);
                 }
                 if self.proof == Proof::Status {
@@ -166,14 +174,41 @@ impl Supervision {
     /// The transmitter has the stream; `anew` if it was made just now: what came before that it never told.
     pub fn made(&mut self, limits: Limits, proof: Proof, anew: bool, now: Timestamp) {
         if anew || self.gone {
-            (self.began, self.counts, self.stopped) = (now, false, None);
+            (self.began, self.counts, self.stopped) = (self.began.max(now), false, None);
         }
         self.lossy |= anew;
-        (self.known, self.gone, self.on_purpose, self.failures) = (true, false, false, 0);
+        // What somebody here stopped stays so until somebody here says otherwise.
+        self.on_purpose &= self.stopped.is_some();
+        (self.known, self.gone, self.failures) = (true, false, 0);
         (self.limits, self.proof) = (limits, proof);
         // A new stream has a new count.
         self.verified_at = self.verified_at.filter(|_| !anew);
         (self.next_verify, self.next_status) = (self.soonest(now), now);
+    }
+
+    /// Another gateway, which looks after it, knows that of it.
+    pub fn hears_of(&mut self, limits: Limits, proof: Proof, now: Timestamp) {
+        if self.known && !self.gone {
+            (self.limits, self.proof) = (limits, proof);
+        } else {
+            self.made(limits, proof, false, now);
+        }
+    }
+
+    /// Whether something may have been lost that was not made up for.
+    pub const fn is_lossy(&self) -> bool {
+        self.lossy
+    }
+
+    /// What was lost before this gateway's time, others have made up for.
+    pub const fn lost_only(&mut self, lossy: bool) {
+        self.lossy = lossy;
+    }
+
+    /// This gateway looks after it from now on: it has to find it first, as it is by now.
+    pub const fn takes_over(&mut self, now: Timestamp) {
+        self.known = !self.settings.managed;
+        (self.failures, self.next_make) = (0, now);
     }
 
     /// It could be neither found nor made.
@@ -205,7 +240,8 @@ impl Supervision {
             return None;
         }
         if !self.known {
-            let due = !self.on_purpose && now >= self.next_make;
+            // What was deleted on purpose is not made; what was paused on purpose is found.
+            let due = !(self.on_purpose && self.gone) && now >= self.next_make;
             if due {
                 self.next_make = now.plus(FIRST_DELAY);
             }
@@ -265,7 +301,11 @@ impl Supervision {
     }
 
     fn lives(&mut self, now: Timestamp) {
-        (self.sign, self.counts) = (Some(now), true);
+        // What another gateway saw may come late.
+        if now < self.began {
+            return;
+        }
+        (self.sign, self.counts) = (self.sign.max(Some(now)), true);
         // Where nobody deleted it knowingly, it is there.
         if !self.settings.managed {
             self.gone = false;

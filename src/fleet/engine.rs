@@ -31,8 +31,14 @@ pub struct Position(pub u64);
 pub enum To {
     /// Every gateway, also those that are away, also the one that sent it.
     Everyone,
-    /// One gateway.
+    /// One gateway. An engine may drop it after [`To::KEPT_FOR_ONE`].
     One(GatewayId),
+}
+
+impl To {
+    /// How long a letter for one gateway is kept, at least: whoever was away longer has no use for it, and one every second
+    /// for weeks would outgrow all others.
+    pub const KEPT_FOR_ONE: Duration = Duration::from_secs(3_600);
 }
 
 /// What a gateway gives an engine to carry.

@@ -6,8 +6,9 @@
 use super::ask::{Answer, Ask};
 use super::engine::{GatewayId, Letter, To};
 use super::report::Report;
+use super::sign::Seen;
 use crate::revocation::{self, Fact, decode};
-use crate::seal::{KeyRing, OpenError, Purpose};
+use crate::seal::{KeyRing, OpenError, Purpose, unguessable};
 
 /// The form of the bodies that this gateway writes.
 const FORMAT: u8 = 1;
@@ -17,9 +18,12 @@ const BEAT: u8 = 2;
 const REPORT: u8 = 128;
 const ASK: u8 = 129;
 const ANSWER: u8 = 130;
+const SIGN: u8 = 131;
 /// From here on kinds are of no concern to what is in force: a gateway that does not know one passes it over.
 const PASSING: u8 = 128;
 const ID_LEN: usize = 16;
+/// Bytes of a text that gateways know each other's by; a stranger's may be longer.
+pub(super) const LONGEST_MARK: usize = 256;
 
 /// What one gateway tells another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub(super) enum Word {
     Fact(Fact),
     /// Says to its own sender that everything before it has arrived.
     Beat(u128),
+    /// What one saw of a stream.
+    Sign(Seen),
     /// How far its sender is, and what it counted.
     Report(Box<Report>),
     /// What would be met, if?
@@ -79,13 +85,22 @@ impl Illegible {
 /// randomness to give.
 pub(super) fn fact(ring: &KeyRing, from: GatewayId, seq: i64, record: &[u8]) -> Option<Letter> {
     let body = seal(ring, To::Everyone, FACT, from, record)?;
-    Some(Letter { id: format!("fact-{from}-{seq}"), to: To::Everyone, body })
+    // Nobody without the key ring knows it beforehand: an engine that keeps the second of two away would keep a fact away
+    // whose id somebody else had used. And a ledger that was restored counts again from where it was.
+    let number = ring.hasher().number(&format!("{from} {seq} {}", String::from_utf8_lossy(record)));
+    Some(Letter { id: format!("fact-{number:032x}"), to: To::Everyone, body })
 }
 
 /// The letter by which `from` sees whether letters arrive.
 pub(super) fn beat(ring: &KeyRing, from: GatewayId, nonce: u128) -> Option<Letter> {
     let body = seal(ring, To::One(from), BEAT, from, &nonce.to_be_bytes())?;
     Some(Letter { id: format!("beat-{from}-{nonce:032x}"), to: To::One(from), body })
+}
+
+/// The letter that tells everyone what `from` saw of a stream.
+pub(super) fn sign(ring: &KeyRing, from: GatewayId, seen: &Seen) -> Option<Letter> {
+    let body = seal(ring, To::Everyone, SIGN, from, &serde_json::to_vec(seen).ok()?)?;
+    Some(Letter { id: format!("sign-{from}-{}", unguessable()?), to: To::Everyone, body })
 }
 
 /// A letter of what is said in passing: to everyone what `from` says of itself or asks, to one the answer.
@@ -152,7 +167,8 @@ pub(super) fn read(ring: &KeyRing, to: To, body: &[u8]) -> Result<Message, Illeg
         REPORT => Report::read(text).map_or(Word::Other, |report| Word::Report(Box::new(report))),
         ASK => Ask::read(text).map_or(Word::Other, |ask| Word::Ask(Box::new(ask))),
         ANSWER => Answer::read(text).map_or(Word::Other, |answer| Word::Answer(Box::new(answer))),
-        kind if kind >= PASSING => Word::Other,
+        SIGN => serde_json::from_slice(text).map_or(Word::Other, Word::Sign),
+        PASSING.. => Word::Other,
         _ => return Err(Illegible::Newer),
     };
     Ok(Message { from, word })
@@ -161,6 +177,7 @@ pub(super) fn read(ring: &KeyRing, to: To, body: &[u8]) -> Result<Message, Illeg
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::Sign;
     use crate::identity::{Issuer, Target};
     use crate::revocation::{Reestablished, encode};
     use crate::seal::generate_key;
@@ -184,9 +201,17 @@ mod tests {
         let ring = ring();
         let told = fact(&ring, OTHER, 7, &encode(&known())).expect("sealed");
         assert_eq!(read(&ring, told.to, &told.body), Ok(Message { from: OTHER, word: Word::Fact(known()) }));
-        assert_eq!(told.id, "fact-00000000000000000000000000000002-7");
+        let again = fact(&ring, OTHER, 7, &encode(&known())).expect("sealed");
+        assert_eq!(again.id, told.id, "the same fact has the same id");
+        for (from, seq, record) in [(ME, 7, encode(&known())), (OTHER, 8, encode(&known())), (OTHER, 7, b"{}".to_vec())]
+        {
+            assert_ne!(fact(&ring, from, seq, &record).expect("sealed").id, told.id, "and no other has it");
+        }
         let beat = beat(&ring, ME, 5).expect("sealed");
         assert_eq!(read(&ring, To::One(ME), &beat.body), Ok(Message { from: ME, word: Word::Beat(5) }));
+        let seen = Seen { stream: "corp".into(), at: Timestamp::from_secs(9), sign: Sign::Polled };
+        let said = sign(&ring, OTHER, &seen).expect("sealed");
+        assert_eq!(read(&ring, said.to, &said.body), Ok(Message { from: OTHER, word: Word::Sign(seen) }));
         let leaks = |letter: &Letter| letter.body.windows(7).any(|part| part == b"example");
         assert!(!leaks(&told), "the engine can read it");
     }
@@ -215,7 +240,13 @@ mod tests {
         assert_eq!(read(&ring, To::One(ME), &body), Err(Illegible::Newer), "another form");
         let body = seal(&ring, To::Everyone, 100, OTHER, b"{}").expect("sealed");
         assert_eq!(read(&ring, To::Everyone, &body), Err(Illegible::Newer), "another kind");
-        for (kind, text) in [(250, &b"{}"[..]), (REPORT, b"{}"), (ASK, b""), (ANSWER, b"7")] {
+        for (kind, text) in [
+            (250, &b"{}"[..]),
+            (SIGN, br#"{"stream":"a","at":1,"sign":"Odd"}"#),
+            (REPORT, b"{}"),
+            (ASK, b""),
+            (ANSWER, b"7"),
+        ] {
             let body = seal(&ring, To::Everyone, kind, OTHER, text).expect("sealed");
             let passed_over = Message { from: OTHER, word: Word::Other };
             assert_eq!(read(&ring, To::Everyone, &body), Ok(passed_over), "said in passing: {kind}");

@@ -168,10 +168,12 @@ impl Engine for Postgres {
 
     async fn forget_older_than(&self, age: Duration) -> Result<(), Trouble> {
         let forget = sql::forget(&self.settings.schema, age);
+        let for_one = sql::forget_for_one(&self.settings.schema, age.min(To::KEPT_FOR_ONE));
         let watch = Stopwatch::start();
         self.within_deadline(async {
             // What is not dropped this time is dropped the next.
             while watch.elapsed() < self.settings.deadline / 2 {
+                self.ask(&for_one).await?;
                 let (dropped, _) = self.ask(&forget).await?;
                 // Nothing more is that old, or another gateway is at it.
                 if dropped.is_none_or(|dropped| dropped == "0") {

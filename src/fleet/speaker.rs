@@ -152,6 +152,7 @@ impl Inner {
                     self.to_report.notify_one();
                 }
             }
+            Word::Sign(seen) => hearer.sign(&seen.stream, seen.sign, seen.at),
             // Whoever catches up answers nobody: what it hears then was asked long ago.
             Word::Ask(ask) if is_live && is_recent(ask.sent_at, self.clock.now()) => {
                 // Who asks for more than can be answered hears that there was no answer.

@@ -1,5 +1,8 @@
 //! Gateways that speak through a log in memory, which can be made to fail in every way that a real one does.
 
+mod lead;
+
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::*;
 use crate::audit::{self, Sink};
@@ -24,13 +28,21 @@ struct Log {
     letters: Vec<Letter>,
 }
 
+/// Who has what, until when, by what.
+#[derive(Copy, Clone, Debug)]
+struct Lease {
+    holder: GatewayId,
+    until: Instant,
+    fence: u64,
+}
+
 /// An engine in memory. Clones are the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Memory {
     log: Arc<watch::Sender<Log>>,
     away: Arc<AtomicBool>,
     deaf: Arc<AtomicBool>,
-    leases: Arc<Mutex<Vec<(String, GatewayId)>>>,
+    leases: Arc<Mutex<HashMap<String, Lease>>>,
 }
 
 impl Memory {
@@ -126,17 +138,23 @@ impl Engine for Memory {
         Ok(())
     }
 
-    async fn lease(&self, name: &str, me: GatewayId, _: Duration) -> Result<Option<Fence>, Trouble> {
+    async fn lease(&self, name: &str, me: GatewayId, term: Duration) -> Result<Option<Fence>, Trouble> {
         self.there()?;
-        let mut leases = lock(&self.leases);
-        if !leases.iter().any(|(known, _)| known == name) {
-            leases.push((name.to_owned(), me));
+        let (mut leases, now) = (lock(&self.leases), Instant::now());
+        let before = leases.get(name).copied();
+        if before.is_some_and(|lease| lease.holder != me && now < lease.until) {
+            return Ok(None);
         }
-        Ok(leases.iter().any(|(known, who)| known == name && *who == me).then_some(Fence(1)))
+        let fence = before.map_or(0, |lease| lease.fence) + 1;
+        leases.insert(name.to_owned(), Lease { holder: me, until: now + term, fence });
+        Ok(Some(Fence(fence)))
     }
 
-    async fn release(&self, name: &str, _: GatewayId) -> Result<(), Trouble> {
-        lock(&self.leases).retain(|(known, _)| known != name);
+    async fn release(&self, name: &str, me: GatewayId) -> Result<(), Trouble> {
+        self.there()?;
+        if let Some(lease) = lock(&self.leases).get_mut(name).filter(|lease| lease.holder == me) {
+            lease.until = Instant::now();
+        }
         Ok(())
     }
 }
@@ -150,6 +168,7 @@ struct Ears {
     counts: Mutex<Vec<Tally>>,
     reported: watch::Sender<Vec<(String, Tally)>>,
     fresh: watch::Sender<Vec<&'static str>>,
+    signs: watch::Sender<Vec<(String, Sign)>>,
 }
 
 #[async_trait]
@@ -159,6 +178,10 @@ impl Hearer for Ears {
         self.heard.send_modify(|heard| heard.extend(facts.iter().map(user)));
         let written = Written { facts: &facts, whence: Whence::Elsewhere, place: Some(place), ..Written::default() };
         self.ledger.write(written).await.map(drop)
+    }
+
+    fn sign(&self, stream: &str, sign: Sign, _: Timestamp) {
+        self.signs.send_modify(|signs| signs.push((stream.to_owned(), sign)));
     }
 
     fn tallies(&self) -> Vec<Tally> {
@@ -222,6 +245,11 @@ struct Gateway {
 
 impl Gateway {
     fn start(scratch: &Scratch, file: &str, engine: &Memory, ring: &Arc<KeyRing>) -> Self {
+        Self::start_with(scratch, file, engine, ring, Duration::from_secs(10))
+    }
+
+    /// The same where nobody may lead for so long at the most.
+    fn start_with(scratch: &Scratch, file: &str, engine: &Memory, ring: &Arc<KeyRing>, lead_for: Duration) -> Self {
         let (ledger, replay) = Ledger::open(&crate::ledger::Settings::at(scratch.file(file))).expect("opens");
         let membership = replay.membership().expect("readable");
         let metrics = Arc::new(Metrics::new());
@@ -234,6 +262,7 @@ impl Gateway {
             stale_after: Duration::from_millis(600),
             catch_up_within: Duration::from_secs(30),
             recheck_every: Duration::from_secs(60),
+            lead_for,
             keep_for: Duration::from_secs(3_600),
         };
         let parts = Parts {
@@ -252,6 +281,7 @@ impl Gateway {
             counts: Mutex::default(),
             reported: watch::Sender::default(),
             fresh: watch::Sender::default(),
+            signs: watch::Sender::default(),
         });
         #[expect(clippy::disallowed_methods, reason = "the gateway's own task set is not here")]
         let task = tokio::spawn({

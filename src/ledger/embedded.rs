@@ -1,32 +1,21 @@
 //! The ledger's file: SQLite in WAL mode with `synchronous=FULL`, so that a committed transaction survives the loss of
 //! power. A reader (`sqlite3 ledger.db`) may look at it while the gateway runs.
 
-use std::ffi::OsString;
-use std::fs::{File, OpenOptions, Permissions, TryLockError};
-use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use aws_lc_rs::digest;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
-use super::membership::{self, Again, Membership, Place, Untold};
-use super::shelf::{self, Note, Shelf};
-use super::{AppendError, Failure, OpenError, Settings};
-use crate::revocation::{Fact, Unreadable, decode, encode};
+use super::file::{Mark, become_ours, connect, create, lock, make_durable, not_durable, recognise, unusable};
+use super::membership::{self, Again, Place, Untold};
+use super::replay::{Records, Replay};
+use super::shelf::{self, Note};
+use super::{AppendError, OpenError, Settings};
+use crate::revocation::{Fact, encode};
 use crate::time::Timestamp;
-
-/// What marks a file as ours.
-#[derive(Copy, Clone, Debug)]
-pub(super) struct Mark {
-    /// Which of our files it is.
-    pub(super) application: i64,
-    /// Its newest layout. A change of it is a new number, and code that brings the older ones up.
-    pub(super) layout: i64,
-}
 
 /// `PORT` in ASCII, and the layout below.
 const MARK: Mark = Mark { application: 0x504F_5254, layout: 2 };
@@ -51,12 +40,6 @@ const FROM_LAYOUT_1: &str = "
 /// Larger files are not checked as a whole at start, which would take longer than people wait: the replay reads every
 /// record and its checksum anyway.
 const CHECKED_WHOLE: u64 = 256 * 1_024 * 1_024;
-/// How long a write waits for somebody who looks at the file with a tool of their own.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Records that a replay holds at once.
-const CHUNK: usize = 1_000;
-/// Only the owner: the file names people.
-const OWNER_ONLY: u32 = 0o600;
 
 /// One record, ready to be written.
 #[derive(Debug)]
@@ -238,116 +221,6 @@ impl Store {
     }
 }
 
-/// The records of a ledger, in the order in which they were appended, read a thousand at a time.
-///
-/// It ends with the first that can not be read: that may be a revocation, and a gateway that does not know it must not
-/// start.
-#[derive(Debug)]
-pub struct Replay {
-    connection: Connection,
-    path: PathBuf,
-    is_new: bool,
-    /// Records up to this number were read.
-    next: i64,
-    /// The newest record when the replay began.
-    last: i64,
-    /// What was read and not yet given out.
-    chunk: Records,
-}
-
-/// Some records that were read, to be understood one by one, in any thread.
-#[derive(Debug)]
-pub struct Records {
-    path: Arc<Path>,
-    rows: std::vec::IntoIter<(i64, Vec<u8>, i64)>,
-}
-
-impl Records {
-    /// How many are left.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// True if none are left.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl Iterator for Records {
-    type Item = Result<Fact, OpenError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (seq, record, sum) = self.rows.next()?;
-        let readable = if checksum(&record) == sum { decode(&record) } else { Err(Unreadable::Damaged) };
-        Some(readable.map_err(|why| OpenError::Record { path: self.path.to_path_buf(), seq, why }))
-    }
-}
-
-impl Replay {
-    /// True if the file was made just now: the first start, or somebody took the ledger away and with it all that was
-    /// in force.
-    pub const fn is_new(&self) -> bool {
-        self.is_new
-    }
-
-    /// Everything on a shelf, by key.
-    pub fn notes(&self, shelf: Shelf) -> Result<Vec<(String, String)>, OpenError> {
-        shelf::read(&self.connection, shelf).map_err(|e| unusable(&self.path, e))
-    }
-
-    /// Who this gateway is among others, and up to where it has heard them.
-    pub fn membership(&self) -> Result<Membership, OpenError> {
-        membership::read(&self.connection).map_err(|e| unusable(&self.path, e))
-    }
-
-    /// The next records, many at once; `None` after the last. In place of the iterator, not beside it.
-    pub fn records(&mut self) -> Result<Option<Records>, OpenError> {
-        if self.next < self.last {
-            self.read().map_err(|error| unusable(&self.path, error))?;
-        }
-        let empty = Records { path: Arc::clone(&self.chunk.path), rows: Vec::new().into_iter() };
-        Ok(Some(std::mem::replace(&mut self.chunk, empty)).filter(|records| !records.is_empty()))
-    }
-
-    fn read(&mut self) -> rusqlite::Result<()> {
-        let mut select = self.connection.prepare(
-            "SELECT seq, record, checksum FROM revocations WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
-        )?;
-        let limit = i64::try_from(CHUNK).unwrap_or(i64::MAX);
-        let rows =
-            select.query_map([self.next, self.last, limit], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let chunk: Vec<_> = rows.collect::<Result<_, _>>()?;
-        drop(select);
-        self.next = chunk.last().map_or(self.last, |(seq, ..)| *seq);
-        self.chunk.rows = chunk.into_iter();
-        Ok(())
-    }
-
-    /// Nothing comes after `error`.
-    fn end(&mut self, error: OpenError) -> OpenError {
-        self.next = self.last;
-        self.chunk.rows = Vec::new().into_iter();
-        error
-    }
-}
-
-impl Iterator for Replay {
-    type Item = Result<Fact, OpenError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.chunk.is_empty()
-            && self.next < self.last
-            && let Err(error) = self.read()
-        {
-            let error = unusable(&self.path, error);
-            return Some(Err(self.end(error)));
-        }
-        let next = self.chunk.next()?;
-        Some(next.map_err(|error| self.end(error)))
-    }
-}
-
 /// Writes all of `notes` or none, and leaves the transaction as it is.
 fn keep(transaction: &mut Transaction<'_>, notes: &[Note]) -> rusqlite::Result<()> {
     if notes.is_empty() {
@@ -356,69 +229,6 @@ fn keep(transaction: &mut Transaction<'_>, notes: &[Note]) -> rusqlite::Result<(
     let savepoint = transaction.savepoint()?;
     shelf::write(&savepoint, notes)?;
     savepoint.commit()
-}
-
-/// Keeps every other gateway away from the file at `path` until the lock is dropped or the process is gone.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = OsString::from(path);
-    name.push(".lock");
-    let file = open_for_owner(Path::new(&name)).map_err(|e| unreachable_file(path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(unreachable_file(path, error)),
-    }
-}
-
-/// Makes the file if it is not there, and makes sure that only its owner reads it. Whatever SQLite puts beside it gets
-/// the same mode.
-pub(super) fn create(path: &Path) -> Result<(), OpenError> {
-    // Opened and closed before SQLite has it: closing a file later would drop the locks that SQLite holds on it.
-    let file = open_for_owner(path).map_err(|e| unreachable_file(path, e))?;
-    file.set_permissions(Permissions::from_mode(OWNER_ONLY)).map_err(|e| unreachable_file(path, e))
-}
-
-fn open_for_owner(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path)
-}
-
-pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(PATIENCE)?;
-    connection.pragma_update(None, "trusted_schema", false)?;
-    connection.pragma_update(None, "cell_size_check", true)?;
-    Ok(connection)
-}
-
-/// Tells our file, of a layout that we know, from everything else, before anything is changed in it. True for an empty
-/// file, which becomes ours.
-pub(super) fn recognise(connection: &Connection, path: &Path, mark: Mark) -> Result<bool, OpenError> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let tables = || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
-    let read = || -> rusqlite::Result<_> { Ok((pragma("application_id")?, pragma("user_version")?, tables()?)) };
-    match read().map_err(|e| unusable(path, e))? {
-        (0, 0, 0) => Ok(true),
-        (application, layout, _) if application == mark.application && layout > mark.layout => {
-            Err(OpenError::Newer { path: path.to_owned(), layout })
-        }
-        (application, 1.., _) if application == mark.application => Ok(false),
-        _ => Err(OpenError::NotALedger(path.to_owned())),
-    }
-}
-
-/// Whatever is committed survives the loss of power.
-pub(super) fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
-    connection.pragma_update(None, "synchronous", "full")
-}
-
-/// Makes an empty file ours.
-pub(super) fn become_ours(connection: &mut Connection, mark: Mark, schema: &str) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(schema)?;
-    transaction.pragma_update(None, "application_id", mark.application)?;
-    transaction.pragma_update(None, "user_version", mark.layout)?;
-    transaction.commit()
 }
 
 /// Brings the file into the form in which it is used.
@@ -451,40 +261,8 @@ fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     if found == "ok" { Ok(()) } else { Err(OpenError::Damaged { path: path.to_owned(), found }) }
 }
 
-/// What an error of the file system means to whoever starts the gateway.
-fn unreachable_file(path: &Path, error: io::Error) -> OpenError {
-    let path = path.to_owned();
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => OpenError::NoDirectory(path),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::IsADirectory => {
-            OpenError::NotWritable(path)
-        }
-        _ => OpenError::Storage { path, source: Failure::System(error) },
-    }
-}
-
-/// What an error of the database means to whoever starts the gateway.
-pub(super) fn unusable(path: &Path, error: rusqlite::Error) -> OpenError {
-    let path = path.to_owned();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            OpenError::Damaged { path, found: error.to_string() }
-        }
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => OpenError::NotWritable(path),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(path),
-        _ => OpenError::Storage { path, source: Failure::Database(error) },
-    }
-}
-
-pub(super) fn not_durable(error: rusqlite::Error) -> AppendError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => AppendError::Full,
-        _ => AppendError::Storage(Arc::new(error)),
-    }
-}
-
 /// Eight bytes of SHA-256. A record is text: a flipped bit may well leave it readable, with another person in it.
-fn checksum(record: &[u8]) -> i64 {
+pub(super) fn checksum(record: &[u8]) -> i64 {
     let sum = digest::digest(&digest::SHA256, record);
     sum.as_ref().first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes))
 }
@@ -500,6 +278,9 @@ pub(super) fn stored(moment: Timestamp) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{OpenOptions, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::super::scratch::Scratch;
     use super::*;
     use crate::identity::{Issuer, Target, TargetKind};

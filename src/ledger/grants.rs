@@ -10,7 +10,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, TransactionBehavior, params};
 use tokio::sync::mpsc;
 
-use super::embedded::{Mark, become_ours, connect, create, make_durable, not_durable, recognise, stored, unusable};
+use super::embedded::stored;
+use super::file::{Mark, become_ours, connect, create, make_durable, not_durable, recognise, unusable};
 use super::writer::{Done, Writer};
 use super::{AppendError, OpenError};
 use crate::session::SessionId;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
-use super::{Metrics, counter, counters, gauge};
+use super::{Metrics, counter, counters, gauge, named, registered};
 
 #[derive(Debug)]
 pub(super) struct Fleet {
@@ -15,6 +15,7 @@ pub(super) struct Fleet {
     stale: IntGauge,
     age: IntGauge,
     untold: IntGauge,
+    leads: IntGaugeVec,
 }
 
 impl Fleet {
@@ -36,6 +37,10 @@ impl Fleet {
             stale: gauge(to, "fleet_stale", "1 while what other gateways accepted may be missing here")?,
             age: gauge(to, "fleet_age_seconds", "How old the newest thing may be that is not known here; -1 at first")?,
             untold: gauge(to, "fleet_untold", "1 while something is known here that may be known nowhere else")?,
+            leads: registered(
+                to,
+                IntGaugeVec::new(named("fleet_leads", "1 while this gateway leads the stream"), &["stream"])?,
+            )?,
         })
     }
 }
@@ -59,6 +64,11 @@ impl Metrics {
     /// The fleet's log is another one than before.
     pub fn log_replaced(&self) {
         self.fleet.replaced.inc();
+    }
+
+    /// This gateway leads that stream, or does not.
+    pub fn leads(&self, stream: &str, leads: bool) {
+        self.fleet.leads.with_label_values(&[stream]).set(i64::from(leads));
     }
 
     /// How the gateway stands in its fleet: whether it is stale, how old what it lacks may be, whether it has something

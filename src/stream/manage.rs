@@ -3,7 +3,7 @@
 
 mod words;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use ::http::{Method as Verb, Request, Response};
@@ -33,6 +33,9 @@ pub struct Made {
     pub anew: bool,
 }
 
+/// Whether a stream may be made, asked at the last moment.
+pub(super) type May<'a> = &'a (dyn Fn() -> bool + Send + Sync);
+
 /// The management of one stream.
 #[derive(Debug)]
 pub(crate) struct Manager {
@@ -45,6 +48,8 @@ pub(crate) struct Manager {
     client: Client,
     /// The stream, once it was found or made.
     stream: watch::Sender<Option<Arc<Configuration>>>,
+    /// What another gateway says that it is called at the transmitter.
+    called: Mutex<Option<String>>,
 }
 
 impl Manager {
@@ -58,12 +63,32 @@ impl Manager {
     ) -> Self {
         let places = Places::new(&issuer, settings.hosts.clone());
         let tokens = Tokens::new(settings.credential.clone(), client.clone(), clock);
-        Self { settings, issuer, audiences, places, discovery, tokens, client, stream: watch::Sender::new(None) }
+        let (stream, called) = (watch::Sender::new(None), Mutex::default());
+        Self { settings, issuer, audiences, places, discovery, tokens, client, stream, called }
     }
 
     /// The stream, as it was last seen.
     pub(super) fn stream(&self) -> Option<Arc<Configuration>> {
         self.stream.borrow().clone()
+    }
+
+    /// Whether this gateway or another has found it.
+    pub(super) fn is_there(&self) -> bool {
+        self.stream().is_some() || self.called().is_some()
+    }
+
+    /// Another gateway says that it is called so. True if that is another stream than this gateway knew.
+    pub(super) fn is_called(&self, stream_id: String) -> bool {
+        let differs = self.stream().is_some_and(|known| known.stream_id != stream_id);
+        if differs {
+            self.stream.send_replace(None);
+        }
+        *self.called() = Some(stream_id);
+        differs
+    }
+
+    fn called(&self) -> MutexGuard<'_, Option<String>> {
+        self.called.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the stream is there.
@@ -93,10 +118,10 @@ impl Manager {
     }
 
     /// Finds the stream that is ours, or makes it; and brings it to what is wanted.
-    pub(super) async fn ensure(&self) -> Result<Made, Trouble> {
+    pub(super) async fn ensure(&self, may: May<'_>) -> Result<Made, Trouble> {
         let wanted = &self.settings.wanted;
         let made = match &self.settings.stream_id {
-            Some(stream_id) => self.adopt(self.read(stream_id).await?).await?,
+            Some(stream_id) => self.adopt(self.read(stream_id).await?, may).await?,
             None => {
                 // Transmitters that cannot list have none to show; somebody else's stream is not ours.
                 let found = match self.list().await {
@@ -110,8 +135,8 @@ impl Manager {
                     Err(trouble) => return Err(trouble),
                 };
                 match found.into_iter().find(|stream| wanted.recognises(stream)) {
-                    Some(stream) => self.adopt(stream).await?,
-                    None => self.create_or_adopt().await?,
+                    Some(stream) => self.adopt(stream, may).await?,
+                    None => self.create_or_adopt(may).await?,
                 }
             }
         };
@@ -119,19 +144,22 @@ impl Manager {
         Ok(made)
     }
 
-    async fn create_or_adopt(&self) -> Result<Made, Trouble> {
-        match self.create().await {
+    async fn create_or_adopt(&self, may: May<'_>) -> Result<Made, Trouble> {
+        match self.create(may).await {
             // One stream for each receiver, and it is there already (SSF §8.1.1.1).
             Err(Trouble::Conflict) => {
                 let found = self.list().await?.into_iter().next().ok_or(Trouble::Conflict)?;
-                self.adopt(found).await
+                self.adopt(found, may).await
             }
             made => made,
         }
     }
 
-    async fn create(&self) -> Result<Made, Trouble> {
+    async fn create(&self, may: May<'_>) -> Result<Made, Trouble> {
         let endpoint = self.configuration_endpoint().await?;
+        if !may() {
+            return Err(Trouble::NotOurs);
+        }
         let answer = self.call(Verb::POST, &endpoint, Some(self.settings.wanted.create())).await?;
         match answer.status().as_u16() {
             200 | 201 => {}
@@ -143,7 +171,7 @@ impl Manager {
     }
 
     /// Brings a stream that is there to what is wanted, as far as the transmitter lets us.
-    async fn adopt(&self, stream: Configuration) -> Result<Made, Trouble> {
+    async fn adopt(&self, stream: Configuration, may: May<'_>) -> Result<Made, Trouble> {
         let likeness = self.settings.wanted.compare(&stream);
         if likeness == Likeness::Same {
             return Ok(Made { stream: Arc::new(stream), anew: false });
@@ -158,10 +186,11 @@ impl Manager {
             Err(Trouble::NotAllowed(_)) if likeness == Likeness::SecretUnknown => {
                 Ok(Made { stream: Arc::new(stream), anew: false })
             }
+            Err(Trouble::NotAllowed(_)) if !may() => Err(Trouble::NotOurs),
             Err(Trouble::NotAllowed(_)) => {
                 tracing::warn!(issuer = %self.issuer, "a stream that cannot be changed is deleted and made anew");
                 self.delete_named(&stream.stream_id).await?;
-                self.create().await
+                self.create(may).await
             }
             Err(trouble) => Err(trouble),
         }
@@ -217,6 +246,7 @@ impl Manager {
     /// The transmitter does not have the stream any more.
     pub(super) fn forget(&self) {
         self.stream.send_replace(None);
+        *self.called() = None;
     }
 
     /// The stream's status (SSF §8.1.2.1).
@@ -249,7 +279,8 @@ impl Manager {
 
     /// Adds or removes somebody (SSF §8.1.3). Success is no guarantee: a transmitter need not say whom it knows.
     pub(super) async fn tell(&self, change: &Change) -> Result<(), Trouble> {
-        let known = self.stream().ok_or(Trouble::NoStream)?;
+        let known = self.stream().map(|stream| stream.stream_id.clone());
+        let stream_id = known.or_else(|| self.called().clone()).ok_or(Trouble::NoStream)?;
         let endpoint = match change {
             Change::Add(_) => self.endpoint("add_subject_endpoint", |metadata| &metadata.add_subject_endpoint).await?,
             Change::Remove(_) => {
@@ -257,7 +288,7 @@ impl Manager {
             }
         };
         let (issuer, sub) = change.subject();
-        let body = stream_config::subject(&known.stream_id, issuer, sub);
+        let body = stream_config::subject(&stream_id, issuer, sub);
         let answer = self.call(Verb::POST, &endpoint, Some(body)).await?;
         succeeded(&answer, &[200, 204])
     }

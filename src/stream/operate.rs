@@ -8,7 +8,7 @@ use super::manage::{Made, Manager, Trouble};
 use super::supervision::Kind;
 use crate::event::StreamStatus;
 use crate::event::stream_config::Configuration;
-use crate::seal::unguessable;
+use crate::fleet::Sign;
 use crate::time::{Stopwatch, Timestamp};
 
 impl Stream {
@@ -24,9 +24,23 @@ impl Stream {
     /// Finds or makes it, now.
     pub(crate) async fn create(&self, now: Timestamp) -> Result<Made, Trouble> {
         let manager = self.managed()?;
-        let made = self.make(manager, now).await;
+        // Whoever orders it knows why.
+        let made = self.make(manager, &|| true, now).await;
         self.note(Kind::Make, made.as_ref().err().cloned());
         made
+    }
+
+    /// Finds it, if this gateway does not look after it, and may not know it or know another.
+    pub(crate) async fn find(&self) -> Result<(), Trouble> {
+        let manager = self.managed()?;
+        if !self.lead.is_of_fleet() || self.lead.role().is_sure() && manager.stream().is_some() {
+            return Ok(());
+        }
+        match manager.ensure(&|| false).await {
+            Ok(_) => Ok(()),
+            Err(Trouble::NotOurs) => Err(Trouble::NoStream),
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Asks the transmitter how it has it.
@@ -35,7 +49,7 @@ impl Stream {
         let stream = manager.read_again().await?;
         let status = match manager.status().await {
             Ok((status, _)) => {
-                self.watched.machine().told(status, now);
+                self.is_told(status, now);
                 Some(status)
             }
             Err(Trouble::NotOffered(_) | Trouble::NotAllowed(_)) => None,
@@ -47,7 +61,7 @@ impl Stream {
     /// Asks for a verification event and waits for it; `None` if it does not come in time.
     pub(crate) async fn prove(&self, now: Timestamp, patience: Duration) -> Result<Option<Duration>, Trouble> {
         let manager = self.managed()?;
-        let state = self.watched.machine().asks(now, unguessable).ok_or(Trouble::NoStream)?;
+        let state = self.watched.machine().asks(now, || self.lead.mark()).ok_or(Trouble::NoStream)?;
         let watch = Stopwatch::start();
         manager.verify(&state).await?;
         let came = async {
@@ -67,11 +81,11 @@ impl Stream {
     pub(crate) async fn set_status(&self, status: StreamStatus, now: Timestamp) -> Result<StreamStatus, Trouble> {
         let manager = self.managed()?;
         let found = manager.set_status(status).await?;
-        let mut machine = self.watched.machine();
         if status != StreamStatus::Enabled {
-            machine.stopped_on_purpose();
+            self.watched.machine().stopped_on_purpose();
+            self.lead.say(Sign::Stopped(Some(status)));
         }
-        machine.told(found, now);
+        self.is_told(found, now);
         Ok(found)
     }
 
@@ -82,6 +96,8 @@ impl Stream {
         let mut machine = self.watched.machine();
         machine.gone(now);
         machine.stopped_on_purpose();
+        drop(machine);
+        self.lead.say(Sign::Stopped(None));
         Ok(())
     }
 }

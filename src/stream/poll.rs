@@ -1,5 +1,7 @@
 //! Fetches the events of a polled stream (RFC 8936). What is asked and when is decided by [`event::poll`](Poll).
 
+use std::time::Duration;
+
 use ::http::Request;
 use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER};
 use url::Url;
@@ -12,33 +14,59 @@ use crate::http::{Error, bearer};
 use crate::secret::Secret;
 use crate::time::Stopwatch;
 
+/// Between two attempts to find out where to poll.
+const PAUSE: Duration = Duration::from_millis(100);
+
 impl Stream {
-    /// Polls for as long as the future is driven; at once over if the transmitter pushes.
+    /// Polls for as long as the future is driven, while this is the gateway to do so; at once over if the transmitter
+    /// pushes.
     pub(crate) async fn poll(&self, signals: Signals<'_>) {
         let Delivery::Poll { url, token } = &self.delivery else { return };
-        let (mut poll, mut known) = (Poll::default(), None);
         loop {
-            // A managed stream is polled where the transmitter says, once it is there.
-            let place = match (url, &self.manager) {
-                (Some(url), _) => url.clone(),
-                (None, Some(manager)) => match manager.known().await.and_then(|stream| stream.endpoint.clone()) {
-                    Some(url) => url,
-                    None => return,
-                },
-                (None, None) => return,
-            };
-            let watch = Stopwatch::start();
-            self.turn(&mut poll, (&place, token.as_ref()), signals).await;
-            self.polled(poll.trouble(), signals.clock.now());
-            self.say(poll.trouble(), &mut known);
-            tokio::time::sleep(poll.rest(watch.elapsed(), chance())).await;
+            self.lead.acts().await;
+            // What was fetched earlier and not acknowledged comes again, to whoever polls.
+            let (mut poll, mut known) = (Poll::default(), None);
+            while self.lead.role().acts() {
+                let Some(place) = self.place(url.as_ref()).await else { break };
+                let watch = Stopwatch::start();
+                if !self.turn(&mut poll, (&place, token.as_ref()), signals).await {
+                    break;
+                }
+                self.polled(poll.trouble(), signals.clock.now());
+                self.say(poll.trouble(), &mut known);
+                let rest = tokio::time::sleep(poll.rest(watch.elapsed(), chance()));
+                self.unless_another_leads(rest).await;
+            }
+            self.polls_no_more();
+            // Where the transmitter does not say where to poll, it may some time.
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// One request, and all that its answer brings.
-    async fn turn(&self, poll: &mut Poll, place: (&Url, Option<&Secret<String>>), signals: Signals<'_>) {
+    /// Where it is polled; a managed stream where the transmitter says, once it is there. `None` if another gateway leads
+    /// meanwhile.
+    async fn place(&self, url: Option<&Url>) -> Option<Url> {
+        match (url, &self.manager) {
+            (Some(url), _) => Some(url.clone()),
+            (None, Some(manager)) => self.unless_another_leads(manager.known()).await??.endpoint.clone(),
+            (None, None) => None,
+        }
+    }
+
+    /// What comes of `work`; `None` if another gateway leads before.
+    async fn unless_another_leads<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.lead.acts_no_more() => None,
+        }
+    }
+
+    /// One request, and all that its answer brings. False if another gateway leads before there is an answer: what is in it
+    /// comes again to that one. What has come is taken in any case.
+    async fn turn(&self, poll: &mut Poll, place: (&Url, Option<&Secret<String>>), signals: Signals<'_>) -> bool {
         let (request, watch) = (poll.request(), Stopwatch::start());
-        let answer = self.ask(&request, place).await;
+        let Some(answer) = self.unless_another_leads(self.ask(&request, place)).await else { return false };
         let sets = match &answer {
             Ok(answer) => {
                 let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -64,6 +92,7 @@ impl Stream {
         for (jti, outcome) in futures_util::future::join_all(judged).await {
             poll.settle(jti, outcome);
         }
+        true
     }
 
     /// One request; once more with another token where the first is not accepted and another can be had.

@@ -6,25 +6,23 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::manage::{Made, Manager, Trouble};
-use super::{Sight, Signals, Stream};
+use super::manage::{Made, Manager, May, Trouble};
+use super::{Delivery, Sight, Signals, Stream};
 use crate::apps::{App, Apps, WhenBlind};
 use crate::audit::Event as Audited;
 use crate::enforcer::Enforcer;
 use crate::event::stream_config::{Configuration, Metadata, Method};
-use crate::event::subjects::{Change, Subjects};
-use crate::event::supervise::{Health, Limits, Proof, Settings, Step, Supervision, Verdict};
+use crate::event::subjects::Subjects;
+use crate::event::supervise::{Health, Limits, Owed, Proof, Settings, Step, Supervision, Verdict};
 use crate::event::{Event, SecurityEvent, StreamStatus, Type};
-use crate::identity::{AppKey, Issuer, Target};
+use crate::fleet::{Role, Sign};
+use crate::identity::{AppKey, Target};
 use crate::policy;
 use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
-use crate::seal::unguessable;
-use crate::time::Timestamp;
+use crate::time::{Stopwatch, Timestamp};
 
 /// Between two looks at the clock.
 const TURN: Duration = Duration::from_millis(250);
-/// People whom the transmitter is told about in one turn: it has other things to do.
-const PEOPLE_IN_A_TURN: usize = 8;
 
 /// What the watch over streams acts on.
 #[derive(Copy, Clone, Debug)]
@@ -55,8 +53,12 @@ impl Kind {
 /// What is known about how a stream is.
 #[derive(Debug)]
 pub(super) struct Watched {
+    /// When this gateway began to watch.
+    pub(super) since: Timestamp,
     /// Guards the machine; held for a look or a change, never across a call.
     supervision: Mutex<Supervision>,
+    /// Guards what the gateway that leads should tell; the same.
+    owed: Mutex<Owed>,
     /// Guards the people; the same.
     subjects: Mutex<Subjects>,
     /// Why the last call of each kind came to nothing.
@@ -68,7 +70,9 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(settings: Settings, proof: Proof, now: Timestamp) -> Self {
         Self {
+            since: now,
             supervision: Mutex::new(Supervision::new(settings, proof, now)),
+            owed: Mutex::default(),
             subjects: Mutex::default(),
             troubles: Mutex::default(),
             came: Notify::new(),
@@ -79,7 +83,11 @@ impl Watched {
         lock(&self.supervision)
     }
 
-    fn subjects(&self) -> MutexGuard<'_, Subjects> {
+    pub(super) fn owed(&self) -> MutexGuard<'_, Owed> {
+        lock(&self.owed)
+    }
+
+    pub(super) fn subjects(&self) -> MutexGuard<'_, Subjects> {
         lock(&self.subjects)
     }
 
@@ -88,13 +96,14 @@ impl Watched {
         lock(&self.troubles).iter().flatten().next().cloned()
     }
 
-    /// Takes note of an authentic event; false for the answer to a question that nobody asked.
-    pub(super) fn heard(&self, event: &SecurityEvent, now: Timestamp) -> bool {
+    /// Takes note of an authentic event; false for the answer to a question that nobody asked: neither this gateway nor,
+    /// by its state, another.
+    pub(super) fn heard(&self, event: &SecurityEvent, now: Timestamp, others: impl Fn(&str) -> bool) -> bool {
         let mut machine = self.machine();
         for each in &event.events {
             match each {
                 Event::Verification { state } => {
-                    if !machine.answered(state.as_deref(), now) {
+                    if !machine.answered(state.as_deref(), now) && !state.as_deref().is_some_and(&others) {
                         return false;
                     }
                 }
@@ -112,11 +121,21 @@ impl Watched {
 impl Stream {
     /// Watches over the stream for as long as the future is driven.
     pub(crate) async fn supervise(&self, watch: Watch<'_>) {
-        let mut dark = false;
+        let (mut dark, mut before, mut said) = (false, Role::Follower, Stopwatch::start());
         self.tell(None, self.watched.machine().health(watch.signals.clock.now()).0, watch);
         loop {
+            let role = self.lead.role();
+            let begins = role.acts() && (!before.acts() || role.is_sure() && !before.is_sure());
+            if begins {
+                self.watched.machine().takes_over(watch.signals.clock.now());
+            }
+            if begins || said.elapsed() >= self.lead.says_every() {
+                self.says_that_it_leads();
+                said = Stopwatch::start();
+            }
+            before = role;
             if let Some(manager) = &self.manager {
-                let step = self.watched.machine().due(watch.signals.clock.now(), unguessable);
+                let step = if role.acts() { self.due(watch.signals.clock.now()) } else { None };
                 if let Some(step) = step {
                     self.take_step(manager, step, watch).await;
                 }
@@ -128,6 +147,16 @@ impl Stream {
         }
     }
 
+    fn due(&self, now: Timestamp) -> Option<Step> {
+        self.watched.machine().due(now, || self.lead.mark())
+    }
+
+    /// Takes note of what the transmitter said its status is, for all.
+    pub(super) fn is_told(&self, status: StreamStatus, now: Timestamp) {
+        self.watched.machine().told(status, now);
+        self.lead.say(Sign::Told(status));
+    }
+
     /// Does what the machine wants done, and tells it what came of that.
     async fn take_step(&self, manager: &Manager, step: Step, watch: Watch<'_>) {
         let now = || watch.signals.clock.now();
@@ -137,16 +166,17 @@ impl Stream {
             Step::Verify(_) => Kind::Verify,
         };
         let outcome = match step {
-            Step::Make => self.make(manager, watch.signals.clock.now()).await.map(drop),
+            // While nobody can tell who leads, it is found and not made: else there could be as many as gateways.
+            Step::Make => self.make(manager, &|| self.lead.role().is_sure(), now()).await.map(drop),
             Step::Status => match manager.status().await {
                 // Where status cannot be asked, events have to do.
                 Err(Trouble::NotOffered(_) | Trouble::NotAllowed(_)) => Ok(()),
-                status => status.map(|(status, _)| self.watched.machine().told(status, now())),
+                status => status.map(|(status, _)| self.is_told(status, now())),
             },
             Step::Resume => match manager.set_status(StreamStatus::Enabled).await {
                 // It is theirs to enable again, or will be some time.
                 Err(Trouble::NotOffered(_) | Trouble::NotAllowed(_) | Trouble::Forbidden | Trouble::Pending) => Ok(()),
-                status => status.map(|status| self.watched.machine().told(status, now())),
+                status => status.map(|status| self.is_told(status, now())),
             },
             Step::Verify(state) => {
                 let asked = manager.verify(&state).await;
@@ -159,14 +189,19 @@ impl Stream {
         if let Err(Trouble::Gone) = outcome {
             manager.forget();
             self.watched.machine().gone(now());
+            self.lead.say(Sign::Gone);
+        }
+        // Where polls show whether the transmitter can be reached, they count.
+        if !matches!(self.delivery, Delivery::Poll { .. }) || manager.stream().is_none() {
+            self.lead.went(!outcome.as_ref().is_err_and(Trouble::is_out_of_reach));
         }
         self.note(kind, outcome.err());
     }
 
-    /// Finds or makes the stream.
-    pub(super) async fn make(&self, manager: &Manager, now: Timestamp) -> Result<Made, Trouble> {
+    /// Finds the stream, or makes it, if it may.
+    pub(super) async fn make(&self, manager: &Manager, may: May<'_>, now: Timestamp) -> Result<Made, Trouble> {
         let made = async {
-            let made = manager.ensure().await?;
+            let made = manager.ensure(may).await?;
             Ok::<_, Trouble>((made, manager.metadata().await?))
         };
         match made.await {
@@ -199,6 +234,9 @@ impl Stream {
         if made.anew {
             self.watched.subjects().begin_again(now);
         }
+        if let Some(there) = self.there() {
+            self.lead.say(Sign::Made { there, anew: made.anew });
+        }
         let stream = &self.settings.name;
         tracing::info!(stream, stream_id, anew = made.anew, "the stream is there");
         let ends_sessions = |event: &String| self.settings.rules.end_sessions(&Type::of(event));
@@ -214,9 +252,16 @@ impl Stream {
                 Self::darken(app.key, verdict.dark, watch);
             }
         }
-        if verdict.reestablish {
+        let (role, now) = (self.lead.role(), watch.signals.clock.now());
+        let patience = self.lead.says_every().saturating_mul(4);
+        let falls_to_us = self.watched.owed().falls_to_us(verdict.reestablish, role.acts(), patience, now);
+        if falls_to_us {
             // In force in any case; the intake says so loudly if it could not be written down.
-            let _ = watch.signals.enter(self.doubts(watch)).await;
+            if role == Role::Unled {
+                let _ = watch.signals.intake.accept_here(self.doubts(watch)).await;
+            } else {
+                let _ = watch.signals.enter(self.doubts(watch)).await;
+            }
         }
         // Said once it is so.
         if let Some((from, to)) = verdict.change {
@@ -304,43 +349,6 @@ impl Stream {
                 tracing::error!(stream, %trouble, "the stream cannot be managed until somebody changes something");
             }
             Some(trouble) => tracing::warn!(stream, %trouble, "the stream is not managed as it should"),
-        }
-    }
-
-    /// Somebody of `issuer` signed in, for a session until then: the transmitter shall tell about them, if it tells about
-    /// nobody by itself. Waits for nothing.
-    pub(crate) fn signed_in(&self, issuer: &Issuer, sub: &str, until: Timestamp, now: Timestamp) {
-        if self.manager.is_none() || !self.settings.speaks_for.iter().any(|idp| idp.issuer == *issuer) {
-            return;
-        }
-        if let Err(error) = self.watched.subjects().signed_in((issuer.clone(), sub.to_owned()), until, now) {
-            tracing::error!(stream = self.settings.name, %error, "nothing will be told about somebody who signed in");
-        }
-    }
-
-    /// Tells the transmitter whom to tell about.
-    async fn tell_about_people(&self, manager: &Manager, watch: Watch<'_>) {
-        if manager.stream().is_none() || self.watched.subjects().is_empty() || !manager.adds_subjects().await {
-            return;
-        }
-        for _ in 0..PEOPLE_IN_A_TURN {
-            let now = watch.signals.clock.now();
-            let Some(change) = self.watched.subjects().due(now) else { return };
-            let Err(trouble) = manager.tell(&change).await else {
-                self.watched.subjects().done(&change, watch.signals.clock.now());
-                continue;
-            };
-            // 404 may mean the stream, which comes back.
-            let again = !matches!(trouble, Trouble::Status(400) | Trouble::NotAllowed(_) | Trouble::NotOffered(_));
-            let kept = self.watched.subjects().failed(&change, again, watch.signals.clock.now());
-            let (stream, what) = (&self.settings.name, matches!(change, Change::Add(_)));
-            if kept {
-                tracing::warn!(stream, added = what, %trouble, "the transmitter was not told about somebody; it will be");
-            } else {
-                tracing::error!(stream, added = what, %trouble, "the transmitter is not told about somebody");
-            }
-            // Whoever was asked too often is left alone for a turn.
-            return;
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use portcullis::audit::{self, Audit, Sink};
-use portcullis::fleet::{Accept, Fleet, Fresh, Heard, Hearer, Parts, Settings};
+use portcullis::fleet::{Accept, Fleet, Fresh, Heard, Hearer, Parts, Settings, Sign};
 use portcullis::identity::{Issuer, Target, TargetKind};
 use portcullis::ledger::{self, AppendError, Entry, Ledger, Place, Whence};
 use portcullis::metrics::Metrics;
@@ -112,6 +112,8 @@ impl Hearer for Deaf {
         Ok(())
     }
 
+    fn sign(&self, _: &str, _: Sign, _: Timestamp) {}
+
     async fn fresh(&self, _: Fresh, _: Fresh) {}
 }
 
@@ -128,6 +130,7 @@ async fn fill(stage: &dyn Stage, ring: Arc<KeyRing>, issuer: &Issuer, facts: usi
         stale_after: Duration::from_secs(60),
         catch_up_within: Duration::from_secs(600),
         recheck_every: Duration::from_secs(600),
+        lead_for: Duration::from_secs(10),
         keep_for: Duration::from_secs(86_400),
     };
     let parts = Parts {

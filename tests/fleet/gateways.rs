@@ -3,8 +3,10 @@
 mod attacker;
 mod chaos;
 mod kill;
+mod lead;
 mod operators;
 mod partition;
+mod push;
 mod together;
 
 use super::harness::Stage;
@@ -71,6 +73,9 @@ macro_rules! promises {
             operators what_one_operator_holds_another_lifts_at_another_gateway
             partition a_gateway_that_is_cut_off_goes_stale_does_what_its_apps_want_and_heals
             attacker who_has_the_engine_and_no_key_revokes_nothing_and_unrevokes_nothing
+            lead one_gateway_polls_a_stream_and_when_it_dies_another_does
+            lead while_the_engine_is_away_everybody_polls_and_nobody_acknowledges
+            push wherever_an_event_lands_every_gateway_sees_that_the_stream_lives
             together all_gateways_together_say_what_a_revocation_did
             chaos nothing_acknowledged_is_lost_whatever_dies
         }

@@ -353,6 +353,50 @@ fn what_the_transmitter_stopped_is_asked_back_and_what_we_stopped_is_not() {
 }
 
 #[test]
+fn who_takes_over_finds_the_stream_first_and_undoes_nobodys_order() {
+    let mut stream = Supervision::new(PUSHED, Proof::Verification, at(0));
+    stream.hears_of(Limits::default(), Proof::Status, at(1));
+    stream.told(StreamStatus::Enabled, at(2));
+    assert_eq!((stream.terms().1, stream.health(at(2)).0), (Proof::Status, Live), "as the gateway that leads says");
+    stream.takes_over(at(10));
+    assert_eq!(step(&mut stream, 10), Some(Step::Make));
+    stream.made(Limits::default(), Proof::Verification, false, at(10));
+    assert_eq!(step(&mut stream, 10), Some(Step::Status));
+
+    stream.stopped_on_purpose();
+    stream.told(StreamStatus::Paused, at(11));
+    stream.hears_of(Limits::default(), Proof::Verification, at(12));
+    stream.takes_over(at(20));
+    assert_eq!(step(&mut stream, 20), Some(Step::Make), "found, to be looked after");
+    stream.made(Limits::default(), Proof::Verification, false, at(20));
+    assert_eq!((step(&mut stream, 20), step(&mut stream, 20)), (Some(Step::Status), None), "and still paused");
+
+    stream.gone(at(30));
+    stream.stopped_on_purpose();
+    stream.takes_over(at(40));
+    assert_eq!(step(&mut stream, 100_000), None, "deleted here, left alone");
+}
+
+#[test]
+fn what_comes_late_takes_nothing_back() {
+    let mut stream = managed(Limits::default());
+    stream.heard(at(100), at(100));
+    stream.heard(at(50), at(50));
+    assert_eq!(stream.last_sign(), Some(at(100)));
+    stream.told(StreamStatus::Paused, at(60));
+    stream.told(StreamStatus::Enabled, at(70));
+    stream.heard(at(65), at(65));
+    assert_eq!(stream.last_sign(), Some(at(100)), "from before it was enabled");
+    let mut later = Supervision::new(PUSHED, Proof::Verification, at(1_000));
+    later.heard(at(10), at(10));
+    later.made(Limits::default(), Proof::Verification, true, at(20));
+    assert_eq!((later.last_sign(), later.health(at(1_001)).0), (None, Late), "from before this gateway watched");
+    assert!(later.is_lossy());
+    later.lost_only(false);
+    assert!(!later.is_lossy());
+}
+
+#[test]
 fn whatever_happens_a_stream_is_dark_for_a_reason_and_heals_by_a_sign_of_life() {
     let seed = 0x5eed_0f11_7e57_0001;
     println!("seed {seed:#x}");

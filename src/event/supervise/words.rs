@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How closely a stream is watched.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -18,7 +20,7 @@ pub struct Settings {
 }
 
 /// What shows that a stream lives.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Proof {
     /// Events, and we can ask for one.
     Verification,
@@ -78,7 +80,7 @@ pub enum Step {
 }
 
 /// What the transmitter asks of whoever watches the stream.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Verification must not be asked for more often.
     pub min_verification_interval: Option<Duration>,

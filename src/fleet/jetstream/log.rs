@@ -102,7 +102,7 @@ fn message(stream: &str, letter: &Letter) -> PublishMessage {
         PublishMessage::build().payload(letter.body.clone().into()).message_id(&letter.id).expected_stream(stream);
     match letter.to {
         To::Everyone => message,
-        To::One(_) => message.ttl(KEPT_FOR_ONE),
+        To::One(_) => message.ttl(To::KEPT_FOR_ONE),
     }
 }
 
@@ -243,8 +243,6 @@ const LARGEST: usize = Letter::MAX_BODY + 1_024;
 const AT_ONCE: usize = 1_000;
 /// For how long the server tells two letters with the same id apart from two letters.
 const DUPLICATES: Duration = Duration::from_secs(120);
-/// For how long letters for one gateway are kept: one every second for weeks would outgrow all others.
-const KEPT_FOR_ONE: Duration = Duration::from_secs(3_600);
 
 #[cfg(test)]
 mod tests;

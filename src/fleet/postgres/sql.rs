@@ -66,6 +66,19 @@ pub(super) fn forget(schema: &Schema, age: Duration) -> String {
     )
 }
 
+/// Drops some letters for one gateway that are that old: the heartbeats of many gateways are many.
+pub(super) fn forget_for_one(schema: &Schema, age: Duration) -> String {
+    let (schema, millis) = (schema.as_str(), age.as_millis());
+    format!(
+        "WITH dropped AS (\
+           DELETE FROM \"{schema}\".letters WHERE position IN (\
+             SELECT position FROM \"{schema}\".letters WHERE recipient IS NOT NULL \
+               AND appended_at < clock_timestamp() - interval '{millis} milliseconds' LIMIT {FORGET_AT_ONCE}) \
+             RETURNING position) \
+         SELECT count(*) FROM dropped"
+    )
+}
+
 /// Takes or keeps a lease; answers the counter of its fence, or with no row. The row is locked before the clock is read.
 pub(super) fn lease(schema: &Schema, name: &str, me: GatewayId, term: Duration) -> String {
     let (schema, name, term) = (schema.as_str(), literal(name), term.as_millis());

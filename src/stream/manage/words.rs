@@ -79,6 +79,11 @@ pub enum Trouble {
     /// Nobody has found the stream yet.
     #[error("the stream is not found or made yet")]
     NoStream,
+    /// It is another gateway's to make it, or nobody can tell whose.
+    #[error(
+        "the transmitter does not have the stream; the gateway that leads it makes it once the engine says which that is"
+    )]
+    NotOurs,
 }
 
 impl Trouble {
@@ -101,7 +106,30 @@ impl Trouble {
             | Self::Pending
             | Self::Status(_)
             | Self::Unreachable
-            | Self::NoStream => false,
+            | Self::NoStream
+            | Self::NotOurs => false,
+        }
+    }
+
+    /// True if another gateway may have more success.
+    pub const fn is_out_of_reach(&self) -> bool {
+        match self {
+            Self::Metadata(_)
+            | Self::Token(_)
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::Status(_)
+            | Self::Unreachable => true,
+            Self::NotOffered(_)
+            | Self::NotAllowed(_)
+            | Self::Gone
+            | Self::Conflict
+            | Self::TooOften
+            | Self::Pending
+            | Self::Unusable(_)
+            | Self::CannotRevoke
+            | Self::NoStream
+            | Self::NotOurs => false,
         }
     }
 }

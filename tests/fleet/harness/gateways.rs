@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use portcullis::demo::transmitter::Transmitter;
 use portcullis::demo::{Server, idp::Idp};
 use portcullis::identity::{Email, Identity};
 use portcullis::seal::{self, KeyRing};
+use portcullis::secret::Secret;
 use portcullis::session::{Session, SessionId};
 use portcullis::time::{Clock, Timestamp};
 use serde_json::{Value, json};
@@ -21,7 +23,7 @@ use super::{Scratch, own_address, signal, until};
 const HOST: &str = "localhost:8080";
 const AUDIENCE: &str = "https://payroll.example.com";
 const TOKEN: &str = "a-token-that-is-long-enough-for-operators";
-const SESSION_REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+pub(crate) const SESSION_REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
 
 /// Apps by what they do while their gateway is stale.
 pub(crate) const APPS: [(&str, &str); 3] =
@@ -66,7 +68,9 @@ impl Gateways {
         let scratch = Scratch::new("gateways");
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (idp, listener) = Idp::bind(any, Clock::System).await.expect("an IdP");
-        let serving_idp = Server::start(listener, idp.router());
+        // It has no stream until somebody makes one.
+        let transmitter = Transmitter::new(idp.clone(), Secret::new(TOKEN.to_owned()));
+        let serving_idp = Server::start(listener, idp.router().merge(transmitter.router()));
         let app = tokio::net::TcpListener::bind(any).await.expect("an app");
         let upstream = app.local_addr().expect("its address");
         let serving_app = Server::start(
@@ -111,6 +115,7 @@ impl Gateways {
                  [streams.demo]\nissuer = \"{issuer}\"\naudience = \"{AUDIENCE}\"\npush_token_file = \"push.token\"\n\
                  speaks_for = [\"demo\"]\njwks_uri = \"{issuer}/jwks\"\n{apps}\n{more}\n",
                 issuer = idp.issuer(),
+                fleet = fleet.replace("@issuer@", idp.issuer().as_str()),
             );
             all.push(Gateway {
                 address: format!("{address}:{plain}").parse().expect("an address"),
@@ -167,6 +172,11 @@ impl Gateways {
         *gateway.running.lock().expect("a lock") = Some(child);
     }
 
+    /// Where people reach it.
+    pub(crate) fn address(&self, n: usize) -> SocketAddr {
+        self.all[n].address
+    }
+
     /// Kills it as `kill -9` does.
     pub(crate) fn kill(&self, n: usize) {
         if let Some(mut child) = self.all[n].running.lock().expect("a lock").take() {
@@ -198,6 +208,14 @@ impl Gateways {
         let answer = self.http.get(url).bearer_auth(TOKEN).send().await.ok()?;
         let status: Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
         Some(status["fleet"].clone())
+    }
+
+    /// What `/v1/status` says of a stream.
+    pub(crate) async fn stream(&self, n: usize, name: &str) -> Option<Value> {
+        let url = format!("http://{}/v1/status", self.all[n].admin);
+        let answer = self.http.get(url).bearer_auth(TOKEN).send().await.ok()?;
+        let status: Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
+        status["streams"].as_array()?.iter().find(|stream| stream["name"] == name).cloned()
     }
 
     /// How many holds it shows.
