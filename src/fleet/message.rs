@@ -168,7 +168,7 @@ pub(super) fn read(ring: &KeyRing, to: To, body: &[u8]) -> Result<Message, Illeg
         ASK => Ask::read(text).map_or(Word::Other, |ask| Word::Ask(Box::new(ask))),
         ANSWER => Answer::read(text).map_or(Word::Other, |answer| Word::Answer(Box::new(answer))),
         SIGN => serde_json::from_slice(text).map_or(Word::Other, Word::Sign),
-        PASSING.. => Word::Other,
+        kind if kind >= PASSING => Word::Other,
         _ => return Err(Illegible::Newer),
     };
     Ok(Message { from, word })
