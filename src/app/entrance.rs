@@ -2,12 +2,14 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd as _, RawFd};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use listenfd::ListenFd;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::listening::Service;
+use tokio::sync::watch;
 
 use crate::drain::Drain;
 use crate::proxy::Lines;
@@ -63,11 +65,16 @@ impl Handed {
     }
 }
 
-/// The proxy's service, with the sockets that were handed over, and as the first stage of the drain.
+/// How long who waits in the queue of a listening socket has to be taken before it is closed.
+const LAST_IN_QUEUE: Duration = Duration::from_millis(200);
+
+/// The proxy's service as the first stage of the drain, with its listening sockets.
 pub(super) struct Entrance {
     service: Service<Lines>,
     drain: Drain,
-    sockets: Vec<(String, RawFd)>,
+    addresses: Vec<SocketAddr>,
+    /// Sockets that were handed over. Somebody else goes on listening with them.
+    handed: Vec<(String, RawFd)>,
 }
 
 impl Entrance {
@@ -78,8 +85,41 @@ impl Entrance {
         handed: &mut Handed,
         drain: Drain,
     ) -> Self {
-        let take = |address: SocketAddr| Some((address.to_string(), handed.take(address)?.into_raw_fd()));
-        Self { service, drain, sockets: addresses.into_iter().filter_map(take).collect() }
+        let (mut taken, mut others) = (Vec::new(), Vec::new());
+        for address in addresses {
+            match handed.take(address) {
+                Some(socket) => taken.push((address.to_string(), socket.into_raw_fd())),
+                None => others.push(address),
+            }
+        }
+        Self { service, drain, addresses: others, handed: taken }
+    }
+
+    /// Binds what was not handed over: a handle to each socket for us, and one for pingora. What cannot be bound now
+    /// pingora tries again.
+    fn bind(&mut self) -> (Vec<TcpListener>, Vec<(String, RawFd)>) {
+        let (mut ours, mut theirs) = (Vec::new(), std::mem::take(&mut self.handed));
+        for address in self.addresses.drain(..) {
+            let bound = TcpListener::bind(address).and_then(|socket| {
+                socket.set_nonblocking(true)?;
+                Ok((socket.try_clone()?, socket))
+            });
+            if let Ok((our, their)) = bound {
+                ours.push(our);
+                theirs.push((address.to_string(), their.into_raw_fd()));
+            }
+        }
+        (ours, theirs)
+    }
+}
+
+/// From now on nobody gets into the queue of `socket`: who knocks hears nothing, and knocks again after a second. Closing
+/// a socket resets whoever waits in its queue, with a request sent that nobody may send twice; a knock is no request.
+fn turn_away(socket: &TcpListener) {
+    // One instruction of the classic packet filter: accept no byte (BPF_RET | BPF_K, 0).
+    let nothing = socket2::SockFilter::new(0x06, 0, 0, 0);
+    if let Err(error) = socket2::SockRef::from(socket).attach_filter(&[nothing]) {
+        tracing::debug!(%error, "who knocks while a listener is closed may be reset");
     }
 }
 
@@ -87,14 +127,29 @@ impl Entrance {
 impl pingora::services::Service for Entrance {
     async fn start_service(&mut self, fds: Option<ListenFds>, _pingoras: ShutdownWatch, listeners_per_fd: usize) {
         let _member = self.drain.entrance.join();
+        let (ours, theirs) = self.bind();
         if let Some(table) = &fds {
             // Pingora looks there before it binds.
             let mut table = table.lock();
-            for (address, fd) in self.sockets.drain(..) {
+            for (address, fd) in theirs {
                 table.add(address, fd);
             }
         }
-        self.service.start_service(fds, self.drain.entrance.watch(), listeners_per_fd).await;
+        let (close, closed) = watch::channel(false);
+        let mut told = self.drain.entrance.watch();
+        let closing = async move {
+            // An error means that the stage is gone, and it is ours.
+            let _ = told.wait_for(|told| *told).await;
+            if !ours.is_empty() {
+                ours.iter().for_each(turn_away);
+                tokio::time::sleep(LAST_IN_QUEUE).await;
+            }
+            drop(ours);
+            close.send_replace(true);
+            // It lives until pingora has heard it.
+            close
+        };
+        let ((), _close) = tokio::join!(self.service.start_service(fds, closed, listeners_per_fd), closing);
     }
 
     fn name(&self) -> &str {

@@ -147,7 +147,7 @@ impl Engine for Jetstream {
     async fn open(&self) -> Result<Extent, Trouble> {
         self.within_deadline(async {
             let connection = self.connections.get(&self.settings).await?;
-            let ((), info) = futures_util::try_join!(self.check_servers(), self.stand(&connection))?;
+            let ((), info) = tokio::try_join!(self.check_servers(), self.stand(&connection))?;
             let extent = log::extent(&info);
             self.know_epoch(&extent.epoch);
             Ok(extent)

@@ -92,7 +92,7 @@ impl Engine for Memory {
         self.deaf.store(false, Ordering::SeqCst);
         let engine = self.clone();
         let life = self.log.borrow().life;
-        let begin = (self.log.subscribe(), after.0 as usize);
+        let begin = (self.log.subscribe(), usize::try_from(after.0).expect("a short log"));
         let letters = futures_util::stream::unfold(begin, move |(mut log, from)| {
             let engine = engine.clone();
             async move {
@@ -224,6 +224,7 @@ impl Gateway {
         };
         let fleet = Fleet::new(settings, parts);
         let ears = Arc::new(Ears { ledger, heard: watch::Sender::default(), fresh: watch::Sender::default() });
+        #[expect(clippy::disallowed_methods, reason = "the gateway's own task set is not here")]
         let task = tokio::spawn({
             let (fleet, ears) = (fleet.clone(), Arc::clone(&ears));
             async move { fleet.run(&*ears).await }

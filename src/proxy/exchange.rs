@@ -23,6 +23,8 @@ use crate::exchanges::Cut;
 /// How long an exchange that is cut may take to end by itself. What is read and written fails at once, so all that can
 /// take time is the upstream's side, and a client that does not read.
 const GRACE: Duration = Duration::from_millis(20);
+/// The same where the gateway stops: nobody is to be kept from anything.
+const LEISURE: Duration = Duration::from_millis(300);
 
 tokio::task_local! {
     /// What ends the exchange that the current task runs.
@@ -70,13 +72,15 @@ impl HttpServerApp for Cuttable {
             done = &mut work => return done,
         }
         if let Some(line) = line {
-            if cut.is_left() {
+            let grace = if cut.is_left() {
                 line.leave();
+                LEISURE
             } else {
                 line.cut();
-            }
+                GRACE
+            };
             // Whether it ended by itself or has to be dropped, its connection is not used again.
-            let _ended = tokio::time::timeout(GRACE, work).await;
+            let _ended = tokio::time::timeout(grace, work).await;
         }
         None
     }

@@ -307,6 +307,31 @@ async fn a_socket_that_is_held_for_the_gateway_refuses_nobody_while_it_is_restar
 }
 
 #[tokio::test]
+async fn whoever_has_a_connection_when_the_listener_is_closed_is_answered_and_not_reset() {
+    let house = house(plan("0s", "60s")).await;
+    let ann = house.browser_of("ann").await;
+    let (address, ask) = (house.address(), Ask::get("/").with("Cookie", &ann.cookies()).bytes(&house.host()));
+    let served = tokio::sync::watch::Sender::new(0_u32);
+    let mut clients = JoinSet::new();
+    for _ in 0..32 {
+        let (ask, served) = (ask.clone(), served.clone());
+        clients.spawn(async move {
+            // Until it is refused: that is no request, and a balancer goes elsewhere.
+            while let Ok(stream) = tokio::net::TcpStream::connect(address).await {
+                let mut wire = Wire::over(stream);
+                wire.send(&ask).await;
+                assert_eq!(wire.answer().await.map(|answer| answer.status), Some(200), "no answer after a connection");
+                served.send_modify(|served| *served += 1);
+            }
+        });
+    }
+    soon("many are served", served.subscribe().wait_for(|served| *served > 500)).await.expect("clients");
+    house.drains();
+    soon("all are refused", clients.join_all()).await;
+    house.has_stopped().await;
+}
+
+#[tokio::test]
 async fn under_load_a_restart_with_a_held_socket_fails_no_request_and_ends_streams_at_a_short_bound() {
     let mut house = house(Plan::default().server("timeouts = { shutdown = \"2s\" }").real_time()).await;
     is_stopped(&mut house).await;

@@ -31,8 +31,8 @@ export class World {
   #clients = [];
   #told = [];
   #streams = new Set();
-  #requests = 0;
-  #failed = [];
+  #requests = { GET: 0, POST: 0 };
+  #failed = { GET: [], POST: [], WebSocket: [] };
   #retried = 0;
   #closes = [];
   gateways = [];
@@ -53,7 +53,7 @@ export class World {
     this.port = await freePort();
     this.url = `http://wiki.localhost:${this.port}`;
     this.dir = await mkdtemp(join(tmpdir(), 'portcullis-rolling.'));
-    this.app = http.createServer((request, response) => response.end(`hello from the app, ${request.headers['x-forwarded-user']}`));
+    this.app = http.createServer((request, response) => request.resume().on('end', () => response.end(`hello from the app, ${request.headers['x-forwarded-user']}`)));
     this.app.on('upgrade', (request, socket) => {
       socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
       socket.on('data', () => socket.write(PONG)).on('error', () => {}).on('end', () => socket.end());
@@ -118,26 +118,27 @@ export class World {
     this.#told[nth] = Date.now();
   }
 
-  /** So many connections, each with a request every `pause` milliseconds. */
-  opensConnections(count, pause) {
-    for (let nth = 0; nth < count; nth += 1) this.#clients.push(this.#asks((pause * nth) / count, pause));
+  /** So many connections, each with a request of that method every `pause` milliseconds. */
+  opensConnections(count, pause, method = 'GET') {
+    for (let nth = 0; nth < count; nth += 1) this.#clients.push(this.#asks((pause * nth) / count, pause, method));
   }
 
-  async #asks(first, pause) {
+  async #asks(first, pause, method) {
     await this.passes(first);
     while (!this.#rests) {
-      this.#requests += 1;
+      this.#requests[method] += 1;
       try {
-        const request = http.get({ host: '127.0.0.1', port: this.port, path: '/', headers: this.headers, agent: this.#agent });
+        const request = http.request({ host: '127.0.0.1', port: this.port, path: '/', method, headers: this.headers, agent: this.#agent });
+        request.end(method === 'POST' ? 'something' : undefined);
         const [response] = await once(request, 'response');
         let text = '';
         for await (const part of response.setEncoding('utf8')) text += part;
         if (response.headers['x-tried']?.includes(',')) this.#retried += 1;
         if (response.statusCode !== 200 || text !== 'hello from the app, ann') {
-          this.#failed.push(`${response.statusCode} by ${response.headers['x-tried']}: ${text.slice(0, 200)}`);
+          this.#failed[method].push(`${response.statusCode}: ${text.slice(0, 100).replaceAll(/\s+/g, ' ')}`);
         }
       } catch (error) {
-        this.#failed.push(`${error}`);
+        this.#failed[method].push(`${error}`);
       }
       await this.passes(pause);
     }
@@ -158,7 +159,7 @@ export class World {
       const stream = await this.#handshake().catch(() => undefined);
       if (stream) return;
     }
-    if (!this.#rests) this.#failed.push('no WebSocket stays open');
+    if (!this.#rests) this.#failed.WebSocket.push('no WebSocket stays open');
   }
 
   async #handshake() {

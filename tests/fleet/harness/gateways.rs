@@ -228,7 +228,7 @@ impl Gateways {
         let identity = Identity {
             issuer: self.idp.issuer().clone(),
             subject: user.into(),
-            sid: Some(format!("sid-{user}").into()),
+            sid: Some(format!("sid-{user}")),
             email: Email::parse(&format!("{user}@corp.example")),
             phone: None,
             preferred_username: Some(user.into()),
