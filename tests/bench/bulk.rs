@@ -14,6 +14,7 @@ use std::time::Duration;
 use portcullis::audit::{self, Audit, Sink};
 use portcullis::enforcer::{self, Enforcer};
 use portcullis::exchanges::{self, Cut, Exchange, Held, Kind};
+use portcullis::fleet::{Heard, Position};
 use portcullis::identity::{AppKey, Issuer, Target, TargetKind};
 use portcullis::intake::{self, Intake};
 use portcullis::ledger::{self, Ledger, Place};
@@ -194,6 +195,10 @@ fn measure(directory: &Path, count: usize) {
     );
 }
 
+fn heard(facts: &[Fact]) -> Vec<Heard> {
+    (1..).map(Position).zip(facts).map(|(at, fact)| Heard { fact: fact.clone(), at }).collect()
+}
+
 /// How many letters a second a gateway can take in: put in force and written down; and opened and decoded before that, by one
 /// thread.
 fn hearing(intake: &Intake, ring: &KeyRing, issuer: &Issuer, count: usize, now: Timestamp) -> (f64, f64) {
@@ -212,7 +217,7 @@ fn hearing(intake: &Intake, ring: &KeyRing, issuer: &Issuer, count: usize, now: 
     let opened = rate(HEARD, watch.elapsed());
     let hear = |number: usize, some: &[Fact]| {
         let place = Place { epoch: "bench".into(), position: u64::try_from(number).unwrap_or(0) };
-        runtime.block_on(intake.hear(some.to_vec(), place, false)).expect("durable");
+        runtime.block_on(intake.hear(heard(some), place, false)).expect("durable");
     };
     // The first that is heard makes an index over all that is there, once in the life of a ledger.
     hear(0, facts.get(..1).unwrap_or_default());
