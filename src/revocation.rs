@@ -248,6 +248,20 @@ impl Revocation {
         })
     }
 
+    /// Of everybody whom `issuer` signed in to those apps, because what should have been told about them may not have been:
+    /// all that they were asserted to be until now is to be asserted again. `None` if there is no app.
+    pub fn of_doubt(
+        issuer: &Issuer,
+        apps: Vec<String>,
+        origin: Origin,
+        reason: String,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let whom = Whom::all_of(vec![Target::everyone(issuer)]).filter(|_| !apps.is_empty())?;
+        let (mode, reach) = (Mode::Reestablish, Reach::Apps(apps));
+        Some(Self { whom, reach, mode, cut_off: now, origin, reason: Some(reason), received_at: now })
+    }
+
     /// Its name under the key of `hasher`: the same when the same signal is delivered again.
     pub fn id(&self, hasher: &TargetHasher) -> RevocationId {
         // A signal with an id of its own is itself whenever it comes, even where the cut-off was clamped to now.

@@ -119,9 +119,14 @@ pub fn generate_key() -> Option<Secret<String>> {
 
 /// 128 bits that nobody can guess, in hexadecimal digits. `None` if the system has no randomness to give.
 pub fn unguessable() -> Option<String> {
+    unguessable_bits().map(|bits| format!("{bits:032x}"))
+}
+
+/// The same as a number.
+pub fn unguessable_bits() -> Option<u128> {
     let mut bits = [0; 16];
     rand::fill(&mut bits).ok()?;
-    Some(format!("{:032x}", u128::from_be_bytes(bits)))
+    Some(u128::from_be_bytes(bits))
 }
 
 impl KeyRing {

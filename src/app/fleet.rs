@@ -17,9 +17,9 @@ use crate::fleet::jetstream::Jetstream;
 use crate::fleet::postgres::Postgres;
 use crate::fleet::{Engine, Fleet, Fresh, GatewayId, Heard, Hearer, Settings, Sign, Tally, Trouble};
 use crate::http::Client;
-use crate::identity::{AppKey, Target};
+use crate::identity::AppKey;
 use crate::ledger::{AppendError, Place};
-use crate::revocation::{Fact, Mode, Origin, Reach, Revocation, Whom};
+use crate::revocation::{Fact, Origin, Revocation};
 use crate::time::Timestamp;
 
 /// Letters are kept longer than revocations: gateways and engine look at different clocks, and none may forget first.
@@ -130,16 +130,8 @@ impl Among {
         let of_idp = |(name, idp): (&String, &Arc<crate::idp::Idp>)| {
             let minds = |app: &&Arc<App>| app.when_blind == WhenBlind::Reestablish && app.idp == *name;
             let apps: Vec<_> = parts.apps.iter().filter(minds).map(|app| app.name.clone()).collect();
-            let whom = Whom::all_of(vec![Target::everyone(idp.issuer())]).filter(|_| !apps.is_empty())?;
-            Some(Revocation {
-                whom,
-                reach: Reach::Apps(apps),
-                mode: Mode::Reestablish,
-                cut_off: now,
-                origin: Origin::Stale,
-                reason: Some("this gateway may not have heard what others accepted".to_owned()),
-                received_at: now,
-            })
+            let reason = "this gateway may not have heard what others accepted".to_owned();
+            Revocation::of_doubt(idp.issuer(), apps, Origin::Stale, reason, now)
         };
         parts.idps.iter().filter_map(of_idp).collect()
     }

@@ -21,7 +21,7 @@ use self::candidate::Candidate;
 use super::sign::{Sign, Throttle};
 use super::{Fence, Fleet, message};
 use crate::backoff::chance;
-use crate::seal::{Purpose, unguessable};
+use crate::seal::{Purpose, unguessable, unguessable_bits};
 
 /// How often it is looked whether another leads by now.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -194,11 +194,10 @@ impl Lead {
 
     /// A text that nobody can guess. Of a fleet, every gateway knows it for one that a gateway made for this lead.
     pub fn mark(&self) -> Option<String> {
-        let mark = unguessable()?;
         match &self.0 {
-            None => Some(mark),
+            None => unguessable(),
             Some(among) => {
-                let bits = u128::from_str_radix(&mark, 16).ok()?.to_be_bytes();
+                let bits = unguessable_bits()?.to_be_bytes();
                 let sealed = among.fleet.0.ring.seal_bytes(Purpose::Fleet, &among.context(), &bits)?;
                 Some(URL_SAFE_NO_PAD.encode(sealed))
             }

@@ -13,7 +13,7 @@ use super::{Heard, Hearer, Inner};
 use crate::audit::Event;
 use crate::backoff::{Backoff, chance};
 use crate::ledger::{Again, Entry as Written, Place};
-use crate::seal::unguessable;
+use crate::seal::unguessable_bits;
 
 /// Pauses between two attempts to hear.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -158,9 +158,11 @@ impl Inner {
 
     fn is_illegible(&self, why: Illegible, at: Position) {
         self.metrics.illegible(why.word());
-        let aloud = self.state().illegible(why, at);
+        let (aloud, so_far) = {
+            let mut state = self.state();
+            (state.illegible(why, at), state.illegible)
+        };
         if aloud {
-            let so_far = self.state().illegible;
             tracing::error!(
                 %why,
                 position = at.0,
@@ -214,8 +216,7 @@ impl Inner {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beat.tick().await;
-            let nonce = unguessable().and_then(|digits| u128::from_str_radix(&digits, 16).ok());
-            let letter = nonce.and_then(|nonce| Some((nonce, message::beat(&self.ring, self.me, nonce)?)));
+            let letter = unguessable_bits().and_then(|nonce| Some((nonce, message::beat(&self.ring, self.me, nonce)?)));
             let Some((nonce, letter)) = letter else { continue };
             self.state().freshness.sent(nonce, self.watch.elapsed());
             let sent = timeout(self.settings.stale_after, self.engine.append(&[letter])).await;
@@ -234,11 +235,11 @@ impl Inner {
         loop {
             look.tick().await;
             let now = self.watch.elapsed();
-            let (fresh, age, trouble) = {
+            let (fresh, age, has_untold) = {
                 let state = self.state();
-                (state.fresh(now), state.freshness.age(now), state.trouble.clone())
+                (state.fresh(now), state.freshness.age(now), state.has_untold)
             };
-            self.metrics.fleet_is(fresh == Fresh::Stale, age, self.state().has_untold);
+            self.metrics.fleet_is(fresh == Fresh::Stale, age, has_untold);
             let again = fresh == Fresh::Stale && now.saturating_sub(acted) >= self.settings.recheck_every;
             if fresh == before && !again {
                 continue;
@@ -246,6 +247,7 @@ impl Inner {
             acted = now;
             let from = std::mem::replace(&mut before, fresh);
             if from != fresh {
+                let trouble = self.state().trouble.clone();
                 self.say(from, fresh, trouble);
             }
             hearer.fresh(from, fresh).await;

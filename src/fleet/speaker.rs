@@ -16,7 +16,7 @@ use super::report::Report;
 use super::{Fleet, Hearer, Inner, lock};
 use crate::ledger::{Entry as Written, Note, Shelf};
 use crate::revocation::Revocation;
-use crate::seal::unguessable;
+use crate::seal::unguessable_bits;
 use crate::time::Timestamp;
 
 /// Questions of others that may wait for an answer.
@@ -265,7 +265,7 @@ fn note(id: GatewayId, text: Option<String>) -> Note {
 
 /// A number that no other has.
 pub(super) fn by_chance() -> Option<u64> {
-    u64::from_str_radix(unguessable()?.get(..16)?, 16).ok()
+    u64::try_from(unguessable_bits()? >> 64).ok()
 }
 
 fn is_recent(sent_at: Timestamp, now: Timestamp) -> bool {

@@ -16,9 +16,9 @@ use crate::event::subjects::Subjects;
 use crate::event::supervise::{Health, Limits, Owed, Proof, Settings, Step, Supervision, Verdict};
 use crate::event::{Event, SecurityEvent, StreamStatus, Type};
 use crate::fleet::{Role, Sign};
-use crate::identity::{AppKey, Target};
+use crate::identity::AppKey;
 use crate::policy;
-use crate::revocation::{Mode, Origin, Reach, Revocation, Whom};
+use crate::revocation::{Origin, Revocation};
 use crate::time::{Stopwatch, Timestamp};
 
 /// Between two looks at the clock.
@@ -282,24 +282,14 @@ impl Stream {
     fn doubts(&self, watch: Watch<'_>) -> Vec<Revocation> {
         let now = watch.signals.clock.now();
         let stream = &self.settings.name;
-        let mut revocations: Vec<Revocation> = Vec::new();
-        for idp in &self.settings.speaks_for {
+        let of_idp = |idp: &policy::SpokenFor| {
             let minds = self.minding(watch.apps, WhenBlind::Reestablish).filter(|app| app.idp == idp.name);
-            let apps: Vec<_> = minds.map(|app| app.name.clone()).collect();
-            let Some(whom) = Whom::all_of(vec![Target::everyone(&idp.issuer)]).filter(|_| !apps.is_empty()) else {
-                continue;
-            };
-            revocations.push(Revocation {
-                whom,
-                reach: Reach::Apps(apps),
-                mode: Mode::Reestablish,
-                cut_off: now,
-                origin: Origin::Blind { stream: stream.clone() },
-                reason: Some(format!("the stream `{stream}` may have missed something")),
-                received_at: now,
-            });
-        }
-        revocations
+            let apps = minds.map(|app| app.name.clone()).collect();
+            let origin = Origin::Blind { stream: stream.clone() };
+            let reason = format!("the stream `{stream}` may have missed something");
+            Revocation::of_doubt(&idp.issuer, apps, origin, reason, now)
+        };
+        self.settings.speaks_for.iter().filter_map(of_idp).collect()
     }
 
     /// Apps that the stream reaches, and that do that when it is dark.
