@@ -102,6 +102,19 @@ pub enum RevokeError {
     NotDurable(RevokeAnswer),
 }
 
+impl RevokeError {
+    /// The status and the body that tell it.
+    pub(crate) fn told(self) -> (StatusCode, Problem) {
+        let error = self.to_string();
+        match self {
+            Self::Unclear(unclear) => (StatusCode::UNPROCESSABLE_ENTITY, Problem::from(&unclear)),
+            Self::NotDurable(done) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Problem { done: Some(done), ..Problem::new(error) })
+            }
+        }
+    }
+}
+
 /// Everything behind the door. `token` is what operators present.
 pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>, clock: Clock) -> Router {
     let door = Door { gateway, token: Arc::new(token), repeats: Repeats::new(clock) };
@@ -195,14 +208,7 @@ async fn revoke(State(door): State<Door>, request: Request) -> Response {
     let work = async {
         match door.gateway.revoke(request.clone()).await {
             Ok(answer) => Told::of(StatusCode::OK, &answer),
-            Err(RevokeError::Unclear(unclear)) => Told::of(StatusCode::UNPROCESSABLE_ENTITY, &Problem::from(&unclear)),
-            Err(refused @ RevokeError::NotDurable(_)) => {
-                let mut problem = Problem::new(refused.to_string());
-                if let RevokeError::NotDurable(done) = refused {
-                    problem.done = Some(done);
-                }
-                Told::of(StatusCode::SERVICE_UNAVAILABLE, &problem)
-            }
+            Err(refused) => Told::refused(refused.told()),
         }
     };
     door.repeats.once(key, "revoke", &request, work).await
@@ -231,6 +237,10 @@ impl Told {
     fn of(status: StatusCode, value: &impl Serialize) -> Self {
         // Serialising plain structs with string keys into memory has no failing case.
         Self { status, body: serde_json::to_string(value).unwrap_or_default() }
+    }
+
+    fn refused((status, problem): (StatusCode, Problem)) -> Self {
+        Self::of(status, &problem)
     }
 
     fn response(self) -> Response {

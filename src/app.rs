@@ -32,10 +32,12 @@ use self::checks::Checking;
 use self::entrance::{Entrance, Handed};
 use self::operator::{Listeners, Operator};
 pub use self::running::{Running, start};
-use self::services::{AdminService, Deadlines, Housekeeping, Polling, Remembering, Watching};
+use self::services::{AdminService, Consoling, Deadlines, Housekeeping, Polling, Remembering, Watching};
 use self::stop::{Limits, Orderer, Stopping, staged};
+use crate::apps::{self, App};
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, ServerSettings};
+use crate::console::Console;
 use crate::drain::Drain;
 use crate::endpoint::{self, Endpoints, Parts};
 use crate::enforcer::{self, Enforcer};
@@ -49,7 +51,7 @@ use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::outcome::{self, Outcomes};
 use crate::policy;
-use crate::proxy::{self, Balancer, Cuttable, Lines, Patience, Pool, Proxy};
+use crate::proxy::{self, Balancer, BuiltIn, Cuttable, Lines, Patience, Pool, Proxy};
 use crate::stream::{Delivery, Discovery, Manager, Sight, Stream};
 use crate::time::Clock;
 
@@ -123,13 +125,23 @@ impl Gateway {
         server.bootstrap();
         let (mut pools, mut balancers) = (HashMap::new(), BTreeMap::new());
         for app in endpoints.apps().iter() {
+            if app.built_in.is_some() {
+                continue;
+            }
             let balancer: GenBackgroundService<Balancer> =
                 background_service(&format!("upstreams of {}", app.name), Pool::balancer(app)?);
             pools.insert(app.name.clone(), Pool::new(balancer.task()));
             balancers.insert(app.name.clone(), balancer.task());
             server.add_service(balancer);
         }
-        let service = proxy_service(&server.configuration, &endpoints, pools, settings, &drain)?;
+        let (ends, there) = (Arc::clone(&endpoints), Arc::clone(&listeners));
+        let operator = Arc::new(Operator::new(ends, balancers, there, drain.clone()));
+        let consoles = consoles(&endpoints, &operator);
+        for console in consoles.values() {
+            server.add_service(staged("console", &drain.signals, Consoling(Arc::clone(console))));
+        }
+        let answering = (pools, consoles.into_iter().map(|(name, it)| (name, it as Arc<dyn BuiltIn>)).collect());
+        let service = proxy_service(&server.configuration, &endpoints, answering, settings, &drain)?;
         server.add_service(Entrance::new(service, addresses, &mut handed, drain.clone()));
         handed.is_used_up()?;
         let intake = Arc::clone(&endpoints.parts().intake);
@@ -155,7 +167,6 @@ impl Gateway {
         }
         let clock = endpoints.parts().clock.clone();
         let enforcer = endpoints.parts().enforcer.clone();
-        let operator = Arc::new(Operator::new(endpoints, balancers, Arc::clone(&listeners), drain.clone()));
         let admin = AdminService::new(admin_listener, token, operator, clock);
         server.add_service(staged("admin", &drain.signals, admin));
         server.add_service(staged("housekeeping", &drain.memory, Housekeeping(intake)));
@@ -262,6 +273,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         grants,
     })?;
     let names = crate::lineage::Names::default();
+    let recent = endpoint::Recent::new(apps.iter().any(|app| app.built_in.is_some()));
     let sight = Sight::new(&apps);
     let parts = Parts {
         apps,
@@ -278,6 +290,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         audit,
         metrics,
         names,
+        recent,
         clock,
     };
     Ok(parts)
@@ -293,6 +306,14 @@ fn conf(settings: &ServerSettings) -> ServerConf {
     }
 }
 
+/// The consoles, by the names of their apps.
+fn consoles(endpoints: &Arc<Endpoints>, operator: &Arc<Operator>) -> HashMap<String, Arc<Console>> {
+    let built_in = endpoints.apps().iter().filter(|app| matches!(app.built_in, Some(apps::BuiltIn::Console { .. })));
+    let console =
+        |app: &Arc<App>| Console::new(Arc::clone(app), Arc::clone(endpoints), Arc::<Operator>::clone(operator));
+    built_in.map(|app| (app.name.clone(), Arc::new(console(app)))).collect()
+}
+
 /// How long a drain takes. Sockets that are held for us lose nobody while no gateway runs: nobody has to notice first.
 fn limits(settings: &ServerSettings, handed: &Handed) -> Limits {
     let bound = settings.timeouts.shutdown;
@@ -304,7 +325,7 @@ fn limits(settings: &ServerSettings, handed: &Handed) -> Limits {
 fn proxy_service(
     conf: &Arc<ServerConf>,
     endpoints: &Arc<Endpoints>,
-    pools: HashMap<String, Pool>,
+    (pools, built_ins): (HashMap<String, Pool>, HashMap<String, Arc<dyn BuiltIn>>),
     settings: ServerSettings,
     drain: &Drain,
 ) -> anyhow::Result<Service<Lines>> {
@@ -316,6 +337,7 @@ fn proxy_service(
         client_timeout: timeouts.body_read,
         trusted_proxies: settings.trusted_proxies,
         drain: drain.clone(),
+        built_ins,
     };
     let inner = http_proxy(conf, Proxy::new(Arc::clone(endpoints), pools, bounds));
     let mut service = Service::new("proxy".to_owned(), Lines::new(Cuttable::new(inner), patience, drain.clone()));

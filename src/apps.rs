@@ -1,14 +1,17 @@
 //! The applications behind the gateway: which one a request is for, and who may do what there.
 
+mod built_in;
 mod leaving;
 mod path;
 mod place;
 mod when_blind;
+mod words;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::built_in::BuiltIn;
 pub use self::leaving::LogoutPath;
 pub use self::path::{BadPath, CanonicalPath, Prefix};
 pub use self::place::{Field, Minting, Pattern, Place};
@@ -250,8 +253,10 @@ pub struct App {
     pub origin: Origin,
     /// Below which path of that host.
     pub prefix: Prefix,
-    /// Its servers; at least one.
+    /// Its servers; at least one, unless it is built in.
     pub upstreams: Vec<Upstream>,
+    /// What answers for it in the gateway itself, if it has no servers.
+    pub built_in: Option<BuiltIn>,
     /// How to talk to them.
     pub transport: Transport,
     /// The name of the IdP whose people use it.
@@ -397,6 +402,7 @@ pub(crate) mod tests {
             origin: Origin::of(&parsed).expect("origin"),
             prefix: Prefix::parse(parsed.path()).expect("prefix"),
             upstreams: vec![Upstream { host: "127.0.0.1".into(), port: 1, tls: false }],
+            built_in: None,
             transport: Transport {
                 server_name: None,
                 ca_pem: None,

@@ -5,6 +5,7 @@
 //! is guessed: an unknown key, a missing secret, a file that others may read, and the gateway does not start.
 
 mod apps;
+mod built_in;
 mod context;
 mod events;
 mod faults;

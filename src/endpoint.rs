@@ -26,6 +26,7 @@ mod global;
 mod outcomes;
 mod not_signed_in;
 mod ready;
+mod recent;
 mod revalidate;
 mod leaving;
 mod sign_in;
@@ -39,6 +40,7 @@ pub(crate) use self::forward::asks_for_verdict;
 #[doc(hidden)]
 pub use self::forward::reads_original;
 pub(crate) use self::ready::asks_whether_ready;
+pub(crate) use self::recent::{Recent, SignIn};
 pub(crate) use self::signal::spoken_for;
 pub(crate) use self::tokens::Tokens;
 
@@ -102,6 +104,8 @@ pub(crate) struct Parts {
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) names: crate::lineage::Names,
+    /// Who signed in lately.
+    pub(crate) recent: Recent,
     pub(crate) clock: Clock,
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::exchanges::{Counts, Cut, Ended, Exchange, Exchanges, Full, Guard, Survey};
+use crate::exchanges::{Counts, Cut, Ended, Exchange, Exchanges, Full, Guard, Runs, Survey};
 use crate::identity::{AppKey, Target, TargetKey, TargetKind};
 use crate::revocation::{
     Credential, Lifted, OnHold, Reach, Reestablished, Revocation, RevocationId, RevocationSet, Standing, Whom, rules,
@@ -139,6 +139,11 @@ impl Enforcer {
     /// Whether anything in flight runs on a credential with that key.
     pub fn runs_on(&self, key: TargetKey) -> bool {
         self.exchanges.runs_on(key)
+    }
+
+    /// What is in flight on credentials with one of `keys`, at most so many.
+    pub fn of(&self, keys: &[TargetKey], most: usize) -> Vec<Runs> {
+        self.exchanges.of(keys, most)
     }
 
     /// Ends what people have in flight in `app`, which they must not use at the moment.

@@ -6,6 +6,7 @@
 
 mod cut;
 mod ended;
+mod look;
 mod survey;
 mod trace;
 
@@ -17,6 +18,7 @@ use dashmap::DashMap;
 pub use self::cut::Cut;
 pub use self::ended::Ended;
 use self::ended::cancel;
+pub use self::look::{Runs, RunsOn};
 pub use self::survey::{Seen, Survey};
 use self::trace::Trace;
 use crate::evidence::{Imprint, Sort};

@@ -28,6 +28,7 @@
 //! | drain | how a gateway stops: what runs may end, nobody new comes in, what is told still counts | [`drain`] |
 //! | check | a question to an IdP that sends no signal: does this session still stand? | [`revalidation`], [`checks`] |
 //! | grant | what it is asked with: the refresh token of the sign-in, kept sealed | [`revalidation`], [`ledger`] |
+//! | console | the built-in app in which operators see and do all this | [`console`] |
 //! | dark | said of a stream: what it should have told is not known | [`stream`], [`event`] |
 //!
 //! # The floors
@@ -64,6 +65,7 @@ pub mod revalidation;
 pub mod evidence;
 pub mod login;
 pub mod decision;
+pub mod explain;
 pub mod page;
 
 // floor 2: engines
@@ -86,6 +88,7 @@ pub mod stream;
 pub mod endpoint;
 pub mod proxy;
 pub mod admin;
+pub mod console;
 
 // floor 4: assembly
 pub mod config;

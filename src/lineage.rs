@@ -248,6 +248,14 @@ impl Names {
         self.known(app, name).unwrap_or(1)
     }
 
+    /// Those that were learned for the realm of `app`, in order.
+    pub fn of(&self, app: &App) -> Vec<String> {
+        let by_realm = self.by_realm.read().unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<_> = by_realm.get(&app.realm).into_iter().flat_map(|names| names.keys().cloned()).collect();
+        names.sort();
+        names
+    }
+
     fn known(&self, app: &App, name: &str) -> Option<usize> {
         let by_realm = self.by_realm.read().unwrap_or_else(PoisonError::into_inner);
         by_realm.get(&app.realm)?.get(name).copied()

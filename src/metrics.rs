@@ -4,6 +4,7 @@
 //! bounded by the configuration.
 
 mod fleet;
+mod totals;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use prometheus::{
     TextEncoder, core::Collector,
 };
 
+pub use self::totals::Totals;
 use crate::event::supervise::Health;
 use crate::exchanges::{Counts, Kind};
 use crate::revocation::{Mode, Origin};

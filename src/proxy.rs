@@ -1,5 +1,6 @@
 //! The request path on pingora. Each hook translates and calls; nothing is decided here.
 
+mod built_in;
 mod cidr;
 mod ctx;
 mod exchange;
@@ -27,6 +28,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
+pub(crate) use self::built_in::{BuiltIn, Pieces, Reply, Visit};
 pub use self::cidr::{Cidr, InvalidCidr};
 use self::ctx::{Ctx, Forward};
 pub(crate) use self::exchange::Cuttable;
@@ -60,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: Vec<Cidr>,
     /// Whether the gateway stops.
     pub(crate) drain: Drain,
+    /// The apps that run here, by name.
+    pub(crate) built_ins: HashMap<String, Arc<dyn BuiltIn>>,
 }
 
 /// The proxy: pingora's hooks over our decisions.
@@ -233,7 +237,7 @@ impl ProxyHttp for Proxy {
         session.set_write_timeout(Some(self.settings.client_timeout));
         self.stays_or_goes(session);
         match self.admit(session, ctx).await? {
-            None => Ok(false),
+            None => self.within(session, ctx).await,
             Some(response) => wire::answer(session, ctx, response).await.map(|()| true),
         }
     }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::api::Made;
-use super::{Door, json, problem, read};
+use super::{Door, Problem, Told, json, read};
 use crate::revocation::{Revocation, RevocationId};
 use crate::time::Timestamp;
 
@@ -106,6 +106,17 @@ pub enum ApprovalError {
     NotDurable,
 }
 
+impl ApprovalError {
+    /// The status and the body that tell it.
+    pub(crate) fn told(&self) -> (StatusCode, Problem) {
+        let status = match self {
+            Self::Which => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotDurable => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, Problem::new(self.to_string()))
+    }
+}
+
 pub(super) async fn approvals(State(door): State<Door>) -> Response {
     json(StatusCode::OK, &door.gateway.approvals().await)
 }
@@ -117,7 +128,6 @@ pub(super) async fn decide(State(door): State<Door>, request: Request) -> Respon
     };
     match door.gateway.decide(request).await {
         Ok(answer) => json(StatusCode::OK, &answer),
-        Err(error @ ApprovalError::Which) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
-        Err(error @ ApprovalError::NotDurable) => problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        Err(error) => Told::refused(error.told()).response(),
     }
 }

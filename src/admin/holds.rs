@@ -79,6 +79,16 @@ pub enum LiftError {
     NotDurable,
 }
 
+impl LiftError {
+    /// The status and the body that tell it.
+    pub(crate) fn told(&self) -> (StatusCode, Problem) {
+        match self {
+            Self::Unclear(unclear) => (StatusCode::UNPROCESSABLE_ENTITY, Problem::from(unclear)),
+            Self::NotDurable => (StatusCode::SERVICE_UNAVAILABLE, Problem::new(self.to_string())),
+        }
+    }
+}
+
 /// `GET /v1/holds`: one hold in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,10 +136,7 @@ pub(super) async fn lift(State(door): State<Door>, request: Request) -> Response
     let work = async {
         match door.gateway.lift(request.clone()).await {
             Ok(answer) => Told::of(StatusCode::OK, &answer),
-            Err(LiftError::Unclear(unclear)) => Told::of(StatusCode::UNPROCESSABLE_ENTITY, &Problem::from(&unclear)),
-            Err(error @ LiftError::NotDurable) => {
-                Told::of(StatusCode::SERVICE_UNAVAILABLE, &Problem::new(error.to_string()))
-            }
+            Err(refused) => Told::refused(refused.told()),
         }
     };
     door.repeats.once(key, "lift", &request, work).await

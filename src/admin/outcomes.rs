@@ -25,7 +25,7 @@ pub struct OutcomesAsked {
 
 impl OutcomesAsked {
     /// Reads a query; says what is wrong with it.
-    fn read(query: &str) -> Result<Self, String> {
+    pub(crate) fn read(query: &str) -> Result<Self, String> {
         let mut asked = Self { since: Timestamp::ZERO, all: false, limit: USUAL };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let wrong = |must: &str| format!("`{name}` must be {must}");

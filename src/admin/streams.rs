@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::{Door, json, problem, read};
+use super::{Door, Problem, Told, json, read};
 use crate::time::Timestamp;
 
 /// `POST /v1/streams/NAME`: do something with a stream.
@@ -31,6 +31,19 @@ pub enum StreamDeed {
     Resume,
     /// Delete it. The gateway does not make it again by itself until it starts again.
     Delete,
+}
+
+impl StreamDeed {
+    /// The word for the audit log.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Create => "stream_create",
+            Self::Verify => "stream_verify",
+            Self::Pause => "stream_pause",
+            Self::Resume => "stream_resume",
+            Self::Delete => "stream_delete",
+        }
+    }
 }
 
 /// A stream, here and at the transmitter.
@@ -102,13 +115,15 @@ pub enum StreamError {
 }
 
 impl StreamError {
-    const fn status(&self) -> StatusCode {
-        match self {
+    /// The status and the body that tell it.
+    pub(crate) fn told(&self) -> (StatusCode, Problem) {
+        let status = match self {
             Self::Unknown(_) => StatusCode::NOT_FOUND,
             Self::Unmanaged(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Transmitter(_) => StatusCode::BAD_GATEWAY,
             Self::Silent(_) => StatusCode::GATEWAY_TIMEOUT,
-        }
+        };
+        (status, Problem::new(self.to_string()))
     }
 }
 
@@ -126,6 +141,6 @@ pub(super) async fn act(State(door): State<Door>, Path(name): Path<String>, requ
 fn answer(outcome: Result<StreamAnswer, StreamError>) -> Response {
     match outcome {
         Ok(answer) => json(StatusCode::OK, &answer),
-        Err(error) => problem(error.status(), &error.to_string()),
+        Err(error) => Told::refused(error.told()).response(),
     }
 }

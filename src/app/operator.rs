@@ -176,6 +176,7 @@ impl Gateway for Operator {
         let mut apps: Vec<_> = parts
             .apps
             .iter()
+            .filter(|app| app.built_in.is_none())
             .map(|app| {
                 let backends = self.balancers.get(&app.name).map(|balancer| balancer.backends());
                 let known = backends.map(|b| b.get_backend()).unwrap_or_default();

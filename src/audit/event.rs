@@ -90,6 +90,33 @@ pub enum Event {
         #[serde(serialize_with = "without_query")]
         request: String,
     },
+    /// Somebody signed in to the console did something, or tried to.
+    Operated {
+        /// The console.
+        app: String,
+        /// Who says who they are.
+        idp: String,
+        /// Their `sub`.
+        user: String,
+        /// Their session.
+        #[serde(serialize_with = "first_eight")]
+        session: String,
+        /// What they did: `revoke`, `lift`, `approve`, `reject`, or what is done with a stream.
+        action: &'static str,
+        /// What it was about: the kinds of handle that name somebody, or the stream. Whom they name stands in the lines of
+        /// the revocations.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        about: Vec<String>,
+        /// The revocations that it made, or decided on.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        outcomes: Vec<RevocationId>,
+        /// What came of it: `done`, or the word or status of what was wrong.
+        #[serde(serialize_with = "bounded")]
+        result: String,
+        /// Why, in the operator's words.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "bounded_option")]
+        why: Option<String>,
+    },
     /// A revocation is not in force and awaits approval.
     AwaitingApproval {
         /// Its name.

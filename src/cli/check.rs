@@ -1,7 +1,7 @@
 //! `portcullis check`: the config as it was understood.
 
-use super::table::{columns, count, or, table};
-use crate::apps::{Access, Allow, App};
+use super::table::{columns, count, table};
+use crate::apps::App;
 use crate::config::{AuditTo, Config, Delivery, StreamSettings};
 use crate::event::Type;
 use crate::policy::by_default;
@@ -31,12 +31,13 @@ pub(super) fn summary(config: &Config) -> String {
         ["audit".to_owned(), audit],
     ]));
     let rows = apps.iter().map(|app| {
-        let upstreams: Vec<_> = app.upstreams.iter().map(upstream).collect();
-        [app.name.clone(), place(app), app.idp.clone(), asks(app.access, &app.allow), upstreams.join(", ")]
+        let upstreams: Vec<_> =
+            app.upstreams.iter().map(upstream).chain(app.built_in.map(|of| of.word().to_owned())).collect();
+        [app.name.clone(), app.place(), app.idp.clone(), app.access.words(&app.allow), upstreams.join(", ")]
     });
     out.push_str(&table(["app", "url", "idp", "who gets in", "upstreams"], rows.collect()));
     let rows = apps.iter().flat_map(|app| {
-        app.rules.iter().map(|rule| [app.name.clone(), rule.path.as_str().to_owned(), asks(rule.access, &rule.allow)])
+        app.rules.iter().map(|rule| [app.name.clone(), rule.path.as_str().to_owned(), rule.access.words(&rule.allow)])
     });
     out.push_str(&table(["rule of", "path", "who gets in"], rows.collect()));
     let rows = config.idps.values().map(|idp| {
@@ -74,35 +75,6 @@ pub(super) fn sorted(config: &Config) -> Vec<&App> {
     let mut apps: Vec<&App> = config.apps.iter().map(AsRef::as_ref).collect();
     apps.sort_by(|a, b| a.name.cmp(&b.name));
     apps
-}
-
-/// Where an app is, as people type it.
-pub(super) fn place(app: &App) -> String {
-    let prefix = app.prefix.as_str();
-    format!("{}{}", app.origin.as_str(), if prefix == "/" { "" } else { prefix })
-}
-
-/// Who gets in, in words.
-pub(super) fn asks(access: Access, allow: &Allow) -> String {
-    match access {
-        Access::Public => "everybody".to_owned(),
-        Access::Login => admitted(allow),
-        Access::Bearer => format!("{}, by token", admitted(allow)),
-        Access::Either => format!("{}, also by token", admitted(allow)),
-    }
-}
-
-/// Whom `allow` admits, in words.
-pub(super) fn admitted(allow: &Allow) -> String {
-    let lists = [("group", &allow.groups), ("domain", &allow.email_domains), ("address", &allow.emails)];
-    let lists = lists.into_iter().map(|(what, values)| (what.to_owned(), values));
-    let claims = allow.claims.iter().map(|(name, values)| (name.clone(), values));
-    let parts: Vec<_> = lists
-        .chain(claims)
-        .filter(|(_, values)| !values.is_empty())
-        .map(|(what, values)| format!("{what} {}", values.join(" or ")))
-        .collect();
-    or(&[parts.join("; ")].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>(), "who signs in")
 }
 
 fn upstream(upstream: &crate::apps::Upstream) -> String {

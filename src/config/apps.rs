@@ -1,6 +1,6 @@
 //! `[apps.NAME]`: what stands behind the gateway, and who gets in.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::reader::{At, Context, Place, Reader, Why, plain_name};
@@ -8,12 +8,12 @@ use super::realms::{self, Realms};
 use super::streams::known_idp;
 use super::values::{
     app_url, cookie_name, duration, duration_or_never, email, email_domain, health_path, host_header, host_name,
-    one_of, origin, prefix, size, upstream,
+    one_of, origin, prefix, size,
 };
-use super::{IdpSettings, tokens};
+use super::{IdpSettings, built_in, tokens};
 use crate::apps::{
-    Access, Allow, App, CanonicalPath, HeaderProfile, Host, LogoutPath, Origin, Prefix, Rule, Transport, Upstream,
-    WhenBlind,
+    Access, Allow, App, BuiltIn, CanonicalPath, HeaderProfile, Host, LogoutPath, Origin, Prefix, Rule, Transport,
+    Upstream, WhenBlind,
 };
 use crate::identity::AppKey;
 
@@ -44,7 +44,7 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
     let context = table.context();
     let idp_names: Vec<&str> = idps.iter().map(|(name, _)| name.as_str()).collect();
     let url = table.require("url", app_url);
-    let upstreams = upstreams(table);
+    let (upstreams, console) = upstreams(table);
     let transport = table.section("upstream", |table| transport(table, &upstreams));
     let idp = table.require("idp", |idp| known_idp(idp, &idp_names));
     let access = access(table);
@@ -57,8 +57,9 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
     if allow != Allow::default() && !login_somewhere {
         context.fault(&table.at("allow"), "the app is public: nobody would be asked; drop `allow` or `access`");
     }
+    let built_in = built_in::console(table, console.as_ref(), url.as_ref(), access, &allow);
     if let (Some(url), Some(idp)) = (&url, &idp) {
-        places.add(context, name, &url.value, &url.place, idp);
+        places.add(context, name, (&url.value, built_in), &url.place, idp);
     }
     let headers = [
         ("forwarded", HeaderProfile::Forwarded),
@@ -90,6 +91,7 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
         origin,
         prefix,
         upstreams: values(upstreams),
+        built_in,
         transport,
         idp: idp?.value,
         access,
@@ -107,8 +109,8 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
     })
 }
 
-fn upstreams(table: &Reader<'_>) -> Vec<At<Upstream>> {
-    let upstreams = table.list("upstreams", upstream);
+fn upstreams(table: &Reader<'_>) -> (Vec<At<Upstream>>, Option<Place>) {
+    let (upstreams, console) = built_in::servers(table);
     if !table.has("upstreams") {
         table.fault("upstreams", "it is missing; write `upstreams = [\"http://10.0.0.5:8080\"]`");
     } else if table.is_empty_list("upstreams") {
@@ -119,7 +121,7 @@ fn upstreams(table: &Reader<'_>) -> Vec<At<Upstream>> {
             table.context().fault(place, "this upstream is in the list already");
         }
     }
-    upstreams
+    (upstreams, console)
 }
 
 fn transport(table: &Reader<'_>, upstreams: &[At<Upstream>]) -> Transport {
@@ -214,12 +216,32 @@ fn is_below(path: &Prefix, app: &Prefix) -> bool {
 struct Places {
     apps: HashMap<(Host, Prefix), String>,
     idps: HashMap<Host, (String, String)>,
+    consoles: HashSet<Host>,
     realms: Realms,
 }
 
 impl Places {
-    fn add(&mut self, context: &Context<'_>, name: &str, url: &(Origin, Prefix), at: &Place, idp: &At<String>) {
+    fn add(
+        &mut self,
+        context: &Context<'_>,
+        name: &str,
+        (url, built_in): (&(Origin, Prefix), Option<BuiltIn>),
+        at: &Place,
+        idp: &At<String>,
+    ) {
         let host = url.0.host().clone();
+        // Pages of one host are one origin to a browser: another app's page could do what the operator may do.
+        let other = self.apps.iter().find(|((theirs, _), _)| *theirs == host).map(|(_, name)| name.clone());
+        if let (Some(other), true) = (other, built_in.is_some() || self.consoles.contains(&host)) {
+            let why = format!(
+                "[apps.{other}] has the same host; the console needs one of its own, or pages of the other app could operate it"
+            );
+            context.fault(at, why);
+            return;
+        }
+        if built_in.is_some() {
+            self.consoles.insert(host.clone());
+        }
         if let Some(other) = self.apps.get(&(host.clone(), url.1.clone())) {
             context.fault(at, format!("[apps.{other}] has the same host and path (ports do not count)"));
             return;

@@ -1,5 +1,6 @@
 //! Each mistake is found, with its line, its key and a remedy; all of them at once; and no text makes it panic.
 
+mod console;
 mod fleet_postgres;
 
 use std::collections::HashMap;

@@ -35,6 +35,17 @@ pub fn run(port: u16, state: Option<PathBuf>) -> anyhow::Result<()> {
         audience: AUDIENCE.to_owned(),
     };
     let demo = runtime.block_on(super::start(&settings, &Clock::System))?;
+    let origins = [format!("http://localhost:{port}"), console(port)];
+    let at = |path: &str| origins.iter().map(|origin| format!("{origin}{path}")).collect::<Vec<_>>();
+    // The same client, which is sent back to two hosts.
+    demo.idp.register(idp::Client {
+        id: demo.client_id.clone(),
+        secret: demo.client_secret.clone(),
+        name: "Payroll 2003".to_owned(),
+        redirect_uris: at("/oauth2/callback"),
+        post_logout_redirect_uris: at("/oauth2/signed_out").into_iter().chain(at("/")).collect(),
+        backchannel_logout_uri: Some(format!("http://localhost:{port}{}", settings.backchannel_path)),
+    });
     let file = write_config(&state, ports, &demo)?;
     let config = Config::load(&file).map_err(|faults| anyhow!("{faults}"))?;
     app::log_to_stderr(config.log.word());
@@ -47,6 +58,11 @@ pub fn run(port: u16, state: Option<PathBuf>) -> anyhow::Result<()> {
     drop(demo);
     runtime.shutdown_background();
     Ok(())
+}
+
+/// Where the console is: on a host of its own, which every browser takes for this machine.
+fn console(port: u16) -> String {
+    format!("http://console.localhost:{port}")
 }
 
 /// Four ports in a row: gateway, IdP, app, admin.
@@ -129,6 +145,12 @@ url = "http://localhost:{port}"
 upstreams = ["http://{app}"]
 idp = "demo"
 derived = [{{ path = "/api/token", response = ["/access_token", "/refresh_token"], request = "refresh_token" }}]
+
+[apps.console]
+url = "{console}"
+upstreams = ["builtin:console"]
+idp = "demo"
+allow = {{ groups = ["security"] }}
 "#,
         gateway = ports.loopback(0),
         admin = ports.loopback(3),
@@ -136,6 +158,7 @@ derived = [{{ path = "/api/token", response = ["/access_token", "/refresh_token"
         client = demo.client_id,
         port = ports.0,
         app = demo.app_addr,
+        console = console(ports.0),
     );
     let file = state.join("portcullis.toml");
     write_private(&file, &Secret::new(text))?;
@@ -168,12 +191,14 @@ fn banner(port: u16, demo: &Demo, config: &Path) -> String {
 
     at the IdP      {curl}
     or at its desk  {desk}
+    in the console  {console}/kill   (sign in as eve)
     as operator     {program} revoke -c {config} --email {email}
 
   What happened is in   {audit}
   Ctrl-C ends the demo. What was revoked stays revoked when it starts again.
 
 ",
+        console = console(port),
         password = idp::PASSWORD,
         curl = demo.revoke_command("ann"),
         desk = demo.desk(),

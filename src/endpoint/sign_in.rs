@@ -8,8 +8,8 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::{Ask, Call, Endpoints, PREFIX, admission, answer, expired, revalidate, session_cookie};
-use crate::apps::App;
+use super::{Ask, Call, Endpoints, PREFIX, SignIn, admission, answer, expired, revalidate, session_cookie};
+use crate::apps::{App, BuiltIn};
 use crate::audit::Event;
 use crate::decision::{self, Cause, Client, Decision, Login, Refusal};
 use crate::evidence::{self, Evidence, Unusable};
@@ -111,11 +111,21 @@ impl Endpoints {
         if self.0.sight.is_blind(app.key) {
             return admission::blind(app, Client::Navigation, StatusCode::SERVICE_UNAVAILABLE);
         }
-        let proof = Proof::demanded_by(standing);
+        let proof = Proof::demanded_by(standing).and(self.fresh(app, call));
         let hint = call.parameter("login_hint").filter(|hint| hint.len() <= 200);
         let (renews, expected) = self.to_check(call.headers(), app).map(|s| revalidate::expected(&s)).unzip();
         let hint = expected.flatten().or(hint);
         self.begin(app, call.headers(), return_to, proof, hint.as_deref(), renews).await
+    }
+
+    /// What a login must prove that is begun because the last one is too old for what somebody wants to do in the app.
+    fn fresh(&self, app: &App, call: &Call<'_>) -> Proof {
+        match app.built_in {
+            Some(BuiltIn::Console { fresh_for }) if call.parameter("fresh").is_some() => {
+                Proof::NewerThan(self.0.clock.now().minus(fresh_for))
+            }
+            _ => Proof::Any,
+        }
     }
 
     /// Sends the browser to the IdP.
@@ -296,6 +306,16 @@ impl Endpoints {
             idp: idp.name().to_owned(),
             user: session.person.subject.clone(),
             session: session.id.to_string(),
+        });
+        self.0.recent.note(|| SignIn {
+            at: now,
+            app: app.name.clone(),
+            idp: idp.name().to_owned(),
+            user: session.person.subject.clone(),
+            email: session.person.email.clone(),
+            session: session.id,
+            sid: identity.sid.clone(),
+            auth_time: identity.auth_time,
         });
         let mut set: Vec<Secret<String>> =
             cookies.iter().map(|(name, value)| Secret::new(session_cookie(name, value))).collect();

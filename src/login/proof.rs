@@ -71,7 +71,8 @@ impl Proof {
     }
 
     /// The least proof that is as strong as both.
-    fn and(self, other: Self) -> Self {
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Any, proof) | (proof, Self::Any) => proof,
             (Self::Reassert(a), Self::Reassert(b)) => Self::Reassert(a.max(b)),

@@ -41,6 +41,7 @@ fn app() -> App {
         origin: Origin::of(&url).expect("origin"),
         prefix: Prefix::parse("/").expect("prefix"),
         upstreams: vec![Upstream { host: "127.0.0.1".into(), port: 1, tls: false }],
+        built_in: None,
         transport: Transport {
             server_name: None,
             ca_pem: None,

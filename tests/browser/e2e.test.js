@@ -10,6 +10,7 @@ import { World } from './harness/world.js';
 import * as accessTokens from './scenarios/access-tokens.js';
 import * as appSession from './scenarios/app-session.js';
 import * as backchannel from './scenarios/backchannel.js';
+import * as console_ from './scenarios/console.js';
 import * as login from './scenarios/login.js';
 import * as logs from './scenarios/logs.js';
 import * as nodeRed from './scenarios/node-red.js';
@@ -27,7 +28,7 @@ const world = await World.start();
 after(() => world.stop());
 
 // The search of the logs comes last: it needs everything that the others left there.
-const all = [login, revocation, appSession, tokens, accessTokens, nodeRed, backchannel, stubbornIdp, revalidation, restart, signOut, logs];
+const all = [login, revocation, appSession, tokens, accessTokens, nodeRed, backchannel, stubbornIdp, revalidation, console_, restart, signOut, logs];
 for (const scenarios of all) {
   for (const [promise, scenario] of Object.entries(scenarios)) {
     test(promise.replaceAll('_', ' '), () => tell(scenario));

@@ -5,6 +5,7 @@ mod approvals;
 mod bearers;
 mod claims;
 mod commands;
+mod console;
 mod crowd;
 mod cut;
 mod drain;

@@ -55,7 +55,8 @@ export class World {
     this.api = `http://api.localhost:${port}`;
     this.checked = `http://checked.localhost:${port}`;
     this.silent = `http://silent.localhost:${port}`;
-    const origins = [this.wiki, this.tomcat, this.red, this.oauth];
+    this.ops = `http://ops.localhost:${port}`;
+    const origins = [this.wiki, this.tomcat, this.red, this.oauth, this.ops];
     const [idp, browser, wiki, tomcat, red, oauth] = await Promise.all([
       Idp.start([{
         client_id: 'portcullis',
@@ -97,6 +98,7 @@ export class World {
       oauth_url: this.oauth,
       oauth_upstream: oauth.origin,
       api_url: this.api,
+      ops_url: this.ops,
       checked_url: this.checked,
       silent_url: this.silent,
     });
