@@ -4,6 +4,7 @@
 //! request is let in, with a message that says what to do.
 
 mod checks;
+mod consoles;
 mod entrance;
 mod fleet;
 mod notify;
@@ -32,12 +33,10 @@ use self::checks::Checking;
 use self::entrance::{Entrance, Handed};
 use self::operator::{Listeners, Operator};
 pub use self::running::{Running, start};
-use self::services::{AdminService, Consoling, Deadlines, Housekeeping, Polling, Remembering, Watching};
+use self::services::{AdminService, Deadlines, Housekeeping, Polling, Remembering, Watching};
 use self::stop::{Limits, Orderer, Stopping, staged};
-use crate::apps::{self, App};
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, ServerSettings};
-use crate::console::Console;
 use crate::drain::Drain;
 use crate::endpoint::{self, Endpoints, Parts};
 use crate::enforcer::{self, Enforcer};
@@ -124,10 +123,7 @@ impl Gateway {
         let mut server = Server::new_with_opt_and_conf(None, conf(&settings));
         server.bootstrap();
         let (mut pools, mut balancers) = (HashMap::new(), BTreeMap::new());
-        for app in endpoints.apps().iter() {
-            if app.built_in.is_some() {
-                continue;
-            }
+        for app in endpoints.apps().iter().filter(|app| app.built_in.is_none()) {
             let balancer: GenBackgroundService<Balancer> =
                 background_service(&format!("upstreams of {}", app.name), Pool::balancer(app)?);
             pools.insert(app.name.clone(), Pool::new(balancer.task()));
@@ -136,9 +132,9 @@ impl Gateway {
         }
         let (ends, there) = (Arc::clone(&endpoints), Arc::clone(&listeners));
         let operator = Arc::new(Operator::new(ends, balancers, there, drain.clone()));
-        let consoles = consoles(&endpoints, &operator);
+        let consoles = consoles::of(&endpoints, &operator);
         for console in consoles.values() {
-            server.add_service(staged("console", &drain.signals, Consoling(Arc::clone(console))));
+            server.add_service(staged("console", &drain.signals, consoles::Seeing(Arc::clone(console))));
         }
         let answering = (pools, consoles.into_iter().map(|(name, it)| (name, it as Arc<dyn BuiltIn>)).collect());
         let service = proxy_service(&server.configuration, &endpoints, answering, settings, &drain)?;
@@ -304,14 +300,6 @@ fn conf(settings: &ServerSettings) -> ServerConf {
         max_retries: 4,
         ..ServerConf::default()
     }
-}
-
-/// The consoles, by the names of their apps.
-fn consoles(endpoints: &Arc<Endpoints>, operator: &Arc<Operator>) -> HashMap<String, Arc<Console>> {
-    let built_in = endpoints.apps().iter().filter(|app| matches!(app.built_in, Some(apps::BuiltIn::Console { .. })));
-    let console =
-        |app: &Arc<App>| Console::new(Arc::clone(app), Arc::clone(endpoints), Arc::<Operator>::clone(operator));
-    built_in.map(|app| (app.name.clone(), Arc::new(console(app)))).collect()
 }
 
 /// How long a drain takes. Sockets that are held for us lose nobody while no gateway runs: nobody has to notice first.

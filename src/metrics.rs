@@ -119,12 +119,7 @@ impl Metrics {
             set_limit: gauge(to, "revocation_set_limit", "Entries above which nobody new can sign in")?,
             crowded: gauge(to, "crowded", "1 while nobody new can sign in because too much is revoked")?,
             latency: histogram(to, "revocation_latency_seconds", "From the event at the sender to in force", &LATENCY)?,
-            cut: counters(
-                to,
-                "exchanges_cut_total",
-                "Exchanges ended by a revocation or their session's end",
-                &["kind"],
-            )?,
+            cut: counters(to, "exchanges_cut_total", "Exchanges ended by a revocation or a session's end", &["kind"])?,
             blocked: counters(to, "requests_blocked_total", "Requests that were not let through", &["reason"])?,
             rejected: counters(to, "set_rejected_total", "Signals that were refused", &["why"])?,
             streams: registered(

@@ -9,7 +9,6 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
 use crate::admin;
-use crate::console::Console;
 use crate::endpoint::Endpoints;
 use crate::intake::Intake;
 use crate::outcome::Outcomes;
@@ -127,16 +126,6 @@ impl BackgroundService for Remembering {
         if let Err(error) = self.0.write_down().await {
             tracing::warn!(%error, "what revocations did last is not written down");
         }
-    }
-}
-
-/// Sees what the console shows.
-pub(super) struct Consoling(pub(super) Arc<Console>);
-
-#[async_trait]
-impl BackgroundService for Consoling {
-    async fn start(&self, shutdown: ShutdownWatch) {
-        until(shutdown, self.0.keep()).await;
     }
 }
 
