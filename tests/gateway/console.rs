@@ -203,7 +203,7 @@ async fn a_page_hears_what_happens_until_its_operator_is_revoked() {
     let mut wire = house.wire().await;
     wire.send(&Ask::get("/api/events").with("Cookie", &eve.cookies()).bytes(&house.other_host())).await;
     wire.until("event: now").await;
-    wire.until("\"streams\":[{\"name\":\"demo\"").await;
+    wire.until("\"streams\":[{").await;
     house.seconds_pass(1);
     house.operator_revokes(&json!({ "whom": { "email": "eve@example.com" } })).await;
     wire.is_ended().await;
