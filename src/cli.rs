@@ -5,8 +5,10 @@ mod check;
 mod explain;
 mod fleet;
 mod holds;
+mod manual;
 mod operator;
 mod outcomes;
+mod reference;
 mod stream;
 mod table;
 
@@ -70,6 +72,23 @@ enum Command {
     },
     /// Print what a DBA runs where the gateway may not make its schema in `[fleet.postgres]`
     FleetSql(ConfigFile),
+    /// Print every key of the config: its form, and what it does
+    Reference {
+        /// As a JSON schema, for editors
+        #[arg(long)]
+        schema: bool,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual as a man page
+    Man {
+        /// Put one page for each command there instead
+        #[arg(value_name = "DIRECTORY")]
+        directory: Option<PathBuf>,
+    },
     /// Run a toy IdP, a toy app and the gateway on loopback
     Demo {
         /// Where the gateway listens; IdP, app and admin listener take the three ports after it
@@ -295,6 +314,9 @@ fn execute(command: Command) -> Outcome {
         Command::Explain(explain) => with_config(&explain.config.config, |config| explain::explain(&config, &explain)),
         Command::Keygen { file, signing } => keygen(file.as_deref(), signing),
         Command::FleetSql(file) => with_config(&file.config, |config| fleet::sql(&config)),
+        Command::Reference { schema } => Outcome::done(reference::reference(schema)),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { directory } => manual::man(directory.as_deref()),
         Command::Demo { port, state } => ended(crate::demo::run(port, state)),
     }
 }

@@ -19,6 +19,7 @@ mod realms;
 mod revalidate;
 mod secrets;
 mod server;
+mod shape;
 mod streams;
 mod tokens;
 mod values;
@@ -35,6 +36,7 @@ pub use self::faults::{Fault, Faults};
 pub use self::files::{Disk, File, Files};
 use self::reader::{Context, Reader};
 pub use self::secrets::Certificate;
+pub use self::shape::{Form, Key, Shape};
 use crate::apps::Apps;
 use crate::event::{Preset, Type, supervise};
 pub use crate::http::Settings as OutboundSettings;
@@ -287,6 +289,20 @@ impl Config {
     /// Parses `text` as the content of the file at `path`; the files that it names come from `files`.
     pub fn parse(text: &str, path: &Path, files: &dyn Files) -> Result<Self, Faults> {
         parse(text, path, files, |context, table| reader::read_root(context, table, read))
+    }
+}
+
+impl Shape {
+    /// Every key that the config knows, found by reading files that hold next to nothing.
+    pub fn of_config() -> Self {
+        let mut shape = Self::default();
+        for (text, has_all) in shape::TELLING.into_iter().flat_map(|text| [(text, false), (text, true)]) {
+            let (table, _) = DeTable::parse_recoverable(text);
+            let context = Context::recording(text, Path::new(""), &shape::Nothing, has_all);
+            drop(reader::read_root(&context, table.get_ref(), read));
+            shape.join(context.into_shape());
+        }
+        shape
     }
 }
 
