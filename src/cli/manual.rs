@@ -54,7 +54,7 @@ mod tests {
         for (page, says) in [
             ("portcullis.1", "Exit codes"),
             ("portcullis-revoke.1", "End somebody"),
-            ("portcullis-stream-verify.1", "sign of life"),
+            ("portcullis-stream-verify.1", "verification event"),
         ] {
             let text = std::fs::read_to_string(directory.join(page)).expect("a page");
             assert!(text.contains(says), "{page}: {text}");

@@ -121,11 +121,14 @@ impl Shape {
 }
 
 /// What readers are given to read: nothing, and each word on which it depends what else they look at.
-pub(super) const TELLING: [&str; 4] = [
+pub(super) const TELLING: [&str; 7] = [
     "",
     "[fleet]\nengine = \"jetstream\"\n",
     "[fleet]\nengine = \"postgres\"\n",
     "[streams.a]\ndelivery = \"poll\"\n[idps.a.revalidate]\nevery = \"5m\"\nby = \"silent\"\n",
+    "[streams.a]\npush_token = \"0123456789abcdef\"\nmanage = { token = \"0123456789abcdef\" }\n",
+    "[streams.a]\nmanage = { client_secret = \"0123456789abcdef\" }\n",
+    "[streams.a]\nmanage = { key_file = \"a\", key_id = \"a\" }\n",
 ];
 
 /// A disk with no files.
