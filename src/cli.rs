@@ -7,6 +7,7 @@ mod fleet;
 mod holds;
 mod operator;
 mod outcomes;
+mod reload;
 mod stream;
 mod table;
 
@@ -55,6 +56,8 @@ enum Command {
     Outcomes(outcomes::Outcomes),
     /// Show how the running gateway is
     Status(Status),
+    /// Have the running gateway read its config again; a mistake in it changes nothing
+    Reload(Status),
     /// Look after the streams that the gateway manages
     #[command(subcommand)]
     Stream(stream::Stream),
@@ -235,6 +238,7 @@ enum Exit {
     Failed = 1,
     Usage = 64,
     Unreachable = 69,
+    NeedsRestart = 70,
     TryAgain = 75,
     Transmitter = 76,
     Config = 78,
@@ -291,6 +295,7 @@ fn execute(command: Command) -> Outcome {
         Command::Holds(holds) => holds::holds(&holds),
         Command::Outcomes(typed) => outcomes::outcomes(&typed),
         Command::Status(status) => operator::status(&status),
+        Command::Reload(typed) => reload::reload(&typed),
         Command::Stream(typed) => stream::stream(&typed),
         Command::Explain(explain) => with_config(&explain.config.config, |config| explain::explain(&config, &explain)),
         Command::Keygen { file, signing } => keygen(file.as_deref(), signing),
@@ -366,6 +371,7 @@ Exit codes:
    1  it failed for a reason of this machine; the text says which
   64  the command makes no sense as it was typed
   69  the gateway cannot be reached
+  70  the config waits for a restart; nothing was changed
   75  in force, but not written down: try again
   76  a stream's transmitter does not do it; the text says why
   78  the config, or the admin token, is not right";
