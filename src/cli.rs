@@ -9,6 +9,7 @@ mod manual;
 mod operator;
 mod outcomes;
 mod reference;
+mod reload;
 mod stream;
 mod table;
 
@@ -57,6 +58,8 @@ enum Command {
     Outcomes(outcomes::Outcomes),
     /// Show how the running gateway is
     Status(Status),
+    /// Have the running gateway read its config again; a mistake in it changes nothing
+    Reload(Status),
     /// Look after the streams that the gateway manages
     #[command(subcommand)]
     Stream(stream::Stream),
@@ -254,6 +257,7 @@ enum Exit {
     Failed = 1,
     Usage = 64,
     Unreachable = 69,
+    NeedsRestart = 70,
     TryAgain = 75,
     Transmitter = 76,
     Config = 78,
@@ -310,6 +314,7 @@ fn execute(command: Command) -> Outcome {
         Command::Holds(holds) => holds::holds(&holds),
         Command::Outcomes(typed) => outcomes::outcomes(&typed),
         Command::Status(status) => operator::status(&status),
+        Command::Reload(typed) => reload::reload(&typed),
         Command::Stream(typed) => stream::stream(&typed),
         Command::Explain(explain) => with_config(&explain.config.config, |config| explain::explain(&config, &explain)),
         Command::Keygen { file, signing } => keygen(file.as_deref(), signing),
@@ -388,6 +393,7 @@ Exit codes:
    1  it failed for a reason of this machine; the text says which
   64  the command makes no sense as it was typed
   69  the gateway cannot be reached
+  70  the config waits for a restart; nothing was changed
   75  in force, but not written down: try again
   76  a stream's transmitter does not do it; the text says why
   78  the config, or the admin token, is not right";

@@ -15,7 +15,9 @@ mod minting;
 mod fleet;
 mod outcomes;
 mod reader;
+mod reading;
 mod realms;
+mod restart;
 mod revalidate;
 mod secrets;
 mod server;
@@ -35,6 +37,8 @@ use url::Url;
 pub use self::faults::{Fault, Faults};
 pub use self::files::{Disk, File, Files};
 use self::reader::{Context, Reader};
+pub use self::reading::{Change, Difference, Reading, Rewritten};
+pub use self::restart::waits_for_restart;
 pub use self::secrets::Certificate;
 pub use self::shape::{Form, Key, Shape};
 use crate::apps::Apps;
@@ -81,6 +85,8 @@ pub struct Config {
     pub streams: BTreeMap<String, StreamSettings>,
     /// `[apps.NAME]`.
     pub apps: Apps,
+    /// What all of this was read from.
+    pub reading: Reading,
 }
 
 /// `[server]`.
@@ -288,7 +294,9 @@ impl Config {
 
     /// Parses `text` as the content of the file at `path`; the files that it names come from `files`.
     pub fn parse(text: &str, path: &Path, files: &dyn Files) -> Result<Self, Faults> {
-        parse(text, path, files, |context, table| reader::read_root(context, table, read))
+        let files = reading::Recorder::new(files);
+        let config = parse(text, path, &files, |context, table| reader::read_root(context, table, read))?;
+        Ok(Self { reading: Reading::new(path, text, files.into_seen()), ..config })
     }
 }
 
@@ -392,6 +400,7 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
         idps,
         streams: streams.into_iter().collect::<Option<_>>()?,
         apps: Apps::new(apps.into_iter().collect::<Option<Vec<_>>>()?),
+        reading: Reading::default(),
     })
 }
 

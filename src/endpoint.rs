@@ -63,7 +63,7 @@ use crate::page::Page;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session::{self, Session};
-use crate::stream::{Sight, Signals, Stream, Watch};
+use crate::stream::{Sight, Signals, Stream};
 use crate::time::Clock;
 
 /// Below this every path is ours, on every host.
@@ -93,7 +93,7 @@ pub(crate) struct Parts {
     pub(crate) streams: HashMap<String, Arc<Stream>>,
     /// The checks of sessions whose IdP sends no signal, by its name.
     pub(crate) checks: HashMap<String, Arc<Checks>>,
-    pub(crate) sight: Sight,
+    pub(crate) sight: Arc<Sight>,
     /// The other gateways, if there are any.
     pub(crate) fleet: Option<Fleet>,
     pub(crate) enforcer: Enforcer,
@@ -101,7 +101,7 @@ pub(crate) struct Parts {
     pub(crate) intake: Arc<Intake>,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) names: crate::lineage::Names,
+    pub(crate) names: Arc<crate::lineage::Names>,
     pub(crate) clock: Clock,
 }
 
@@ -109,11 +109,6 @@ impl Parts {
     /// What signals go through.
     pub(crate) fn signals(&self) -> Signals<'_> {
         Signals { intake: &self.intake, audit: &self.audit, metrics: &self.metrics, clock: &self.clock }
-    }
-
-    /// What the watch over streams acts on.
-    pub(crate) fn watch(&self) -> Watch<'_> {
-        Watch { signals: self.signals(), apps: &self.apps, enforcer: &self.enforcer, sight: &self.sight }
     }
 }
 

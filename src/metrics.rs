@@ -3,6 +3,7 @@
 //! Label values are configured names and the fixed words of enums, never what a client sent: the number of series is
 //! bounded by the configuration.
 
+mod config;
 mod fleet;
 
 use std::time::Duration;
@@ -78,6 +79,7 @@ pub struct Metrics {
     revalidating: IntGaugeVec,
     grants_not_kept: IntCounterVec,
     fleet: fleet::Fleet,
+    config: config::Config,
 }
 
 impl Default for Metrics {
@@ -183,6 +185,7 @@ impl Metrics {
                 &["idp", "why"],
             )?,
             fleet: fleet::Fleet::registered(to)?,
+            config: config::Config::registered(to)?,
             registry,
         })
     }
@@ -269,6 +272,14 @@ impl Metrics {
     pub fn stream_is(&self, stream: &str, health: Health) {
         for each in Health::ALL {
             self.streams.with_label_values(&[stream, each.word()]).set(i64::from(each == health));
+        }
+    }
+
+    /// A stream is in no state any more: the config has it no longer.
+    pub fn stream_is_no_more(&self, stream: &str) {
+        for each in Health::ALL {
+            // An error means that it was in none.
+            let _ = self.streams.remove_label_values(&[stream, each.word()]);
         }
     }
 

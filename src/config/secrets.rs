@@ -35,6 +35,14 @@ impl Certificate {
     }
 }
 
+impl Certificate {
+    /// When it ends: seconds since 1970. `None` if it does not say so in a way that is understood.
+    pub fn not_after(&self) -> Option<i64> {
+        let (_, leaf) = x509_parser::parse_x509_certificate(self.key.cert.first()?).ok()?;
+        Some(leaf.validity().not_after.timestamp())
+    }
+}
+
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate").field("cert_file", &self.cert_file).finish_non_exhaustive()
