@@ -13,11 +13,13 @@ use crate::admin::{
     LiftAnswer, LiftError, LiftRequest, Made, Met, MetAtGateway, OutcomesAsked, Ready, RevalidationStatus,
     RevokeAnswer, RevokeError, RevokeRequest, Status, StreamAnswer, StreamDeed, StreamError, Waiting,
 };
+use crate::apps::App;
 use crate::drain::Drain;
 use crate::endpoint::Endpoints;
 use crate::exchanges::Survey;
 use crate::fleet::{Fresh, Sight};
 use crate::identity::Issuer;
+use crate::metrics::{Now, StreamNow};
 use crate::outcome::{Outcome, OutcomeList, Wanted};
 use crate::proxy::Balancer;
 use crate::revocation::{Lifted, RevocationId};
@@ -42,6 +44,13 @@ impl Operator {
     ) -> Self {
         let started_at = endpoints.parts().clock.now();
         Self { endpoints, balancers, listeners, drain, started_at }
+    }
+
+    /// How many upstreams of that app answer, and how many there are.
+    fn upstreams(&self, app: &str) -> (usize, usize) {
+        let backends = self.balancers.get(app).map(|balancer| balancer.backends());
+        let known = backends.map(|b| b.get_backend()).unwrap_or_default();
+        (known.iter().filter(|one| backends.is_some_and(|b| b.ready(one))).count(), known.len())
     }
 
     /// The issuer of each IdP, by its name.
@@ -177,14 +186,9 @@ impl Gateway for Operator {
             .apps
             .iter()
             .map(|app| {
-                let backends = self.balancers.get(&app.name).map(|balancer| balancer.backends());
-                let known = backends.map(|b| b.get_backend()).unwrap_or_default();
-                AppStatus {
-                    name: app.name.clone(),
-                    url: format!("{}{}", app.origin.as_str(), app.prefix.as_str()),
-                    healthy: known.iter().filter(|one| backends.is_some_and(|b| b.ready(one))).count(),
-                    upstreams: known.len(),
-                }
+                let (healthy, upstreams) = self.upstreams(&app.name);
+                let url = format!("{}{}", app.origin.as_str(), app.prefix.as_str());
+                AppStatus { name: app.name.clone(), url, healthy, upstreams }
             })
             .collect();
         idps.sort_by(|a, b| a.name.cmp(&b.name));
@@ -248,7 +252,30 @@ impl Gateway for Operator {
     }
 
     async fn metrics(&self) -> String {
-        self.endpoints.metrics().render()
+        let (parts, metrics) = (self.endpoints.parts(), self.endpoints.metrics());
+        let now = parts.clock.now();
+        let streams = parts.streams.values().map(|stream| {
+            let stands = stream.supervised(now);
+            StreamNow {
+                name: stream.settings().name.clone(),
+                silent_for: stands.last_sign.map(|sign| now.since(sign)),
+                lag: stands.lag,
+            }
+        });
+        let upstreams = |app: &Arc<App>| {
+            let (healthy, known) = self.upstreams(&app.name);
+            (app.name.clone(), healthy, known)
+        };
+        metrics.stands(&Now {
+            started_at: self.started_at,
+            ready: self.ready().await.ready,
+            draining: self.drain.has_begun(),
+            durable: parts.intake.is_durable(),
+            exchanges: parts.enforcer.exchanges(),
+            apps: parts.apps.iter().map(upstreams).collect(),
+            streams: streams.collect(),
+        });
+        metrics.render()
     }
 }
 
