@@ -64,7 +64,7 @@ use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session::{self, Session};
 use crate::stream::{Sight, Signals, Stream};
-use crate::time::Clock;
+use crate::time::{Clock, Stopwatch};
 
 /// Below this every path is ours, on every host.
 const PREFIX: &str = "/oauth2";
@@ -108,7 +108,13 @@ pub(crate) struct Parts {
 impl Parts {
     /// What signals go through.
     pub(crate) fn signals(&self) -> Signals<'_> {
-        Signals { intake: &self.intake, audit: &self.audit, metrics: &self.metrics, clock: &self.clock }
+        Signals {
+            intake: &self.intake,
+            audit: &self.audit,
+            metrics: &self.metrics,
+            clock: &self.clock,
+            arrived: Stopwatch::start(),
+        }
     }
 }
 

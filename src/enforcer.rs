@@ -188,6 +188,11 @@ impl Enforcer {
         self.set.entries()
     }
 
+    /// Exchanges in flight, by kind.
+    pub fn exchanges(&self) -> Counts {
+        self.exchanges.counts()
+    }
+
     /// Exchanges in flight.
     pub fn in_flight(&self) -> usize {
         self.exchanges.len()

@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::outcome::Outcomes;
 use crate::seal::KeyRing;
 use crate::stream::{Sight, Signals, Watch};
-use crate::time::Clock;
+use crate::time::{Clock, Stopwatch};
 
 /// What stays from the start to the end.
 pub(super) struct Lasting {
@@ -52,7 +52,13 @@ pub(super) struct Lasting {
 impl Lasting {
     /// What signals go through.
     pub(super) fn signals(&self) -> Signals<'_> {
-        Signals { intake: &self.intake, audit: &self.audit, metrics: &self.metrics, clock: &self.clock }
+        Signals {
+            intake: &self.intake,
+            audit: &self.audit,
+            metrics: &self.metrics,
+            clock: &self.clock,
+            arrived: Stopwatch::start(),
+        }
     }
 
     /// What the watch over streams acts on.

@@ -16,13 +16,15 @@ use crate::admin::{
     RevalidationStatus, RevokeAnswer, RevokeError, RevokeRequest, Status, StreamAnswer, StreamDeed, StreamError,
     Waiting,
 };
+use crate::apps::App;
 use crate::drain::Drain;
 use crate::endpoint::Parts;
 use crate::exchanges::Survey;
 use crate::fleet::{Fresh, Sight};
 use crate::identity::Issuer;
+use crate::metrics::{Now, StreamNow};
 use crate::outcome::{Outcome, OutcomeList, Wanted};
-use crate::proxy::Current;
+use crate::proxy::{Current, Edition};
 use crate::revocation::{Lifted, RevocationId};
 use crate::time::Timestamp;
 
@@ -51,6 +53,13 @@ impl Operator {
 /// The issuer of each IdP, by its name.
 fn issuers(parts: &Parts) -> BTreeMap<String, Issuer> {
     parts.idps.iter().map(|(name, idp)| (name.clone(), idp.issuer().clone())).collect()
+}
+
+/// How many upstreams of that app answer, and how many there are.
+fn upstreams(edition: &Edition, app: &str) -> (usize, usize) {
+    let backends = edition.pools.get(app).map(|pool| pool.balancer().backends());
+    let known = backends.map(|b| b.get_backend()).unwrap_or_default();
+    (known.iter().filter(|one| backends.is_some_and(|b| b.ready(one))).count(), known.len())
 }
 
 /// Where requests are taken. Pingora binds these in its own time, beside the admin listener, and tells nobody.
@@ -186,14 +195,9 @@ impl Gateway for Operator {
             .apps
             .iter()
             .map(|app| {
-                let backends = edition.pools.get(&app.name).map(|pool| pool.balancer().backends());
-                let known = backends.map(|b| b.get_backend()).unwrap_or_default();
-                AppStatus {
-                    name: app.name.clone(),
-                    url: format!("{}{}", app.origin.as_str(), app.prefix.as_str()),
-                    healthy: known.iter().filter(|one| backends.is_some_and(|b| b.ready(one))).count(),
-                    upstreams: known.len(),
-                }
+                let (healthy, upstreams) = upstreams(&edition, &app.name);
+                let url = format!("{}{}", app.origin.as_str(), app.prefix.as_str());
+                AppStatus { name: app.name.clone(), url, healthy, upstreams }
             })
             .collect();
         idps.sort_by(|a, b| a.name.cmp(&b.name));
@@ -258,7 +262,31 @@ impl Gateway for Operator {
     }
 
     async fn metrics(&self) -> String {
-        self.lasting.metrics.render()
+        let edition = self.current.load();
+        let (parts, metrics) = (edition.endpoints.parts(), &self.lasting.metrics);
+        let now = parts.clock.now();
+        let streams = parts.streams.values().map(|stream| {
+            let stands = stream.supervised(now);
+            StreamNow {
+                name: stream.settings().name.clone(),
+                silent_for: stands.last_sign.map(|sign| now.since(sign)),
+                lag: stands.lag,
+            }
+        });
+        let upstreams = |app: &Arc<App>| {
+            let (healthy, known) = upstreams(&edition, &app.name);
+            (app.name.clone(), healthy, known)
+        };
+        metrics.stands(&Now {
+            started_at: self.started_at,
+            ready: self.ready().await.ready,
+            draining: self.drain.has_begun(),
+            durable: parts.intake.is_durable(),
+            exchanges: parts.enforcer.exchanges(),
+            apps: parts.apps.iter().map(upstreams).collect(),
+            streams: streams.collect(),
+        });
+        metrics.render()
     }
 }
 

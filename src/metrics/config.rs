@@ -1,8 +1,9 @@
 //! What is counted about the config.
 
-use prometheus::{GaugeVec, IntCounterVec, IntGauge, Registry};
+use prometheus::{GaugeVec, IntCounterVec, IntGauge};
 
-use super::{Metrics, counters, gauge, named, registered};
+use super::Metrics;
+use super::register::{Register, counters, gauge, named, registered};
 use crate::time::Timestamp;
 
 /// What is counted about the config.
@@ -16,7 +17,7 @@ pub(super) struct Config {
 }
 
 impl Config {
-    pub(super) fn registered(to: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn registered(to: &Register) -> prometheus::Result<Self> {
         Ok(Self {
             reloads: counters(to, "config_reload_total", "Times the config was to be read again", &["result"])?,
             last_good: gauge(
