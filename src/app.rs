@@ -278,6 +278,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         audit,
         metrics,
         names,
+        look: config.pages,
         clock,
     };
     Ok(parts)
