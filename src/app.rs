@@ -239,6 +239,7 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<(Lasting, Swappable)>
         idps: editions::idps(config.idps, &client, &clock),
         ring: Arc::clone(&ring),
         bounds: editions::bounds(&config.server),
+        look: config.pages,
     };
     let checks = checks::all(&config.ledger.path, &first.idps, |idp, settings, grants| crate::checks::Parts {
         of: ArcSwap::from_pointee(crate::checks::Of { idp, session: first.session, ring: Arc::clone(&ring) }),

@@ -12,6 +12,7 @@ mod files;
 mod idps;
 mod manage;
 mod minting;
+mod pages;
 mod fleet;
 mod outcomes;
 mod reader;
@@ -46,6 +47,7 @@ use crate::event::{Preset, Type, supervise};
 pub use crate::http::Settings as OutboundSettings;
 use crate::identity::{Issuer, TargetKind};
 pub use crate::idp::Settings as IdpSettings;
+use crate::page::Look;
 use crate::policy::{Bounds, Rules, Widest};
 pub use crate::proxy::{Cidr, InvalidCidr};
 use crate::seal::KeyRing;
@@ -77,6 +79,8 @@ pub struct Config {
     pub fleet: Option<FleetSettings>,
     /// `[outcomes]`: what is remembered of revocations.
     pub outcomes: OutcomeSettings,
+    /// `[pages]`: how pages look.
+    pub pages: Look,
     /// `[outbound]`: how the gateway calls others.
     pub outbound: OutboundSettings,
     /// `[idps.NAME]`, by name.
@@ -367,6 +371,7 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
     let fleet = fleet::fleet(file);
     let outcomes = file.section("outcomes", outcomes::outcomes);
     let log = file.section("log", server::log);
+    let pages = file.section("pages", pages::pages);
     let outbound = file.section("outbound", server::outbound);
     let idps = idps::idps(file, session.max_age);
     let idp_names: Vec<&str> = idps.iter().map(|(name, _)| name.as_str()).collect();
@@ -396,6 +401,7 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
         fleet: fleet?,
         outcomes: outcomes?,
         log,
+        pages,
         outbound,
         idps,
         streams: streams.into_iter().collect::<Option<_>>()?,

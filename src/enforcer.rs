@@ -269,6 +269,7 @@ mod tests {
             cut_off: CUT_OFF,
             origin: Origin::Operator,
             reason: None,
+            said: Default::default(),
             received_at: CUT_OFF,
         }
     }

@@ -467,6 +467,7 @@ mod tests {
             cut_off: NOW,
             origin: Origin::Stream { stream: "corp".into(), jti: "j1".into(), txn: None, event: "e".into() },
             reason: None,
+            said: Default::default(),
             received_at: NOW,
         }
     }

@@ -70,6 +70,12 @@ impl Proxy {
         }
     }
 
+    /// Writes an answer of ours, in the words of whoever asked.
+    async fn answer(&self, session: &mut Session, ctx: &mut Ctx, response: Response<Bytes>) -> Result<()> {
+        let response = ctx.edition.endpoints.dressed(response, &session.req_header().headers);
+        wire::answer(session, ctx, response).await
+    }
+
     fn peer(session: &Session, bounds: &Bounds) -> Peer {
         let address = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical());
         let trusted = address.is_some_and(|a| bounds.trusted_proxies.iter().any(|range| range.contains(a)));
@@ -229,7 +235,7 @@ impl ProxyHttp for Proxy {
         self.stays_or_goes(session);
         match self.admit(session, ctx).await? {
             None => Ok(false),
-            Some(response) => wire::answer(session, ctx, response).await.map(|()| true),
+            Some(response) => self.answer(session, ctx, response).await.map(|()| true),
         }
     }
 
@@ -359,7 +365,7 @@ impl ProxyHttp for Proxy {
         if let Some(response) = response {
             session.set_keepalive(None);
             // The connection may be the thing that failed; there is nobody left to tell.
-            let _ = wire::answer(session, ctx, response).await;
+            let _ = self.answer(session, ctx, response).await;
         }
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }

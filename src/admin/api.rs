@@ -190,6 +190,7 @@ impl RevokeRequest {
                 cut_off: self.as_of.unwrap_or(now),
                 origin: Origin::Operator,
                 reason: self.reason.clone(),
+                said: Default::default(),
                 received_at: now,
             });
         }

@@ -30,6 +30,7 @@ pub(super) struct Swappable {
     pub(super) idps: HashMap<String, Arc<Idp>>,
     pub(super) ring: Arc<KeyRing>,
     pub(super) bounds: Bounds,
+    pub(super) look: crate::page::Look,
 }
 
 /// What is asked of requests.
@@ -109,6 +110,7 @@ pub(super) fn edition(
         audit: lasting.audit.clone(),
         metrics: Arc::clone(&lasting.metrics),
         names: Arc::clone(&lasting.names),
+        look: of.look,
         clock: lasting.clock.clone(),
     };
     Edition { endpoints: Arc::new(Endpoints::new(parts)), pools, bounds: of.bounds }

@@ -314,7 +314,8 @@ impl Reloader {
             });
         }
         let (session, ring) = (config.session, Arc::new(config.keys));
-        let of = Swappable { apps: config.apps, session, streams: config.streams, idps, ring, bounds };
+        let of =
+            Swappable { apps: config.apps, session, streams: config.streams, idps, ring, bounds, look: config.pages };
         Ok(editions::edition(lasting, of, streams, pools))
     }
 

@@ -4,7 +4,7 @@
 //! is not known here waits.
 
 /// Sections that can be another as a whole.
-const SECTIONS: [&str; 5] = ["session", "idps", "streams", "apps", "keys"];
+const SECTIONS: [&str; 6] = ["pages", "session", "idps", "streams", "apps", "keys"];
 /// Keys elsewhere that can; with them what is below.
 const KEYS: [&str; 5] =
     ["server.trusted_proxies", "server.max_header", "server.timeouts.body_read", "admin.token", "admin.token_file"];
@@ -35,6 +35,7 @@ mod tests {
             ("idps.corp.revalidate.every", true),
             ("idps.corp.revalidate", true),
             ("streams.corp", false),
+            ("pages.name", false),
             ("session.max_age", false),
             ("keys.files", false),
             ("server.listen", true),

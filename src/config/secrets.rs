@@ -103,6 +103,14 @@ impl Reader<'_> {
         Some(found)
     }
 
+    /// What is in a file that everybody may see.
+    pub(super) fn public_file<T>(&self, key: &'static str, parse: impl FnOnce(&[u8]) -> Result<T, Why>) -> Option<T> {
+        let At { value: path, place } = self.parse(key, |name| Ok(self.context().path(name)))?;
+        let bytes = self.file(&path, &place, Holds::Public)?;
+        let parsed = parse(&bytes).map_err(|Why(why)| format!("`{}`: {why}", path.display()));
+        parsed.map_err(|why| self.context().fault(&place, why)).ok()
+    }
+
     /// Certificates to trust, in PEM.
     pub(super) fn authorities(&self, key: &'static str) -> Option<At<Vec<u8>>> {
         let At { value: path, place } = self.parse(key, |name| Ok(self.context().path(name)))?;

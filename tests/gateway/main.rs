@@ -19,6 +19,7 @@ mod misbehaviour;
 mod noise;
 mod outcomes;
 mod operators;
+mod pages;
 mod paths;
 mod poll;
 mod presets;
