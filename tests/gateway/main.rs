@@ -22,6 +22,7 @@ mod operators;
 mod paths;
 mod poll;
 mod presets;
+mod reload;
 mod revalidation;
 mod room;
 mod signals;
