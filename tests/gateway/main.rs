@@ -23,6 +23,7 @@ mod pages;
 mod paths;
 mod poll;
 mod presets;
+mod reload;
 mod revalidation;
 mod room;
 mod signals;
