@@ -7,6 +7,7 @@
 //! | `GET /metrics` | no | Prometheus text; it holds counts and configured names, never people |
 //! | `GET /v1/status` | yes | [`Status`] |
 //! | `GET /v1/openapi.json` | no | all of this, for programs (OpenAPI 3.1) |
+//! | `POST /v1/reload` | yes | [`ReloadAnswer`]: the config is read again; 200 means that what the file says runs |
 //! | `POST /v1/revocations` | yes | [`RevokeAnswer`]; 200 means in force and durable, 503 in force but not durable |
 //! | `GET /v1/approvals` | yes | what is not in force and awaits approval: a list of [`Waiting`] |
 //! | `POST /v1/approvals` | yes | [`ApprovalAnswer`] |
@@ -30,11 +31,13 @@ mod revalidation;
 mod met;
 mod openapi;
 mod problem;
+mod reload;
 mod repeat;
 mod streams;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -56,6 +59,7 @@ pub use self::fleet::{FleetStatus, GatewayStatus};
 pub use self::holds::{Hold, LiftAnswer, LiftError, LiftRequest};
 pub use self::met::{Met, MetAtGateway, MetInApp};
 pub use self::outcomes::OutcomesAsked;
+pub use self::reload::{ConfigChange, ConfigFault, ConfigStatus, ReloadAnswer};
 use self::repeat::Repeats;
 pub use self::revalidation::RevalidationStatus;
 pub use self::streams::{StreamAnswer, StreamDeed, StreamError, StreamRequest, StreamThere};
@@ -83,6 +87,8 @@ pub trait Gateway: Send + Sync {
     async fn outcome(&self, id: &str) -> Option<Outcome>;
     /// Does `deed` with the stream of that name, or only shows it.
     async fn stream(&self, name: &str, deed: Option<StreamDeed>) -> Result<StreamAnswer, StreamError>;
+    /// Reads the config again, and runs it if it can.
+    async fn reload(&self) -> ReloadAnswer;
     /// How everything is.
     async fn status(&self) -> Status;
     /// Whether requests are taken.
@@ -115,11 +121,29 @@ impl RevokeError {
     }
 }
 
+/// What operators present. Another may take its place while the door is open; clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Token(Arc<ArcSwap<Secret<String>>>);
+
+impl From<Secret<String>> for Token {
+    fn from(token: Secret<String>) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(token)))
+    }
+}
+
+impl Token {
+    /// From now on it is `next`.
+    pub fn replace(&self, next: Secret<String>) {
+        self.0.store(Arc::new(next));
+    }
+}
+
 /// Everything behind the door. `token` is what operators present.
-pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>, clock: Clock) -> Router {
-    let door = Door { gateway, token: Arc::new(token), repeats: Repeats::new(clock) };
+pub fn router(gateway: Arc<dyn Gateway>, token: impl Into<Token>, clock: Clock) -> Router {
+    let door = Door { gateway, token: token.into(), repeats: Repeats::new(clock) };
     let operators = Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/reload", post(reload::reload))
         .route("/v1/revocations", post(revoke))
         .route("/v1/approvals", get(approvals::approvals).post(approvals::decide))
         .route("/v1/holds", get(holds::holds))
@@ -143,7 +167,7 @@ pub fn router(gateway: Arc<dyn Gateway>, token: Secret<String>, clock: Clock) ->
 #[derive(Clone)]
 struct Door {
     gateway: Arc<dyn Gateway>,
-    token: Arc<Secret<String>>,
+    token: Token,
     repeats: Repeats,
 }
 
@@ -170,7 +194,7 @@ async fn with_token(State(door): State<Door>, request: Request, next: Next) -> R
         (Some(value), None) => value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")),
         _ => None,
     };
-    if presented.is_some_and(|(_, token)| door.token.matches(token)) {
+    if presented.is_some_and(|(_, token)| door.token.0.load().matches(token)) {
         return next.run(request).await;
     }
     let mut refusal = problem(StatusCode::UNAUTHORIZED, "present the admin token as `Authorization: Bearer …`");
@@ -363,6 +387,11 @@ pub(crate) mod tests {
                 ("by-hand", Some(_)) => Err(StreamError::Unmanaged(name.to_owned())),
                 _ => Err(StreamError::Unknown(name.to_owned())),
             }
+        }
+
+        async fn reload(&self) -> ReloadAnswer {
+            let result = if self.durable { "applied" } else { "faulty" };
+            ReloadAnswer { result: result.into(), ..ReloadAnswer::default() }
         }
 
         async fn status(&self) -> Status {

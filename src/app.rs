@@ -5,10 +5,14 @@
 
 mod checks;
 mod consoles;
+mod editions;
 mod entrance;
 mod fleet;
+mod keeping;
+mod lasting;
 mod notify;
 mod operator;
+mod reload;
 mod remembering;
 mod running;
 mod services;
@@ -16,42 +20,41 @@ mod stop;
 mod streams;
 mod tls;
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use arc_swap::ArcSwap;
 use pingora::listeners::tls::TlsSettings;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
-use pingora::services::background::{GenBackgroundService, background_service};
 use pingora::services::listening::Service;
 
 use self::checks::Checking;
+use self::editions::Swappable;
 use self::entrance::{Entrance, Handed};
+use self::keeping::News;
+use self::lasting::Lasting;
 use self::operator::{Listeners, Operator};
+use self::reload::Reloader;
 pub use self::running::{Running, start};
-use self::services::{AdminService, Deadlines, Housekeeping, Polling, Remembering, Watching};
+use self::services::{AdminService, Deadlines, Housekeeping, Remembering};
 use self::stop::{Limits, Orderer, Stopping, staged};
+use crate::admin;
 use crate::audit::{self, Audit};
 use crate::config::{AuditTo, Config, ServerSettings};
 use crate::drain::Drain;
-use crate::endpoint::{self, Endpoints, Parts};
 use crate::enforcer::{self, Enforcer};
 use crate::exchanges;
-use crate::fleet::{Fleet, Lead};
+use crate::fleet::Fleet;
 use crate::http::Client;
-use crate::idp::Idp;
 use crate::intake::{self, Intake};
-use crate::keys::{KeyCache, Source};
 use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::outcome::{self, Outcomes};
-use crate::policy;
-use crate::proxy::{self, Balancer, BuiltIn, Cuttable, Lines, Patience, Pool, Proxy};
-use crate::stream::{Delivery, Discovery, Manager, Sight, Stream};
+use crate::proxy::{BuiltIn, BuiltIns, Current, Cuttable, Lines, Patience, Proxy};
 use crate::time::Clock;
 
 /// Clocks of gateway, IdP and transmitter may differ by this much; revocations are kept that much longer.
@@ -79,8 +82,8 @@ impl std::fmt::Debug for Gateway {
 /// Runs the gateway of `config` until the process is told to stop.
 pub fn run(config: Config) -> anyhow::Result<()> {
     log_to_stderr(config.log.word());
-    let gateway = Gateway::assemble(config, Clock::System, Handed::take_from_environment()?)?;
-    gateway.run(Orderer::Signals);
+    let gateway = Gateway::assemble(config, Clock::System, Handed::take_from_environment()?, Orderer::Signals)?;
+    gateway.run();
     Ok(())
 }
 
@@ -101,7 +104,7 @@ fn listeners(config: &Config) -> impl Iterator<Item = SocketAddr> {
 
 impl Gateway {
     /// Puts everything together; the ledger's revocations are in force when this returns.
-    fn assemble(config: Config, clock: Clock, mut handed: Handed) -> anyhow::Result<Self> {
+    fn assemble(mut config: Config, clock: Clock, mut handed: Handed, orderer: Orderer) -> anyhow::Result<Self> {
         // One crypto backend for every TLS connection, in and out. An error means that it is installed already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         // The admin listener is bound now and served later; the others are bound by pingora, which would panic.
@@ -116,70 +119,65 @@ impl Gateway {
         }
         let (addresses, drain): (Vec<_>, _) = (listeners(&config).collect(), Drain::default());
         let listeners = Arc::new(Listeners::new(addresses.iter().copied()));
-        let Config { server: settings, admin, .. } = &config;
-        let (settings, token) = (settings.clone(), admin.token.clone());
-        let endpoints = Arc::new(Endpoints::new(engines(config, clock)?));
+        let (settings, token) = (config.server.clone(), admin::Token::from(config.admin.token.clone()));
+        let certificates = tls::Certificates::of(&settings.tls);
+        let shapes = editions::Shapes::of(&config);
+        let reading = std::mem::take(&mut config.reading);
+        let (lasting, first) = engines(config, clock)?;
+        let lasting = Arc::new(lasting);
+        let current = Current::new(editions::first(&lasting, first)?);
 
         let mut server = Server::new_with_opt_and_conf(None, conf(&settings));
         server.bootstrap();
-        let (mut pools, mut balancers) = (HashMap::new(), BTreeMap::new());
-        for app in endpoints.apps().iter().filter(|app| app.built_in.is_none()) {
-            let balancer: GenBackgroundService<Balancer> =
-                background_service(&format!("upstreams of {}", app.name), Pool::balancer(app)?);
-            pools.insert(app.name.clone(), Pool::new(balancer.task()));
-            balancers.insert(app.name.clone(), balancer.task());
-            server.add_service(balancer);
-        }
-        let (ends, there) = (Arc::clone(&endpoints), Arc::clone(&listeners));
-        let operator = Arc::new(Operator::new(ends, balancers, there, drain.clone()));
-        let consoles = consoles::of(&endpoints, &operator);
+        let news = News::default();
+        let swaps = (Arc::clone(&lasting), current.clone(), news.clone());
+        let reloader = Arc::new(Reloader::new(swaps, (certificates.clone(), token.clone()), (reading, shapes)));
+        let with = (current.clone(), Arc::clone(&reloader));
+        let operator = Arc::new(Operator::new(Arc::clone(&lasting), with, Arc::clone(&listeners), drain.clone()));
+        let consoles = consoles::of(&current, &operator);
         for console in consoles.values() {
             server.add_service(staged("console", &drain.signals, consoles::Seeing(Arc::clone(console))));
         }
-        let answering = (pools, consoles.into_iter().map(|(name, it)| (name, it as Arc<dyn BuiltIn>)).collect());
-        let service = proxy_service(&server.configuration, &endpoints, answering, settings, &drain)?;
+        let built_ins = consoles.into_iter().map(|(name, console)| (name, console as Arc<dyn BuiltIn>)).collect();
+        let with = (&settings, &certificates);
+        let service = proxy_service(&server.configuration, &current, with, built_ins, &drain)?;
         server.add_service(Entrance::new(service, addresses, &mut handed, drain.clone()));
         handed.is_used_up()?;
-        let intake = Arc::clone(&endpoints.parts().intake);
-        let outcomes = endpoints.parts().outcomes.clone();
-        server.add_service(staged("outcomes", &drain.memory, Remembering(outcomes)));
-        server.add_service(staged("deadlines", &drain.signals, Deadlines(Arc::clone(&endpoints))));
-        for (name, stream) in &endpoints.parts().streams {
-            if matches!(stream.delivery(), Delivery::Poll { .. }) {
-                let polling = Polling { endpoints: Arc::clone(&endpoints), stream: Arc::clone(stream) };
-                server.add_service(staged(&format!("poll of {name}"), &drain.signals, polling));
-            }
-            let watching = Watching { endpoints: Arc::clone(&endpoints), stream: Arc::clone(stream) };
-            server.add_service(staged(&format!("watch over {name}"), &drain.signals, watching));
-        }
-        for (name, of_idp) in &endpoints.parts().checks {
+        // Tasks that come and go with the config.
+        server.add_service(staged("upstreams", &drain.memory, keeping::balancers(&current, &news)));
+        server.add_service(staged("streams", &drain.signals, keeping::streams(&lasting, &current, &news)));
+        server.add_service(staged("outcomes", &drain.memory, Remembering(lasting.outcomes.clone())));
+        server.add_service(staged("deadlines", &drain.signals, Deadlines(Arc::clone(&lasting))));
+        for (name, of_idp) in &lasting.checks {
             let checking = Checking { checks: Arc::clone(of_idp) };
             server.add_service(staged(&format!("checks of {name}"), &drain.signals, checking));
         }
-        if let Some(fleet) = endpoints.parts().fleet.clone() {
-            let among = fleet::Among::new(Arc::clone(&endpoints), fleet);
+        if let Some(fleet) = lasting.fleet.clone() {
+            let among = fleet::Among::new(Arc::clone(&lasting), current.clone(), fleet);
             // What comes in by the last signal is still told, and what others say is heard until then.
             server.add_service(staged("fleet", &drain.memory, among));
         }
-        let clock = endpoints.parts().clock.clone();
-        let enforcer = endpoints.parts().enforcer.clone();
+        let clock = lasting.clock.clone();
+        let enforcer = lasting.enforcer.clone();
+        let hears_signals = matches!(orderer, Orderer::Signals);
+        server.add_service(staged("reload", &drain.signals, reload::Watching { reloader, hears_signals }));
         let admin = AdminService::new(admin_listener, token, operator, clock);
         server.add_service(staged("admin", &drain.signals, admin));
-        server.add_service(staged("housekeeping", &drain.memory, Housekeeping(intake)));
-        let stopping = Stopping { orderer: Orderer::Signals, limits, drain, enforcer, listeners };
+        server.add_service(staged("housekeeping", &drain.memory, Housekeeping(Arc::clone(&lasting.intake))));
+        let stopping = Stopping { orderer, limits, drain, enforcer, listeners };
         Ok(Self { server, stopping })
     }
 
     /// Runs until it is told to stop, and has.
-    fn run(self, orderer: Orderer) {
-        let stopping = Stopping { orderer, ..self.stopping };
-        self.server.run(RunArgs { shutdown_signal: Box::new(stopping) });
+    fn run(self) {
+        self.server.run(RunArgs { shutdown_signal: Box::new(self.stopping) });
     }
 }
 
-/// The engines: everything that decides, remembers and calls others.
-fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
+/// The engines: everything that decides, remembers and calls others; and what of the config may be another one later.
+fn engines(config: Config, clock: Clock) -> anyhow::Result<(Lasting, Swappable)> {
     let metrics = Arc::new(Metrics::new());
+    let (longest_life, longest_token) = (lasting::longest_life(&config), lasting::longest_token(&config));
     let ring = Arc::new(config.keys);
     let sink = match config.audit {
         AuditTo::Stdout => audit::Sink::Stdout,
@@ -190,14 +188,8 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         .context("the audit log cannot be opened")?;
     let client = Client::new(&config.outbound).context("the outbound HTTP client cannot be made")?;
 
-    // No credential outlives a login that was as old as the IdP allows, plus a session from it, or a token that an app
-    // made in that session (law 10).
-    let oldest_login = config.idps.values().map(|idp| idp.max_age).max().unwrap_or_default();
-    let tokens = config.apps.iter().filter_map(|app| app.minting.as_ref()).map(|minting| minting.max_age);
-    let longest_token = tokens.max();
-    let from_login = longest_token.unwrap_or_default().max(config.session.max_age);
     let settings = enforcer::Settings {
-        longest_life: from_login.saturating_add(oldest_login),
+        longest_life,
         margin: MARGIN,
         exchanges: exchanges::Settings { max: config.server.max_exchanges },
     };
@@ -241,26 +233,23 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         clock.clone(),
     )
     .among(fleet.clone());
+    let intake = Arc::new(intake);
     let revocations = intake.replay(replay)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), revocations, "the ledger is in force, the gateway starts");
     audit.record(audit::Event::Started { version: env!("CARGO_PKG_VERSION"), revocations });
 
-    let idps: HashMap<_, _> = config
-        .idps
-        .into_iter()
-        .map(|(name, settings)| (name, Arc::new(Idp::new(settings, client.clone(), clock.clone()))))
-        .collect();
-    let mut streams = HashMap::new();
-    for (name, settings) in config.streams {
-        let lead = fleet.as_ref().map_or_else(Lead::alone, |fleet| fleet.lead(&name));
-        streams.insert(name, Arc::new(stream(settings, &idps, &client, &clock)?.led_by(lead)));
-    }
-    let (apps, session, intake) = (config.apps, config.session, Arc::new(intake));
-    let checks = checks::all(&config.ledger.path, &idps, |idp, settings, grants| crate::checks::Parts {
-        idp,
-        settings,
-        session,
+    let first = Swappable {
+        apps: config.apps,
+        session: config.session,
+        streams: config.streams,
+        idps: editions::idps(config.idps, &client, &clock),
         ring: Arc::clone(&ring),
+        bounds: editions::bounds(&config.server),
+        look: config.pages,
+    };
+    let checks = checks::all(&config.ledger.path, &first.idps, |idp, settings, grants| crate::checks::Parts {
+        of: ArcSwap::from_pointee(crate::checks::Of { idp, session: first.session, ring: Arc::clone(&ring) }),
+        settings,
         enforcer: enforcer.clone(),
         intake: Arc::clone(&intake),
         audit: audit.clone(),
@@ -268,28 +257,25 @@ fn engines(config: Config, clock: Clock) -> anyhow::Result<Parts> {
         clock: clock.clone(),
         grants,
     })?;
-    let names = crate::lineage::Names::default();
-    let recent = endpoint::Recent::new(apps.iter().any(|app| app.built_in.is_some()));
-    let sight = Sight::new(&apps);
-    let parts = Parts {
-        apps,
+    let recent = crate::endpoint::Recent::new(first.apps.iter().any(|app| app.built_in.is_some()));
+    let lasting = Lasting {
         ring,
-        session,
-        idps,
-        streams,
+        client,
+        longest_life,
+        apps: ArcSwap::from_pointee(first.apps.clone()),
         checks,
-        sight,
+        sight: Arc::default(),
+        names: Arc::default(),
         enforcer,
         outcomes,
         intake,
         fleet,
         audit,
         metrics,
-        names,
-        recent,
+        recent: Arc::new(recent),
         clock,
     };
-    Ok(parts)
+    Ok((lasting, first))
 }
 
 fn conf(settings: &ServerSettings) -> ServerConf {
@@ -312,81 +298,25 @@ fn limits(settings: &ServerSettings, handed: &Handed) -> Limits {
 /// The listeners that people come in by.
 fn proxy_service(
     conf: &Arc<ServerConf>,
-    endpoints: &Arc<Endpoints>,
-    (pools, built_ins): (HashMap<String, Pool>, HashMap<String, Arc<dyn BuiltIn>>),
-    settings: ServerSettings,
+    current: &Current,
+    (settings, certificates): (&ServerSettings, &tls::Certificates),
+    built_ins: BuiltIns,
     drain: &Drain,
 ) -> anyhow::Result<Service<Lines>> {
     let timeouts = settings.timeouts;
     let patience = Patience { header_read: timeouts.header_read, keep_alive: timeouts.keep_alive };
-    let bounds = proxy::Settings {
-        max_header_bytes: settings.max_header_bytes,
-        patience,
-        client_timeout: timeouts.body_read,
-        trusted_proxies: settings.trusted_proxies,
-        drain: drain.clone(),
-        built_ins,
-    };
-    let inner = http_proxy(conf, Proxy::new(Arc::clone(endpoints), pools, bounds));
+    let inner = http_proxy(conf, Proxy::new(current.clone(), patience, drain.clone(), built_ins));
     let mut service = Service::new("proxy".to_owned(), Lines::new(Cuttable::new(inner), patience, drain.clone()));
     for address in &settings.listen {
         service.add_tcp(&address.to_string());
     }
-    for listener in settings.tls {
+    for (address, shown) in certificates.listeners() {
         let mut tls = TlsSettings::intermediate("", "").map_err(|error| anyhow!("TLS cannot be set up: {error}"))?;
         tls.enable_h2();
-        let address = listener.listen.to_string();
-        tls.set_cert_resolver(Arc::new(tls::Certificates::new(listener)));
-        service.add_tls_with_settings(&address, None, tls);
+        tls.set_cert_resolver(shown);
+        service.add_tls_with_settings(&address.to_string(), None, tls);
     }
     Ok(service)
-}
-
-fn stream(
-    settings: crate::config::StreamSettings,
-    idps: &HashMap<String, Arc<Idp>>,
-    client: &Client,
-    clock: &Clock,
-) -> anyhow::Result<Stream> {
-    let discovery = Discovery::new(&settings.issuer, settings.metadata_url, client.clone(), clock.clone())?;
-    let discovery = Arc::new(discovery);
-    let source = match settings.jwks_uri {
-        Some(url) => Source::Fixed(url),
-        None => Source::Discovered(Arc::<Discovery>::clone(&discovery)),
-    };
-    let manager = settings.manage.map(|manage| {
-        let (issuer, audiences) = (settings.issuer.clone(), settings.audience.clone());
-        Manager::new(manage, issuer, audiences, Arc::clone(&discovery), client.clone(), clock.clone())
-    });
-    let keys = KeyCache::new(client.clone(), source, clock.clone());
-    let policy = policy::Settings {
-        name: settings.name,
-        issuer: settings.issuer,
-        audiences: settings.audience,
-        algs: crate::jose::Alg::ALL.to_vec(),
-        speaks_for: settings
-            .speaks_for
-            .iter()
-            .filter_map(|name| idps.get(name))
-            .map(|idp| endpoint::spoken_for(idp))
-            .collect(),
-        widest: settings.widest,
-        bounds: settings.bounds,
-        rules: settings.rules,
-        allowed_events: settings.allowed_events,
-        scim_external_id: settings.scim_external_id,
-        critical_members: settings.critical_members,
-        quirks: settings.preset.quirks(),
-        subject_issuers: settings
-            .subject_issuers
-            .iter()
-            .flat_map(|(named, meant)| meant.iter().map(move |idp| (named, idp)))
-            .filter_map(|(named, idp)| Some((named.clone(), idps.get(idp)?)))
-            .map(|(named, idp)| policy::IssuerAlias { named, issuer: endpoint::spoken_for(idp).issuer })
-            .collect(),
-    };
-    let stream = Stream::new(policy, settings.delivery, keys, client.clone(), manager, settings.watch, clock.now());
-    Ok(stream.described_by(discovery))
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -10,6 +10,7 @@ mod watch;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
@@ -41,10 +42,9 @@ const REST: Duration = Duration::from_secs(30);
 /// What checks work with.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) idp: Arc<Idp>,
+    /// A check that is under way ends with what it began with.
+    pub(crate) of: ArcSwap<Of>,
     pub(crate) settings: revalidation::Settings,
-    pub(crate) session: session::Settings,
-    pub(crate) ring: Arc<KeyRing>,
     pub(crate) enforcer: Enforcer,
     pub(crate) intake: Arc<Intake>,
     pub(crate) audit: Audit,
@@ -52,6 +52,14 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     /// `None` where sessions are checked with the browser only.
     pub(crate) grants: Option<Grants>,
+}
+
+/// What they work with by the config that runs: another one may come while they go on.
+#[derive(Clone, Debug)]
+pub(crate) struct Of {
+    pub(crate) idp: Arc<Idp>,
+    pub(crate) session: session::Settings,
+    pub(crate) ring: Arc<KeyRing>,
 }
 
 /// The checks of one IdP's sessions.
@@ -81,6 +89,15 @@ impl Checks {
         Self { parts, backoff, running: Stopwatch::start(), watch: Mutex::new(watch), news: Notify::new() }
     }
 
+    /// From now on sessions are checked by these.
+    pub(crate) fn goes_on_with(&self, of: Of) {
+        self.parts.of.store(Arc::new(of));
+    }
+
+    fn of(&self) -> Arc<Of> {
+        self.parts.of.load_full()
+    }
+
     /// How sessions are checked.
     pub(crate) const fn settings(&self) -> &revalidation::Settings {
         &self.parts.settings
@@ -94,7 +111,7 @@ impl Checks {
     /// Notes that a session, or something that grew from it, was used.
     pub(crate) fn seen(&self, session: SessionId) {
         if self.parts.grants.is_some() {
-            let often = self.parts.session.idle / 10;
+            let often = self.of().session.idle / 10;
             self.watch().seen(session, self.parts.clock.now(), often);
         }
     }
@@ -110,12 +127,12 @@ impl Checks {
         let now = self.parts.clock.now();
         let subject = session.person.subject.clone();
         let grant = Grant { lineage: Lineage::of(session), subject, app: app.name.clone(), token };
-        let Some(sealed) = grant.seal(&self.parts.ring) else { return self.not_kept("too_large") };
+        let Some(sealed) = grant.seal(&self.of().ring) else { return self.not_kept("too_large") };
         // Tokens of the app's outlive the session, and are checked with it for as long as somebody uses them.
         let of_tokens = app.minting.as_ref().map(|minting| session.issued_at.plus(minting.max_age));
-        let ends_at = of_tokens.unwrap_or_default().max(session.end(&self.parts.session));
+        let ends_at = of_tokens.unwrap_or_default().max(session.end(&self.of().session));
         let kept = Kept { session: session.id, checked_at: now, seen_at: now, ends_at, in_doubt: false };
-        let idp = self.parts.idp.name().to_owned();
+        let idp = self.of().idp.name().to_owned();
         if grants.write(vec![Change::Keep { kept, idp, sealed }]).await.is_err() {
             return self.not_kept("disk");
         }
@@ -152,7 +169,7 @@ impl Checks {
     /// Counts, and writes down what was used.
     async fn note(&self, grants: &Grants) {
         let state = self.state();
-        self.parts.metrics.revalidating(self.parts.idp.name(), state.live, state.overdue);
+        self.parts.metrics.revalidating(self.of().idp.name(), state.live, state.overdue);
         let used = self.watch().used();
         // What is not written down is idle a little earlier after a restart.
         if !used.is_empty() {
@@ -165,7 +182,7 @@ impl Checks {
         let Some(live) = self.watch().live(session) else { return };
         let Ok(sealed) = grants.read(session).await else { return self.later(session, live, None) };
         // Gone, or under a key that has left the ring: so has the session.
-        let Some(grant) = sealed.and_then(|sealed| Grant::open(&self.parts.ring, session, &sealed)) else {
+        let Some(grant) = sealed.and_then(|sealed| Grant::open(&self.of().ring, session, &sealed)) else {
             return self.forget(grants, session).await;
         };
         if self.is_over(&live, &grant) {
@@ -175,9 +192,9 @@ impl Checks {
         if by == By::Refresh && grants.write(vec![Change::Ask(session)]).await.is_err() {
             return self.later(session, live, None);
         }
-        let checked = self.parts.idp.check(by, &grant.token).await;
+        let checked = self.of().idp.check(by, &grant.token).await;
         let verdict = self.verdict(&checked, &grant);
-        self.parts.metrics.revalidated(self.parts.idp.name(), by.word(), verdict.word());
+        self.parts.metrics.revalidated(self.of().idp.name(), by.word(), verdict.word());
         self.say(verdict, &checked);
         let now = self.parts.clock.now();
         match revalidation::next(&self.parts.settings, verdict, live.in_doubt, live.checked_at, now) {
@@ -205,7 +222,7 @@ impl Checks {
         if !clear || now >= live.ends_at {
             return true;
         }
-        if now.since(live.seen_at) < self.parts.session.idle {
+        if now.since(live.seen_at) < self.of().session.idle {
             return false;
         }
         // What is in flight counts as use.
@@ -223,7 +240,8 @@ impl Checks {
         if said.identity.session_expiry.is_some_and(|end| end <= next_check) {
             return Verdict::Changed;
         }
-        let Some(hasher) = self.parts.ring.hasher_of(grant.lineage.key) else { return checked.verdict };
+        let of = self.of();
+        let Some(hasher) = of.ring.hasher_of(grant.lineage.key) else { return checked.verdict };
         let groups = || said.identity.targets().into_iter().filter(|target| target.kind == TargetKind::Group);
         let told: Vec<_> = groups().map(|target| hasher.key(&target)).collect();
         let mut had = grant.lineage.targets.iter().filter(|(kind, _)| *kind == TargetKind::Group);
@@ -233,7 +251,7 @@ impl Checks {
     /// Writes down how a session came out of a call, with its new token if there is one.
     async fn asked(&self, grants: &Grants, grant: Grant, live: Live, checked: Checked) -> Live {
         let (session, in_doubt) = (grant.lineage.session, checked.in_doubt.unwrap_or(live.in_doubt));
-        let sealed = checked.rotated.map(|token| Grant { token, ..grant }.seal(&self.parts.ring));
+        let sealed = checked.rotated.map(|token| Grant { token, ..grant }.seal(&self.of().ring));
         let lost = matches!(sealed, Some(None));
         let change = Change::Asked {
             session,
@@ -243,7 +261,7 @@ impl Checks {
         };
         let written = grants.write(vec![change]).await;
         if written.is_err() {
-            tracing::warn!(idp = self.parts.idp.name(), "what the IdP answered about a session is not on disk");
+            tracing::warn!(idp = self.of().idp.name(), "what the IdP answered about a session is not on disk");
         }
         Live { in_doubt: in_doubt || lost || written.is_err(), ..live }
     }
@@ -253,14 +271,15 @@ impl Checks {
         let (session, now) = (grant.lineage.session, self.parts.clock.now());
         let by = self.parts.settings.by;
         self.parts.audit.record(Event::SessionRefused {
-            idp: self.parts.idp.name().to_owned(),
+            idp: self.of().idp.name().to_owned(),
             by: by.word(),
             user: grant.subject.clone(),
             session: session.to_string(),
             why: why.words(),
         });
-        let origin = Origin::Revalidation { idp: self.parts.idp.name().to_owned(), by: by.word().to_owned() };
-        let (issuer, id) = (self.parts.idp.issuer(), session.to_string());
+        let origin = Origin::Revalidation { idp: self.of().idp.name().to_owned(), by: by.word().to_owned() };
+        let of = self.of();
+        let (issuer, id) = (of.idp.issuer(), session.to_string());
         let Some(revocation) = Revocation::of_session(issuer, &id, mode, origin, Some(why.words()), now) else {
             return;
         };
@@ -295,7 +314,8 @@ impl Checks {
     /// Says it once when asking begins to fail, fails otherwise, or works again.
     fn say(&self, verdict: Verdict, checked: &Checked) {
         let trouble = checked.trouble.as_ref().map(ToString::to_string);
-        let idp = self.parts.idp.name();
+        let of = self.of();
+        let idp = of.idp.name();
         let (now, refused) = (self.parts.clock.now(), verdict == Verdict::Refused);
         if !self.watch().answered(trouble.clone(), refused, now) {
             return;
@@ -314,7 +334,8 @@ impl Checks {
 
     /// A session will be checked with the browser; said once per reason.
     fn not_kept(&self, why: &'static str) {
-        let idp = self.parts.idp.name();
+        let of = self.of();
+        let idp = of.idp.name();
         self.parts.metrics.grant_not_kept(idp, why);
         if self.watch().is_news(why) {
             tracing::warn!(idp, why, "a session is not checked in the background, but with the browser's next page");

@@ -5,8 +5,11 @@ mod check;
 mod explain;
 mod fleet;
 mod holds;
+mod manual;
 mod operator;
 mod outcomes;
+mod reference;
+mod reload;
 mod stream;
 mod table;
 
@@ -55,6 +58,8 @@ enum Command {
     Outcomes(outcomes::Outcomes),
     /// Show how the running gateway is
     Status(Status),
+    /// Have the running gateway read its config again; a mistake in it changes nothing
+    Reload(Status),
     /// Look after the streams that the gateway manages
     #[command(subcommand)]
     Stream(stream::Stream),
@@ -70,6 +75,23 @@ enum Command {
     },
     /// Print what a DBA runs where the gateway may not make its schema in `[fleet.postgres]`
     FleetSql(ConfigFile),
+    /// Print every key of the config: its form, and what it does
+    Reference {
+        /// As a JSON schema, for editors
+        #[arg(long)]
+        schema: bool,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual as a man page
+    Man {
+        /// Put one page for each command there instead
+        #[arg(value_name = "DIRECTORY")]
+        directory: Option<PathBuf>,
+    },
     /// Run a toy IdP, a toy app and the gateway on loopback
     Demo {
         /// Where the gateway listens; IdP, app and admin listener take the three ports after it
@@ -235,6 +257,7 @@ enum Exit {
     Failed = 1,
     Usage = 64,
     Unreachable = 69,
+    NeedsRestart = 70,
     TryAgain = 75,
     Transmitter = 76,
     Config = 78,
@@ -291,10 +314,14 @@ fn execute(command: Command) -> Outcome {
         Command::Holds(holds) => holds::holds(&holds),
         Command::Outcomes(typed) => outcomes::outcomes(&typed),
         Command::Status(status) => operator::status(&status),
+        Command::Reload(typed) => reload::reload(&typed),
         Command::Stream(typed) => stream::stream(&typed),
         Command::Explain(explain) => with_config(&explain.config.config, |config| explain::explain(&config, &explain)),
         Command::Keygen { file, signing } => keygen(file.as_deref(), signing),
         Command::FleetSql(file) => with_config(&file.config, |config| fleet::sql(&config)),
+        Command::Reference { schema } => Outcome::done(reference::reference(schema)),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { directory } => manual::man(directory.as_deref()),
         Command::Demo { port, state } => ended(crate::demo::run(port, state)),
     }
 }
@@ -366,6 +393,7 @@ Exit codes:
    1  it failed for a reason of this machine; the text says which
   64  the command makes no sense as it was typed
   69  the gateway cannot be reached
+  70  the config waits for a restart; nothing was changed
   75  in force, but not written down: try again
   76  a stream's transmitter does not do it; the text says why
   78  the config, or the admin token, is not right";

@@ -13,13 +13,17 @@ mod files;
 mod idps;
 mod manage;
 mod minting;
+mod pages;
 mod fleet;
 mod outcomes;
 mod reader;
+mod reading;
 mod realms;
+mod restart;
 mod revalidate;
 mod secrets;
 mod server;
+mod shape;
 mod streams;
 mod tokens;
 mod values;
@@ -35,12 +39,16 @@ use url::Url;
 pub use self::faults::{Fault, Faults};
 pub use self::files::{Disk, File, Files};
 use self::reader::{Context, Reader};
+pub use self::reading::{Change, Difference, Reading, Rewritten};
+pub use self::restart::waits_for_restart;
 pub use self::secrets::Certificate;
+pub use self::shape::{Form, Key, Shape};
 use crate::apps::Apps;
 use crate::event::{Preset, Type, supervise};
 pub use crate::http::Settings as OutboundSettings;
 use crate::identity::{Issuer, TargetKind};
 pub use crate::idp::Settings as IdpSettings;
+use crate::page::Look;
 use crate::policy::{Bounds, Rules, Widest};
 pub use crate::proxy::{Cidr, InvalidCidr};
 use crate::seal::KeyRing;
@@ -72,6 +80,8 @@ pub struct Config {
     pub fleet: Option<FleetSettings>,
     /// `[outcomes]`: what is remembered of revocations.
     pub outcomes: OutcomeSettings,
+    /// `[pages]`: how pages look.
+    pub pages: Look,
     /// `[outbound]`: how the gateway calls others.
     pub outbound: OutboundSettings,
     /// `[idps.NAME]`, by name.
@@ -80,6 +90,8 @@ pub struct Config {
     pub streams: BTreeMap<String, StreamSettings>,
     /// `[apps.NAME]`.
     pub apps: Apps,
+    /// What all of this was read from.
+    pub reading: Reading,
 }
 
 /// `[server]`.
@@ -287,7 +299,23 @@ impl Config {
 
     /// Parses `text` as the content of the file at `path`; the files that it names come from `files`.
     pub fn parse(text: &str, path: &Path, files: &dyn Files) -> Result<Self, Faults> {
-        parse(text, path, files, |context, table| reader::read_root(context, table, read))
+        let files = reading::Recorder::new(files);
+        let config = parse(text, path, &files, |context, table| reader::read_root(context, table, read))?;
+        Ok(Self { reading: Reading::new(path, text, files.into_seen()), ..config })
+    }
+}
+
+impl Shape {
+    /// Every key that the config knows, found by reading files that hold next to nothing.
+    pub fn of_config() -> Self {
+        let mut shape = Self::default();
+        for (text, has_all) in shape::TELLING.into_iter().flat_map(|text| [(text, false), (text, true)]) {
+            let (table, _) = DeTable::parse_recoverable(text);
+            let context = Context::recording(text, Path::new(""), &shape::Nothing, has_all);
+            drop(reader::read_root(&context, table.get_ref(), read));
+            shape.join(context.into_shape());
+        }
+        shape
     }
 }
 
@@ -344,6 +372,7 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
     let fleet = fleet::fleet(file);
     let outcomes = file.section("outcomes", outcomes::outcomes);
     let log = file.section("log", server::log);
+    let pages = file.section("pages", pages::pages);
     let outbound = file.section("outbound", server::outbound);
     let idps = idps::idps(file, session.max_age);
     let idp_names: Vec<&str> = idps.iter().map(|(name, _)| name.as_str()).collect();
@@ -373,10 +402,12 @@ fn read<'c>(file: &Reader<'c>) -> Option<Config> {
         fleet: fleet?,
         outcomes: outcomes?,
         log,
+        pages,
         outbound,
         idps,
         streams: streams.into_iter().collect::<Option<_>>()?,
         apps: Apps::new(apps.into_iter().collect::<Option<Vec<_>>>()?),
+        reading: Reading::default(),
     })
 }
 

@@ -36,24 +36,29 @@ use self::write::Operator;
 use crate::admin::{Gateway, OutcomesAsked};
 use crate::apps::{App, CanonicalPath};
 use crate::endpoint::Endpoints;
-use crate::proxy::{BuiltIn, Reply, Visit};
+use crate::proxy::{BuiltIn, Current, Reply, Visit};
 
 /// The console.
 pub(crate) struct Console {
     app: Arc<App>,
-    endpoints: Arc<Endpoints>,
+    current: Current,
     gateway: Arc<dyn Gateway>,
     live: Live,
 }
 
 impl Console {
-    pub(crate) fn new(app: Arc<App>, endpoints: Arc<Endpoints>, gateway: Arc<dyn Gateway>) -> Self {
-        Self { app, endpoints, gateway, live: Live::default() }
+    pub(crate) fn new(app: Arc<App>, current: Current, gateway: Arc<dyn Gateway>) -> Self {
+        Self { app, current, gateway, live: Live::default() }
+    }
+
+    /// The endpoints of the config in force.
+    fn endpoints(&self) -> Arc<Endpoints> {
+        Arc::clone(&self.current.load().endpoints)
     }
 
     /// Sees what happens, for as long as it runs.
     pub(crate) async fn keep(&self) {
-        self.live.keep(self.endpoints.parts(), &*self.gateway).await;
+        self.live.keep(self.endpoints().parts(), &*self.gateway).await;
     }
 
     async fn read(&self, visit: &Visit) -> Reply {
@@ -84,9 +89,9 @@ impl Console {
                 Ok(stream) => json(StatusCode::OK, &stream),
                 Err(error) => answer::refused(error.told()),
             },
-            ("apps", None) => json(StatusCode::OK, &apps::all(self.endpoints.parts())),
-            ("people", None) => people::answer(self.endpoints.parts(), query),
-            ("explain", None) => explain::answer(self.endpoints.parts(), query),
+            ("apps", None) => json(StatusCode::OK, &apps::all(self.endpoints().parts())),
+            ("people", None) => people::answer(self.endpoints().parts(), query),
+            ("explain", None) => explain::answer(self.endpoints().parts(), query),
             _ => problem(StatusCode::NOT_FOUND, "there is nothing here"),
         })
     }
@@ -104,7 +109,7 @@ impl Console {
                 "groups": person.groups,
                 "idp": visit.session.idp,
                 "fresh_until": operator.fresh_until(),
-                "now": self.endpoints.parts().clock.now(),
+                "now": self.endpoints().parts().clock.now(),
             }),
         )
     }
@@ -113,7 +118,7 @@ impl Console {
     async fn now(&self) -> Response<Bytes> {
         let status = self.gateway.status().await;
         let (series, minute) = self.live.series();
-        let now = self.endpoints.parts().clock.now();
+        let now = self.endpoints().parts().clock.now();
         json(StatusCode::OK, &json!({ "now": now, "status": status, "series": series, "minute": minute }))
     }
 

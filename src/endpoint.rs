@@ -61,12 +61,12 @@ use crate::idp::Idp;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::outcome::Outcomes;
-use crate::page::Page;
+use crate::page::{Look, Page, Reader, Saying};
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session::{self, Session};
-use crate::stream::{Sight, Signals, Stream, Watch};
-use crate::time::Clock;
+use crate::stream::{Sight, Signals, Stream};
+use crate::time::{Clock, Stopwatch};
 
 /// Below this every path is ours, on every host.
 const PREFIX: &str = "/oauth2";
@@ -95,7 +95,7 @@ pub(crate) struct Parts {
     pub(crate) streams: HashMap<String, Arc<Stream>>,
     /// The checks of sessions whose IdP sends no signal, by its name.
     pub(crate) checks: HashMap<String, Arc<Checks>>,
-    pub(crate) sight: Sight,
+    pub(crate) sight: Arc<Sight>,
     /// The other gateways, if there are any.
     pub(crate) fleet: Option<Fleet>,
     pub(crate) enforcer: Enforcer,
@@ -103,21 +103,24 @@ pub(crate) struct Parts {
     pub(crate) intake: Arc<Intake>,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) names: crate::lineage::Names,
+    pub(crate) names: Arc<crate::lineage::Names>,
+    /// How pages look.
+    pub(crate) look: Look,
     /// Who signed in lately.
-    pub(crate) recent: Recent,
+    pub(crate) recent: Arc<Recent>,
     pub(crate) clock: Clock,
 }
 
 impl Parts {
     /// What signals go through.
     pub(crate) fn signals(&self) -> Signals<'_> {
-        Signals { intake: &self.intake, audit: &self.audit, metrics: &self.metrics, clock: &self.clock }
-    }
-
-    /// What the watch over streams acts on.
-    pub(crate) fn watch(&self) -> Watch<'_> {
-        Watch { signals: self.signals(), apps: &self.apps, enforcer: &self.enforcer, sight: &self.sight }
+        Signals {
+            intake: &self.intake,
+            audit: &self.audit,
+            metrics: &self.metrics,
+            clock: &self.clock,
+            arrived: Stopwatch::start(),
+        }
     }
 }
 
@@ -170,17 +173,26 @@ impl Endpoints {
         &self.0.metrics
     }
 
+    /// `response` as it goes out to whoever sent `headers`: a page gets its words and its look.
+    pub(crate) fn dressed(&self, response: Response<Bytes>, headers: &HeaderMap) -> Response<Bytes> {
+        answer::written(response, &reader(headers), &self.0.look)
+    }
+
     /// Answers a call of one of our own paths.
     pub(crate) async fn handle(&self, host: &Host, path: &CanonicalPath, request: Request<Bytes>) -> Response<Bytes> {
         if is_verdict_misspelt(path) {
             // A refusal that is one for gRPC, too: whoever asks takes 200 for a yes.
             return answer::empty(StatusCode::FORBIDDEN);
         }
+        let rest = path.as_str().get(PREFIX.len()..).unwrap_or_default();
+        // Also on hosts that nobody configured: the page that says so looks like the others.
+        if let Some(file) = rest.strip_prefix("/static/") {
+            return answer::file(file, request.method(), &self.0.look);
+        }
         let Some(app) = self.0.apps.any_of(host) else {
             return self.unknown_host(host, Client::of(request.method(), request.headers()));
         };
         let call = Call { host, app, request };
-        let rest = path.as_str().get(PREFIX.len()..).unwrap_or_default();
         let (get, post) = (Method::GET, Method::POST);
         // Signals: a kind, and the name of who sends it.
         let (kind, name) = rest.rsplit_once('/').unwrap_or_default();
@@ -204,11 +216,9 @@ impl Endpoints {
             }
             ("/userinfo", m) if m == get => self.userinfo(&call),
             ("/jwks", m) if m == get => self.jwks(),
-            ("/static/page.css", m) if m == get => answer::style(),
-            (
-                "/start" | "/sign_in" | "/callback" | "/sign_out" | "/signed_out" | "/userinfo" | "/static/page.css",
-                _,
-            ) => answer::empty(StatusCode::METHOD_NOT_ALLOWED),
+            ("/start" | "/sign_in" | "/callback" | "/sign_out" | "/signed_out" | "/userinfo", _) => {
+                answer::empty(StatusCode::METHOD_NOT_ALLOWED)
+            }
             _ => answer::either(call.client(), StatusCode::NOT_FOUND, "not_found", &Page::not_found(host.as_str())),
         }
     }
@@ -287,8 +297,7 @@ impl Endpoints {
 
     /// The answer to a request body that is larger than the app allows.
     pub(crate) fn too_large(&self, app: &App, client: Client) -> Response<Bytes> {
-        let page =
-            Page::new("This is too large", &format!("{} takes at most {} bytes at once.", app.name, app.max_body));
+        let page = Page::too_large(&app.name, app.max_body);
         answer::either(client, StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &page)
     }
 
@@ -314,8 +323,7 @@ impl Endpoints {
     /// The answer where the IdP would have to be asked about a token, and cannot be.
     fn cannot_ask(&self, client: Client) -> Response<Bytes> {
         self.0.metrics.request_blocked("idp_unavailable");
-        let page = Page::new("This cannot be checked at the moment", "The sign-in service gives no answer.")
-            .advise("Try again in a moment.");
+        let page = Page::new(Saying::CannotCheck);
         let mut response = answer::either(client, StatusCode::SERVICE_UNAVAILABLE, "idp_unavailable", &page);
         response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("5"));
         response
@@ -329,6 +337,12 @@ impl Endpoints {
         response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
         response
     }
+}
+
+/// What whoever sent `headers` reads.
+fn reader(headers: &HeaderMap) -> Reader {
+    let accepted = headers.get(http::header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    Reader::of(accepted.unwrap_or_default())
 }
 
 /// A `Set-Cookie` value of the session: this host only, TLS only, no script, not on requests from other sites (but on

@@ -193,6 +193,11 @@ impl Enforcer {
         self.set.entries()
     }
 
+    /// Exchanges in flight, by kind.
+    pub fn exchanges(&self) -> Counts {
+        self.exchanges.counts()
+    }
+
     /// Exchanges in flight.
     pub fn in_flight(&self) -> usize {
         self.exchanges.len()
@@ -269,6 +274,7 @@ mod tests {
             cut_off: CUT_OFF,
             origin: Origin::Operator,
             reason: None,
+            said: Default::default(),
             received_at: CUT_OFF,
         }
     }

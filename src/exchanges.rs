@@ -301,6 +301,13 @@ impl Exchanges {
             .collect()
     }
 
+    /// How many of each kind are in flight.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.0.entries.iter().for_each(|slot| counts.add(slot.entry.kind()));
+        counts
+    }
+
     /// Exchanges in flight.
     pub fn len(&self) -> usize {
         self.0.entered.load(Ordering::Relaxed)

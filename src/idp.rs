@@ -247,11 +247,11 @@ pub struct Idp {
     keys: KeyCache,
     introspector: Introspector,
     /// Proofs of possession that were used.
-    proofs: Proofs,
+    proofs: Arc<Proofs>,
     revokers: global::Revokers,
     /// Commands that were done.
-    commanded: Proofs,
-    front_channel: front_channel::Allowance,
+    commanded: Arc<Proofs>,
+    front_channel: Arc<front_channel::Allowance>,
 }
 
 impl Idp {
@@ -262,9 +262,17 @@ impl Idp {
         let keys = KeyCache::new(client.clone(), source, clock.clone());
         let introspector = Introspector::new(client.clone(), clock.clone());
         let revokers = global::Revokers::new(settings.global_revocation.as_ref(), &client, &clock);
-        let front_channel = front_channel::Allowance::default();
-        let (proofs, commanded) = (Proofs::default(), Proofs::default());
+        let front_channel = Arc::default();
+        let (proofs, commanded) = (Arc::default(), Arc::default());
         Self { settings, client, clock, discovery, keys, introspector, proofs, revokers, commanded, front_channel }
+    }
+
+    /// The same, in the place of `before`: what counts once and was used there stays used.
+    pub fn following(self, before: &Self) -> Self {
+        let (proofs, commanded) = (Arc::clone(&before.proofs), Arc::clone(&before.commanded));
+        let front_channel = Arc::clone(&before.front_channel);
+        let revokers = self.revokers.following(&before.revokers);
+        Self { proofs, commanded, front_channel, revokers, ..self }
     }
 
     /// The name in the config.

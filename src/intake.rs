@@ -164,20 +164,31 @@ impl Intake {
     /// All of them are in force and on their way to the disk before this waits for the first time: a sender that hangs
     /// up takes nothing back.
     pub async fn accept(&self, revocations: Vec<Revocation>) -> Result<Receipt, NotDurable> {
-        self.accept_for(For::Everyone, revocations).await
+        self.accept_for(For::Everyone, revocations, Stopwatch::start()).await
+    }
+
+    /// The same for a signal that `arrived` a while ago: it had to be verified.
+    pub async fn accept_from(&self, arrived: Stopwatch, revocations: Vec<Revocation>) -> Result<Receipt, NotDurable> {
+        self.accept_for(For::Everyone, revocations, arrived).await
     }
 
     /// The same for what concerns this gateway alone.
     pub async fn accept_here(&self, revocations: Vec<Revocation>) -> Result<Receipt, NotDurable> {
-        self.accept_for(For::Us, revocations).await
+        self.accept_for(For::Us, revocations, Stopwatch::start()).await
     }
 
-    async fn accept_for(&self, whom: For, revocations: Vec<Revocation>) -> Result<Receipt, NotDurable> {
+    async fn accept_for(
+        &self,
+        whom: For,
+        revocations: Vec<Revocation>,
+        arrived: Stopwatch,
+    ) -> Result<Receipt, NotDurable> {
         let mut cut = Counts::default();
         let mut facts = Vec::with_capacity(revocations.len());
         let mut ids = Vec::with_capacity(revocations.len());
         for mut revocation in revocations {
             let (id, ended) = self.enforce(&mut revocation, None);
+            self.metrics.enforced_within(&revocation.origin, arrived.elapsed());
             cut = cut.and(ended);
             ids.push(id);
             facts.push(Fact::Revoked(revocation));
@@ -320,7 +331,7 @@ impl Intake {
             None => self.outcomes.begin(revocation, &ended),
             Some((at, place)) => self.outcomes.begin_heard(revocation, &ended, at, place),
         };
-        self.metrics.enforced_after(now.since(revocation.cut_off));
+        self.metrics.enforced_after(&revocation.origin, now.since(revocation.cut_off));
         self.metrics.cut(cut);
         tracing::info!(
             source = revocation.origin.word(),
@@ -456,6 +467,7 @@ mod tests {
             cut_off: NOW,
             origin: Origin::Stream { stream: "corp".into(), jti: "j1".into(), txn: None, event: "e".into() },
             reason: None,
+            said: Default::default(),
             received_at: NOW,
         }
     }

@@ -313,6 +313,7 @@ mod tests {
             cut_off: Timestamp::from_secs(cut_off),
             origin: Origin::Operator,
             reason: None,
+            said: Default::default(),
             received_at: Timestamp::from_secs(cut_off),
         })
     }

@@ -3,15 +3,19 @@
 //! Label values are configured names and the fixed words of enums, never what a client sent: the number of series is
 //! bounded by the configuration.
 
+mod config;
 mod fleet;
+mod now;
+mod register;
 mod totals;
 
 use std::time::Duration;
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector,
-};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+
+pub use self::now::{Now, StreamNow};
+pub use self::register::Listed;
+use self::register::{Register, counter, counters, gauge, histogram, named, registered, spread};
 
 pub use self::totals::Totals;
 use crate::event::supervise::Health;
@@ -49,6 +53,7 @@ impl Recorded {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    listed: Vec<Listed>,
     requests: IntCounterVec,
     in_flight: IntGauge,
     durations: HistogramVec,
@@ -60,7 +65,9 @@ pub struct Metrics {
     set_entries: IntGauge,
     set_limit: IntGauge,
     crowded: IntGauge,
-    latency: Histogram,
+    latency: HistogramVec,
+    enforcement: HistogramVec,
+    sets: IntCounterVec,
     cut: IntCounterVec,
     blocked: IntCounterVec,
     rejected: IntCounterVec,
@@ -80,6 +87,8 @@ pub struct Metrics {
     revalidating: IntGaugeVec,
     grants_not_kept: IntCounterVec,
     fleet: fleet::Fleet,
+    config: config::Config,
+    now: now::Gauges,
 }
 
 impl Default for Metrics {
@@ -96,8 +105,8 @@ impl Metrics {
     }
 
     fn build() -> prometheus::Result<Self> {
-        let registry = Registry::new();
-        let to = &registry;
+        let register = Register::default();
+        let to = &register;
         let build = IntGaugeVec::new(named("build_info", "What is running; the value is always 1"), &["version"])?;
         registered(to, build)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
@@ -118,7 +127,21 @@ impl Metrics {
             set_entries: gauge(to, "revocation_set_entries", "What takes room in the revocation set")?,
             set_limit: gauge(to, "revocation_set_limit", "Entries above which nobody new can sign in")?,
             crowded: gauge(to, "crowded", "1 while nobody new can sign in because too much is revoked")?,
-            latency: histogram(to, "revocation_latency_seconds", "From the event at the sender to in force", &LATENCY)?,
+            latency: registered(
+                to,
+                HistogramVec::new(
+                    spread("revocation_latency_seconds", "From the event at the sender to in force", &LATENCY),
+                    &["source"],
+                )?,
+            )?,
+            enforcement: registered(
+                to,
+                HistogramVec::new(
+                    spread("revocation_enforcement_seconds", "From a signal's arrival here to in force", &ENFORCEMENT),
+                    &["source"],
+                )?,
+            )?,
+            sets: counters(to, "stream_sets_total", "SETs that came on each stream", &["stream", "result"])?,
             cut: counters(to, "exchanges_cut_total", "Exchanges ended by a revocation or a session's end", &["kind"])?,
             blocked: counters(to, "requests_blocked_total", "Requests that were not let through", &["reason"])?,
             rejected: counters(to, "set_rejected_total", "Signals that were refused", &["why"])?,
@@ -180,8 +203,16 @@ impl Metrics {
                 &["idp", "why"],
             )?,
             fleet: fleet::Fleet::registered(to)?,
-            registry,
+            config: config::Config::registered(to)?,
+            now: now::Gauges::registered(to)?,
+            listed: register.listed(),
+            registry: register.registry(),
         })
+    }
+
+    /// Every metric that there is, also those that have counted nothing yet.
+    pub fn listed(&self) -> &[Listed] {
+        &self.listed
     }
 
     /// A request has begun; it is in flight until the value is dropped.
@@ -229,8 +260,18 @@ impl Metrics {
     }
 
     /// A revocation came into force that long after what it tells of.
-    pub fn enforced_after(&self, latency: Duration) {
-        self.latency.observe(latency.as_secs_f64());
+    pub fn enforced_after(&self, origin: &Origin, latency: Duration) {
+        self.latency.with_label_values(&[origin.word()]).observe(latency.as_secs_f64());
+    }
+
+    /// A revocation came into force that long after its signal arrived here.
+    pub fn enforced_within(&self, origin: &Origin, took: Duration) {
+        self.enforcement.with_label_values(&[origin.word()]).observe(took.as_secs_f64());
+    }
+
+    /// A SET came on `stream`; `result` is the word of what became of it.
+    pub fn set_came(&self, stream: &str, result: &'static str) {
+        self.sets.with_label_values(&[stream, result]).inc();
     }
 
     /// So many subjects are in force, with so many entries, of which there may be so many.
@@ -266,6 +307,14 @@ impl Metrics {
     pub fn stream_is(&self, stream: &str, health: Health) {
         for each in Health::ALL {
             self.streams.with_label_values(&[stream, each.word()]).set(i64::from(each == health));
+        }
+    }
+
+    /// A stream is in no state any more: the config has it no longer.
+    pub fn stream_is_no_more(&self, stream: &str) {
+        for each in Health::ALL {
+            // An error means that it was in none.
+            let _ = self.streams.remove_label_values(&[stream, each.word()]);
         }
     }
 
@@ -364,37 +413,10 @@ impl Drop for InFlight {
 const RESPONSE: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 /// Events are dated in whole seconds; a day is a stream that was broken overnight.
 const LATENCY: [f64; 10] = [0.0, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 600.0, 3_600.0, 86_400.0];
+/// From a signature that is checked with a key at hand to one whose key must be fetched.
+const ENFORCEMENT: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.1, 0.5, 2.0, 10.0];
 /// From one flush of a fast disk to a disk in trouble.
 const APPEND: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0];
-
-fn named(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("portcullis")
-}
-
-fn spread(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
-    HistogramOpts::new(name, help).namespace("portcullis").buckets(buckets.to_vec())
-}
-
-fn registered<T: Collector + Clone + 'static>(registry: &Registry, metric: T) -> prometheus::Result<T> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-    registered(registry, IntCounter::with_opts(named(name, help))?)
-}
-
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
-    registered(registry, IntCounterVec::new(named(name, help), labels)?)
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-    registered(registry, IntGauge::with_opts(named(name, help))?)
-}
-
-fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
-    registered(registry, Histogram::with_opts(spread(name, help, buckets))?)
-}
 
 #[cfg(test)]
 mod tests {
@@ -406,7 +428,9 @@ mod tests {
         let in_flight = metrics.request_begins();
         metrics.request_ends("wiki", 204, Duration::from_millis(3));
         metrics.revoked(&Origin::Operator, Mode::Terminate, Recorded::Durable);
-        metrics.enforced_after(Duration::from_secs(3));
+        metrics.enforced_after(&Origin::Operator, Duration::from_secs(3));
+        metrics.enforced_within(&Origin::Operator, Duration::from_millis(2));
+        metrics.set_came("corp", "taken");
         metrics.set_size(5, (6, 10));
         metrics.crowded(true);
         metrics.cut(Counts::default());
@@ -429,7 +453,9 @@ mod tests {
             "portcullis_revocation_set_entries 6",
             "portcullis_revocation_set_limit 10",
             "portcullis_crowded 1",
-            "portcullis_revocation_latency_seconds_bucket{le=\"5\"} 1",
+            "portcullis_revocation_latency_seconds_bucket{source=\"operator\",le=\"5\"} 1",
+            "portcullis_revocation_enforcement_seconds_bucket{source=\"operator\",le=\"0.0025\"} 1",
+            "portcullis_stream_sets_total{result=\"taken\",stream=\"corp\"} 1",
             "portcullis_exchanges_cut_total{kind=\"websocket\"} 0",
             "portcullis_requests_blocked_total{reason=\"terminated\"} 1",
             "portcullis_set_rejected_total{why=\"signature\"} 1",
@@ -446,6 +472,32 @@ mod tests {
         }
         drop(in_flight);
         assert!(metrics.render().contains("portcullis_requests_in_flight 0"));
+    }
+
+    #[test]
+    fn every_metric_is_documented_and_nothing_else_is() {
+        let page = include_str!("../deploy/docs/metrics.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `portcullis_"));
+        let documented: Vec<_> = rows
+            .map(|row| {
+                let mut cells = row.split('|').map(str::trim);
+                let mut cell = || cells.next().unwrap_or_default();
+                let (name, kind, labels) = (cell(), cell(), cell());
+                let name = format!("portcullis_{}", name.trim_end_matches('`'));
+                let labels = labels.split(", ").map(|label| label.trim_matches('`').to_owned());
+                (name, kind.to_owned(), labels.filter(|label| !label.is_empty()).collect::<Vec<_>>())
+            })
+            .collect();
+        let metrics = Metrics::new();
+        let there: Vec<_> =
+            metrics.listed().iter().map(|m| (m.name.clone(), m.kind.to_owned(), m.labels.clone())).collect();
+        for row in &there {
+            assert!(documented.contains(row), "deploy/docs/metrics.md has no such row: {row:?}");
+        }
+        for row in &documented {
+            assert!(there.contains(row), "deploy/docs/metrics.md has what is no metric: {row:?}");
+        }
+        assert_eq!(there.len(), documented.len(), "no metric stands there twice");
     }
 
     #[test]

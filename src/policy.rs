@@ -287,6 +287,7 @@ impl Judged {
                 cut_off: at,
                 origin: origin.clone(),
                 reason: reason.clone(),
+                said: happened.reason_user.clone().unwrap_or_default(),
                 received_at: now,
             })),
             None => self.lifts.extend(whoms.into_iter().map(|whom| Lifted {
@@ -316,6 +317,7 @@ pub fn logout(token: &LogoutToken, idp: &SpokenFor, now: Timestamp) -> Option<Re
         cut_off: token.issued_at.min(now),
         origin: Origin::BackChannel { idp: idp.name.clone(), jti: token.jti.clone() },
         reason: None,
+        said: Default::default(),
         received_at: now,
     })
 }

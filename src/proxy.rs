@@ -3,6 +3,7 @@
 mod built_in;
 mod cidr;
 mod ctx;
+mod edition;
 mod exchange;
 mod frames;
 mod headers;
@@ -15,7 +16,6 @@ mod screen;
 mod upstream;
 mod wire;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,9 +28,10 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
-pub(crate) use self::built_in::{BuiltIn, Pieces, Reply, Visit};
+pub(crate) use self::built_in::{BuiltIn, BuiltIns, Pieces, Reply, Visit};
 pub use self::cidr::{Cidr, InvalidCidr};
 use self::ctx::{Ctx, Forward};
+pub(crate) use self::edition::{Bounds, Current, Edition};
 pub(crate) use self::exchange::Cuttable;
 use self::exchange::arrive;
 #[doc(hidden)]
@@ -50,72 +51,67 @@ use crate::endpoint::{self, Admission, Ask, Endpoints};
 use crate::exchanges::Kind;
 use crate::time::Stopwatch;
 
-/// What the proxy must know beyond what the endpoints know.
-pub(crate) struct Settings {
-    /// Bytes of a request's header block.
-    pub(crate) max_header_bytes: usize,
-    /// Clients that are slow to ask.
-    pub(crate) patience: Patience,
-    /// How long a client may neither send nor take a byte that it owes.
-    pub(crate) client_timeout: Duration,
-    /// Peers whose `X-Forwarded-For` is passed on.
-    pub(crate) trusted_proxies: Vec<Cidr>,
-    /// Whether the gateway stops.
-    pub(crate) drain: Drain,
-    /// The apps that run here, by name.
-    pub(crate) built_ins: HashMap<String, Arc<dyn BuiltIn>>,
-}
-
 /// The proxy: pingora's hooks over our decisions.
 pub(crate) struct Proxy {
-    endpoints: Arc<Endpoints>,
-    pools: HashMap<String, Pool>,
-    settings: Settings,
+    current: Current,
+    /// Clients that are slow to ask.
+    patience: Patience,
+    /// Whether the gateway stops.
+    drain: Drain,
+    built_ins: BuiltIns,
 }
 
 impl Proxy {
-    pub(crate) fn new(endpoints: Arc<Endpoints>, pools: HashMap<String, Pool>, settings: Settings) -> Self {
-        Self { endpoints, pools, settings }
+    pub(crate) const fn new(current: Current, patience: Patience, drain: Drain, built_ins: BuiltIns) -> Self {
+        Self { current, patience, drain, built_ins }
     }
 
     /// A gateway that stops asks its clients not to stay (`Connection: close`).
     fn stays_or_goes(&self, session: &mut Session) {
-        if self.settings.drain.has_begun() {
+        if self.drain.has_begun() {
             session.set_keepalive(None);
         }
     }
 
-    fn peer(&self, session: &Session) -> Peer {
+    /// Writes an answer of ours, in the words of whoever asked.
+    async fn answer(&self, session: &mut Session, ctx: &mut Ctx, response: Response<Bytes>) -> Result<()> {
+        let response = ctx.edition.endpoints.dressed(response, &session.req_header().headers);
+        wire::answer(session, ctx, response).await
+    }
+
+    fn peer(session: &Session, bounds: &Bounds) -> Peer {
         let address = session.client_addr().and_then(|a| a.as_inet()).map(|a| a.ip().to_canonical());
-        let trusted = address.is_some_and(|a| self.settings.trusted_proxies.iter().any(|range| range.contains(a)));
+        let trusted = address.is_some_and(|a| bounds.trusted_proxies.iter().any(|range| range.contains(a)));
         Peer { address, trusted }
     }
 
     /// Decides on one request: a permit in `ctx`, or the answer.
     async fn admit(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Option<Response<Bytes>>> {
+        let edition = Arc::clone(&ctx.edition);
+        let endpoints = &edition.endpoints;
         let request = session.req_header();
         if endpoint::asks_whether_ready(request.raw_path()) {
             arrive();
-            return Ok(Some(self.endpoints.readiness(!self.settings.drain.has_begun())));
+            return Ok(Some(endpoints.readiness(!self.drain.has_begun())));
         }
         if endpoint::asks_for_verdict(request.raw_path()) {
             arrive();
             // Whoever asks takes 2xx for a yes, and a failure towards gRPC has status 200.
             ctx.client = Some(Client::Fetch);
-            let trusted = self.peer(session).trusted;
-            return Ok(Some(self.endpoints.verdict(request, request.raw_path(), trusted).await));
+            let trusted = Self::peer(session, &edition.bounds).trusted;
+            return Ok(Some(endpoints.verdict(request, request.raw_path(), trusted).await));
         }
-        let screened = match screen(request, request.raw_path(), self.settings.max_header_bytes) {
+        let screened = match screen(request, request.raw_path(), edition.bounds.max_header_bytes) {
             Ok(screened) => screened,
-            Err(why) => return Ok(Some(self.endpoints.unclear(why.status(), why.word(), &why.sentence(), request))),
+            Err(why) => return Ok(Some(endpoints.unclear(why.status(), why.word(), &why.sentence(), request))),
         };
         let Screened { host, path, client, length } = screened;
         ctx.client = Some(client);
         if endpoint::owns(&path) {
-            return self.serve(session, host, path).await.map(Some);
+            return self.serve(session, endpoints, host, path).await.map(Some);
         }
-        let Some(app) = self.endpoints.apps().find(&host, &path).cloned() else {
-            return Ok(Some(self.endpoints.unknown_host(&host, client)));
+        let Some(app) = endpoints.apps().find(&host, &path).cloned() else {
+            return Ok(Some(endpoints.unknown_host(&host, client)));
         };
         ctx.app = Some(app.clone());
         let target = match session.req_header().uri.query() {
@@ -128,7 +124,7 @@ impl Proxy {
             session.enable_retry_buffering();
             let Some(body) = self.small_body(session).await? else {
                 session.set_keepalive(None);
-                return Ok(Some(self.endpoints.body_too_large()));
+                return Ok(Some(endpoints.body_too_large()));
             };
             Some(body)
         } else {
@@ -142,14 +138,14 @@ impl Proxy {
             target: &target,
             body: body.as_deref(),
         };
-        let admission = self.endpoints.admit(&ask, &app, &cut).await;
+        let admission = endpoints.admit(&ask, &app, &cut).await;
         match admission {
             Admission::Answer(response) => Ok(Some(response)),
             Admission::Forward { permit, guard, cookies, derived, tokens, evidence } => {
                 if length.is_some_and(|length| length > app.max_body) {
-                    return Ok(Some(self.endpoints.too_large(&app, client)));
+                    return Ok(Some(endpoints.too_large(&app, client)));
                 }
-                let leaves = self.endpoints.leaves(&ask, &app, &evidence).is_some();
+                let leaves = endpoints.leaves(&ask, &app, &evidence).is_some();
                 let leaving = if leaves { Leaving::Asked } else { Leaving::No };
                 // What was decided on is what is forwarded, byte for byte.
                 if session.req_header().raw_path() != target.as_bytes() {
@@ -179,7 +175,7 @@ impl Proxy {
         if asks && session.req_header().version == http::Version::HTTP_11 {
             session.write_continue_response().await?;
         }
-        match tokio::time::timeout(self.settings.patience.header_read, wire::small_body(session)).await {
+        match tokio::time::timeout(self.patience.header_read, wire::small_body(session)).await {
             Ok(body) => body,
             Err(_) => {
                 Error::e_explain(ErrorType::HTTPStatus(408), "a body took too long").map_err(|error| error.into_down())
@@ -191,13 +187,14 @@ impl Proxy {
     async fn serve(
         &self,
         session: &mut Session,
+        endpoints: &Endpoints,
         host: crate::apps::Host,
         path: CanonicalPath,
     ) -> Result<Response<Bytes>> {
         arrive();
         let Some(body) = self.small_body(session).await? else {
             session.set_keepalive(None);
-            return Ok(self.endpoints.body_too_large());
+            return Ok(endpoints.body_too_large());
         };
         let head = session.req_header();
         let mut request = http::Request::builder().method(head.method.clone()).uri(head.uri.clone());
@@ -207,7 +204,7 @@ impl Proxy {
         let request = request
             .body(body)
             .map_err(|_| Error::explain(ErrorType::InvalidHTTPHeader, "a request that cannot be rebuilt"))?;
-        Ok(self.endpoints.handle(&host, &path, request).await)
+        Ok(endpoints.handle(&host, &path, request).await)
     }
 }
 
@@ -216,6 +213,7 @@ impl ProxyHttp for Proxy {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
+        let edition = self.current.load();
         Ctx {
             started: Stopwatch::start(),
             client: None,
@@ -225,7 +223,8 @@ impl ProxyHttp for Proxy {
             body_sent: 0,
             answered: None,
             instead: None,
-            _in_flight: self.endpoints.metrics().request_begins(),
+            _in_flight: edition.endpoints.metrics().request_begins(),
+            edition,
         }
     }
 
@@ -233,12 +232,13 @@ impl ProxyHttp for Proxy {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
-        session.set_read_timeout(Some(self.settings.client_timeout));
-        session.set_write_timeout(Some(self.settings.client_timeout));
+        let timeout = ctx.edition.bounds.client_timeout;
+        session.set_read_timeout(Some(timeout));
+        session.set_write_timeout(Some(timeout));
         self.stays_or_goes(session);
         match self.admit(session, ctx).await? {
             None => self.within(session, ctx).await,
-            Some(response) => wire::answer(session, ctx, response).await.map(|()| true),
+            Some(response) => self.answer(session, ctx, response).await.map(|()| true),
         }
     }
 
@@ -265,7 +265,7 @@ impl ProxyHttp for Proxy {
 
     /// Law 4: no permit, no forward.
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        match (&ctx.forward, ctx.app.as_ref().and_then(|app| self.pools.get(&app.name))) {
+        match (&ctx.forward, ctx.app.as_ref().and_then(|app| ctx.edition.pools.get(&app.name))) {
             (Some(_), Some(pool)) => pool.next().map(Box::new),
             _ => Error::e_explain(ErrorType::HTTPStatus(500), "a request without permit reached the upstream hook"),
         }
@@ -280,7 +280,7 @@ impl ProxyHttp for Proxy {
         match (&ctx.forward, &ctx.app) {
             (Some(forward), Some(app)) => {
                 let opened = forward.derived.field();
-                headers::to_app(request, &forward.permit, app, &self.peer(session), opened)?;
+                headers::to_app(request, &forward.permit, app, &Self::peer(session, &ctx.edition.bounds), opened)?;
                 headers::bear(request, &forward.tokens, forward.minted.as_ref().is_some_and(Minted::wants_body))
             }
             _ => Error::e_explain(ErrorType::HTTPStatus(500), "a request without permit reached the upstream hook"),
@@ -292,10 +292,12 @@ impl ProxyHttp for Proxy {
         if ctx.is_cut() {
             return Error::e_explain(ErrorType::HTTPStatus(401), "the session ended before the app answered");
         }
-        leaving::heard(&self.endpoints, response, ctx).await;
+        let edition = Arc::clone(&ctx.edition);
+        let endpoints = &edition.endpoints;
+        leaving::heard(endpoints, response, ctx).await;
         let cookies = ctx.forward.as_ref().map(|forward| forward.cookies.as_slice()).unwrap_or_default();
         if let (Some(forward), Some(app)) = (&ctx.forward, &ctx.app) {
-            let dress = |field: &[u8]| self.endpoints.dress(app, &forward.derived, field);
+            let dress = |field: &[u8]| endpoints.dress(app, &forward.derived, field);
             headers::sealed(response, forward.derived.expiries(), dress)?;
         }
         headers::to_client(response, cookies)?;
@@ -303,7 +305,7 @@ impl ProxyHttp for Proxy {
         if let (Some(Forward { minted: Some(minted), tokens, .. }), Some(app)) = (&mut ctx.forward, &ctx.app) {
             let bare = session.req_header().method == http::Method::HEAD;
             minted.begins(response, bare, |fields: &[Field], location: &str| {
-                self.endpoints.seal_redirect(app, tokens, fields, location)
+                endpoints.seal_redirect(app, tokens, fields, location)
             })?;
         }
         if let Some(forward) = &ctx.forward {
@@ -338,10 +340,10 @@ impl ProxyHttp for Proxy {
         ctx.is_long(ctx.body_sent, Kind::Download);
         leaving::goes_on(ctx)?;
         if let (Some(Forward { minted: Some(minted), tokens, .. }), Some(app)) = (&mut ctx.forward, &ctx.app) {
-            let seal =
-                |fields: &[Field], media, body: &[u8]| self.endpoints.seal_body(app, tokens, fields, media, body);
+            let endpoints = &ctx.edition.endpoints;
+            let seal = |fields: &[Field], media, body: &[u8]| endpoints.seal_body(app, tokens, fields, media, body);
             if let Err(unread) = minted.passes(body, end, seal) {
-                self.endpoints.not_sealed(app, unread.word());
+                endpoints.not_sealed(app, unread.word());
             }
         }
         Ok(None)
@@ -356,17 +358,17 @@ impl ProxyHttp for Proxy {
         } else if ctx.is_cut() {
             Line::current().and_then(|line| {
                 line.answer();
-                self.interrupted(session, ctx)
+                interrupted::answer(session, ctx)
             })
         } else {
             let client = ctx.client.unwrap_or(Client::Fetch);
             let status = (status != 0).then(|| StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY));
-            status.map(|status| self.endpoints.failed(status, ctx.app.as_deref(), client))
+            status.map(|status| ctx.edition.endpoints.failed(status, ctx.app.as_deref(), client))
         };
         if let Some(response) = response {
             session.set_keepalive(None);
             // The connection may be the thing that failed; there is nobody left to tell.
-            let _ = wire::answer(session, ctx, response).await;
+            let _ = self.answer(session, ctx, response).await;
         }
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }
@@ -377,7 +379,7 @@ impl ProxyHttp for Proxy {
             tracing::warn!(app = ctx.app_name(), error = %error.etype().as_str(), "a request failed");
         }
         let status = status.map_or(0, |status| status.as_u16());
-        self.endpoints.metrics().request_ends(ctx.app_name(), status, ctx.started.elapsed());
+        ctx.edition.endpoints.metrics().request_ends(ctx.app_name(), status, ctx.started.elapsed());
     }
 
     /// Marks the connection as one that has served a request: its next head may take its time to begin.

@@ -2,6 +2,7 @@
 //! cut-off is over*.
 
 mod cover;
+mod explanation;
 mod fact;
 mod hold;
 mod id;
@@ -13,6 +14,7 @@ mod shards;
 use serde::{Deserialize, Serialize};
 
 pub use self::cover::Cover;
+pub use self::explanation::Explanation;
 pub use self::fact::{Awaiting, Decided, Fact, Lifted, Reestablished};
 pub use self::hold::OnHold;
 pub use self::id::{InvalidId, RevocationId};
@@ -222,6 +224,9 @@ pub struct Revocation {
     pub origin: Origin,
     /// The reason in the sender's words, for operators' eyes.
     pub reason: Option<String>,
+    /// What the sender says to the person.
+    #[serde(default, skip_serializing_if = "Explanation::is_empty")]
+    pub said: Explanation,
     /// When it was received here.
     pub received_at: Timestamp,
 }
@@ -244,6 +249,7 @@ impl Revocation {
             cut_off: now,
             origin,
             reason: reason.map(str::to_owned),
+            said: Explanation::default(),
             received_at: now,
         })
     }
@@ -259,7 +265,8 @@ impl Revocation {
     ) -> Option<Self> {
         let whom = Whom::all_of(vec![Target::everyone(issuer)]).filter(|_| !apps.is_empty())?;
         let (mode, reach) = (Mode::Reestablish, Reach::Apps(apps));
-        Some(Self { whom, reach, mode, cut_off: now, origin, reason: Some(reason), received_at: now })
+        let (reason, said) = (Some(reason), Explanation::default());
+        Some(Self { whom, reach, mode, cut_off: now, origin, reason, said, received_at: now })
     }
 
     /// Its name under the key of `hasher`: the same when the same signal is delivered again.
@@ -289,6 +296,7 @@ mod tests {
             cut_off: Timestamp::from_secs(7),
             origin: by("j1"),
             reason: None,
+            said: Explanation::default(),
             received_at: Timestamp::from_secs(7),
         };
         let (hasher, id) = (TargetHasher::new(&[1; 32]), |one: &Revocation| one.id(&TargetHasher::new(&[1; 32])));

@@ -188,6 +188,11 @@ impl KeyRing {
         Ok(Opened { text, key: key.id })
     }
 
+    /// The names of all keys, newest first.
+    pub fn ids(&self) -> Vec<KeyId> {
+        self.0.iter().map(|key| key.id).collect()
+    }
+
     /// The newest key: new sessions carry targets hashed under it, and are sealed under it.
     pub fn newest(&self) -> KeyId {
         self.first().id

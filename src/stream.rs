@@ -21,7 +21,7 @@ use url::Url;
 pub use self::authorization::{ClientProof, Credential, OauthClient};
 pub use self::discovery::{Discovery, NotFound};
 pub(crate) use self::manage::Manager;
-pub use self::sight::Sight;
+pub use self::sight::{Cause, Sight};
 pub(crate) use self::supervision::Watch;
 use self::supervision::Watched;
 pub(crate) use self::take::{Signals, Unserved};

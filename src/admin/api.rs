@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fleet::FleetStatus;
 use super::met::{Met, MetAtGateway};
+use super::reload::ConfigStatus;
 use crate::apps::Apps;
 use crate::identity::{Issuer, Target, TargetKind};
 use crate::revocation::{Mode, Origin, Reach, Revocation, RevocationId, Whom};
@@ -189,6 +190,7 @@ impl RevokeRequest {
                 cut_off: self.as_of.unwrap_or(now),
                 origin: Origin::Operator,
                 reason: self.reason.clone(),
+                said: Default::default(),
                 received_at: now,
             });
         }
@@ -256,6 +258,9 @@ pub struct Status {
     /// How this gateway stands among the others; absent for one that is alone.
     #[serde(default)]
     pub fleet: Option<FleetStatus>,
+    /// Which config runs.
+    #[serde(default)]
+    pub config: ConfigStatus,
     /// Each IdP.
     pub idps: Vec<IdpStatus>,
     /// Each stream.

@@ -31,7 +31,7 @@ mod tests {
     type Check = fn(&str, &Value);
 
     /// Every type that goes over the wire, by its name in the document. Whoever adds a type adds it here and there.
-    const TYPES: [(&str, Check); 32] = [
+    const TYPES: [(&str, Check); 36] = [
         ("RevokeRequest", is_described::<RevokeRequest>),
         ("Named", is_described::<Named>),
         ("RevokeAnswer", is_described::<RevokeAnswer>),
@@ -46,6 +46,10 @@ mod tests {
         ("ApprovalRequest", is_described::<ApprovalRequest>),
         ("ApprovalAnswer", is_described::<ApprovalAnswer>),
         ("Status", is_described::<Status>),
+        ("ConfigStatus", is_described::<ConfigStatus>),
+        ("ConfigChange", is_described::<ConfigChange>),
+        ("ConfigFault", is_described::<ConfigFault>),
+        ("ReloadAnswer", is_described::<ReloadAnswer>),
         ("Ready", is_described::<Ready>),
         ("LedgerStatus", is_described::<LedgerStatus>),
         ("FleetStatus", is_described::<FleetStatus>),

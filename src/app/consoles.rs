@@ -11,13 +11,14 @@ use super::operator::Operator;
 use super::services::until;
 use crate::apps::{App, BuiltIn};
 use crate::console::Console;
-use crate::endpoint::Endpoints;
+use crate::proxy::Current;
 
 /// The consoles, by the names of their apps.
-pub(super) fn of(endpoints: &Arc<Endpoints>, operator: &Arc<Operator>) -> HashMap<String, Arc<Console>> {
-    let built_in = endpoints.apps().iter().filter(|app| matches!(app.built_in, Some(BuiltIn::Console { .. })));
-    let console =
-        |app: &Arc<App>| Console::new(Arc::clone(app), Arc::clone(endpoints), Arc::<Operator>::clone(operator));
+pub(super) fn of(current: &Current, operator: &Arc<Operator>) -> HashMap<String, Arc<Console>> {
+    let edition = current.load();
+    let apps = edition.endpoints.apps().iter();
+    let built_in = apps.filter(|app| matches!(app.built_in, Some(BuiltIn::Console { .. })));
+    let console = |app: &Arc<App>| Console::new(Arc::clone(app), current.clone(), Arc::<Operator>::clone(operator));
     built_in.map(|app| (app.name.clone(), Arc::new(console(app)))).collect()
 }
 

@@ -1,25 +1,25 @@
 //! The gateway among others: what it hears goes to the intake; how fresh it is decides what apps do.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
+use super::lasting::Lasting;
 use super::services::until;
-use crate::apps::{App, WhenBlind};
+use crate::apps::{App, Apps, WhenBlind};
 use crate::config::{EngineSettings, FleetSettings};
-use crate::endpoint::{Endpoints, Parts};
 use crate::exchanges::Survey;
 use crate::fleet::jetstream::Jetstream;
 use crate::fleet::postgres::Postgres;
 use crate::fleet::{Engine, Fleet, Fresh, GatewayId, Heard, Hearer, Settings, Sign, Tally, Trouble};
 use crate::http::Client;
-use crate::identity::AppKey;
 use crate::ledger::{AppendError, Place};
+use crate::proxy::Current;
 use crate::revocation::{Fact, Origin, Revocation};
+use crate::stream::{Cause, Stream};
 use crate::time::Timestamp;
 
 /// Letters are kept longer than revocations: gateways and engine look at different clocks, and none may forget first.
@@ -84,48 +84,28 @@ pub(super) fn is_fit(settings: &EngineSettings, keep_for: Duration, client: &Cli
 
 /// Lives in the fleet.
 pub(super) struct Among {
-    endpoints: Arc<Endpoints>,
+    lasting: Arc<Lasting>,
+    current: Current,
     fleet: Fleet,
-    /// The apps that nobody uses at the moment.
-    dark: Mutex<HashSet<AppKey>>,
 }
 
 impl Among {
     /// A gateway that has not heard the others yet: apps that mind are closed until it has, or until it took too long.
-    pub(super) fn new(endpoints: Arc<Endpoints>, fleet: Fleet) -> Self {
-        let among = Self { endpoints, fleet, dark: Mutex::default() };
-        among.darken(Fresh::CatchingUp);
-        among
+    pub(super) fn new(lasting: Arc<Lasting>, current: Current, fleet: Fleet) -> Self {
+        darken(&lasting, Fresh::CatchingUp, &lasting.apps.load());
+        Self { lasting, current, fleet }
     }
 
-    fn parts(&self) -> &Parts {
-        self.endpoints.parts()
-    }
-
-    /// Closes the apps that are closed to a gateway so fresh, and opens the others.
-    fn darken(&self, fresh: Fresh) {
-        let parts = self.parts();
-        let closed = |app: &&Arc<App>| match fresh {
-            Fresh::CatchingUp => app.when_blind != WhenBlind::Serve,
-            Fresh::Stale => app.when_blind == WhenBlind::Refuse,
-            Fresh::Yes => false,
-        };
-        let wanted: HashSet<_> = parts.apps.iter().filter(closed).map(|app| app.key).collect();
-        let mut dark = self.dark.lock().unwrap_or_else(PoisonError::into_inner);
-        for app in wanted.difference(&dark) {
-            parts.sight.darken(*app);
-            parts.metrics.cut(parts.enforcer.end_in(*app));
-        }
-        for app in dark.difference(&wanted) {
-            parts.sight.lighten(*app);
-        }
-        *dark = wanted;
+    /// The stream of that name, if the config in force has it.
+    fn stream(&self, name: &str) -> Option<Arc<Stream>> {
+        self.current.load().endpoints.parts().streams.get(name).cloned()
     }
 
     /// Everything that people were asserted to be has to go through their IdP again: what was accepted elsewhere is not
     /// known.
     fn doubts(&self) -> Vec<Revocation> {
-        let parts = self.parts();
+        let edition = self.current.load();
+        let parts = edition.endpoints.parts();
         let now = parts.clock.now();
         let of_idp = |(name, idp): (&String, &Arc<crate::idp::Idp>)| {
             let minds = |app: &&Arc<App>| app.when_blind == WhenBlind::Reestablish && app.idp == *name;
@@ -137,53 +117,66 @@ impl Among {
     }
 }
 
+/// Closes those of `apps` that are closed to a gateway so fresh, and opens the others.
+pub(super) fn darken(lasting: &Lasting, fresh: Fresh, apps: &Apps) {
+    let closed = |app: &&Arc<App>| match fresh {
+        Fresh::CatchingUp => app.when_blind != WhenBlind::Serve,
+        Fresh::Stale => app.when_blind == WhenBlind::Refuse,
+        Fresh::Yes => false,
+    };
+    let closed = apps.iter().filter(closed).map(|app| app.key).collect();
+    for app in lasting.sight.shows(&Cause::Fleet, closed) {
+        lasting.metrics.cut(lasting.enforcer.end_in(app));
+    }
+}
+
 #[async_trait]
 impl Hearer for Among {
     async fn hear(&self, facts: Vec<Heard>, place: Place) -> Result<(), AppendError> {
         let live = self.fleet.fresh() == Fresh::Yes;
         for fact in &facts {
             if let Fact::Revoked(Revocation { origin: Origin::Blind { stream }, .. }) = &fact.fact
-                && let Some(stream) = self.parts().streams.get(stream)
+                && let Some(stream) = self.stream(stream)
             {
-                stream.others_doubt(self.parts().clock.now());
+                stream.others_doubt(self.lasting.clock.now());
             }
         }
-        self.parts().intake.hear(facts, place, live).await
+        self.lasting.intake.hear(facts, place, live).await
     }
 
     fn sign(&self, stream: &str, sign: Sign, at: Timestamp) {
         // One that only other gateways have is none of ours.
-        if let Some(stream) = self.parts().streams.get(stream) {
-            stream.hears(sign, at, self.parts().clock.now());
+        if let Some(stream) = self.stream(stream) {
+            stream.hears(sign, at, self.lasting.clock.now());
         }
     }
 
     fn stands(&self, told: Vec<Heard>, epoch: &str) {
-        self.parts().outcomes.stands(&told, epoch);
+        self.lasting.outcomes.stands(&told, epoch);
     }
 
     fn tallies(&self) -> Vec<Tally> {
-        self.parts().outcomes.tallies()
+        self.lasting.outcomes.tallies()
     }
 
     fn not_told(&self, tallies: Vec<Tally>) {
-        self.parts().outcomes.not_told(&tallies);
+        self.lasting.outcomes.not_told(&tallies);
     }
 
     fn reported(&self, from: GatewayId, name: &str, tallies: Vec<Tally>) {
-        self.parts().outcomes.reported(from, name, tallies);
+        self.lasting.outcomes.reported(from, name, tallies);
     }
 
     fn would_meet(&self, revocations: &[Revocation]) -> Survey {
-        let enforcer = &self.parts().enforcer;
+        let enforcer = &self.lasting.enforcer;
         revocations.iter().map(|one| enforcer.would_meet(one)).fold(Survey::default(), Survey::and)
     }
 
     async fn fresh(&self, _: Fresh, to: Fresh) {
-        self.darken(to);
+        darken(&self.lasting, to, &self.lasting.apps.load());
         if to == Fresh::Stale {
             // In force in any case; the intake says so loudly if it could not be written down.
-            let _ = self.parts().intake.accept_here(self.doubts()).await;
+            let _ = self.lasting.intake.accept_here(self.doubts()).await;
         }
     }
 }

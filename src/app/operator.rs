@@ -7,27 +7,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
+use super::lasting::Lasting;
+use super::reload::Reloader;
 use super::streams;
 use crate::admin::{
     AppStatus, ApprovalAnswer, ApprovalError, ApprovalRequest, FleetStatus, Gateway, Hold, IdpStatus, LedgerStatus,
-    LiftAnswer, LiftError, LiftRequest, Made, Met, MetAtGateway, OutcomesAsked, Ready, RevalidationStatus,
-    RevokeAnswer, RevokeError, RevokeRequest, Status, StreamAnswer, StreamDeed, StreamError, Waiting,
+    LiftAnswer, LiftError, LiftRequest, Made, Met, MetAtGateway, OutcomesAsked, Ready, ReloadAnswer,
+    RevalidationStatus, RevokeAnswer, RevokeError, RevokeRequest, Status, StreamAnswer, StreamDeed, StreamError,
+    Waiting,
 };
+use crate::apps::App;
 use crate::drain::Drain;
-use crate::endpoint::Endpoints;
+use crate::endpoint::Parts;
 use crate::exchanges::Survey;
 use crate::fleet::{Fresh, Sight};
 use crate::identity::Issuer;
+use crate::metrics::{Now, StreamNow};
 use crate::outcome::{Outcome, OutcomeList, Wanted};
-use crate::proxy::Balancer;
+use crate::proxy::{Current, Edition};
 use crate::revocation::{Lifted, RevocationId};
 use crate::time::Timestamp;
 
 /// The operators' view of the gateway.
 pub(super) struct Operator {
-    endpoints: Arc<Endpoints>,
-    /// The balancer of each app, by its name.
-    balancers: BTreeMap<String, Arc<Balancer>>,
+    lasting: Arc<Lasting>,
+    current: Current,
+    reloader: Arc<Reloader>,
     listeners: Arc<Listeners>,
     drain: Drain,
     started_at: Timestamp,
@@ -35,20 +40,26 @@ pub(super) struct Operator {
 
 impl Operator {
     pub(super) fn new(
-        endpoints: Arc<Endpoints>,
-        balancers: BTreeMap<String, Arc<Balancer>>,
+        lasting: Arc<Lasting>,
+        (current, reloader): (Current, Arc<Reloader>),
         listeners: Arc<Listeners>,
         drain: Drain,
     ) -> Self {
-        let started_at = endpoints.parts().clock.now();
-        Self { endpoints, balancers, listeners, drain, started_at }
+        let started_at = lasting.clock.now();
+        Self { lasting, current, reloader, listeners, drain, started_at }
     }
+}
 
-    /// The issuer of each IdP, by its name.
-    fn issuers(&self) -> BTreeMap<String, Issuer> {
-        let idps = self.endpoints.parts().idps.iter();
-        idps.map(|(name, idp)| (name.clone(), idp.issuer().clone())).collect()
-    }
+/// The issuer of each IdP, by its name.
+fn issuers(parts: &Parts) -> BTreeMap<String, Issuer> {
+    parts.idps.iter().map(|(name, idp)| (name.clone(), idp.issuer().clone())).collect()
+}
+
+/// How many upstreams of that app answer, and how many there are.
+fn upstreams(edition: &Edition, app: &str) -> (usize, usize) {
+    let backends = edition.pools.get(app).map(|pool| pool.balancer().backends());
+    let known = backends.map(|b| b.get_backend()).unwrap_or_default();
+    (known.iter().filter(|one| backends.is_some_and(|b| b.ready(one))).count(), known.len())
 }
 
 /// Where requests are taken. Pingora binds these in its own time, beside the admin listener, and tells nobody.
@@ -89,8 +100,9 @@ fn named(mut answer: RevokeAnswer, ids: &[RevocationId]) -> RevokeAnswer {
 #[async_trait]
 impl Gateway for Operator {
     async fn revoke(&self, request: RevokeRequest) -> Result<RevokeAnswer, RevokeError> {
-        let parts = self.endpoints.parts();
-        let revocations = request.revocations(&self.issuers(), &parts.apps, parts.clock.now())?;
+        let edition = self.current.load();
+        let parts = edition.endpoints.parts();
+        let revocations = request.revocations(&issuers(parts), &parts.apps, parts.clock.now())?;
         let would = revocations.iter().map(|revocation| parts.enforcer.would_meet(revocation));
         let here = Sight::from(&would.fold(Survey::default(), Survey::and));
         let mut met = Met::from(&here);
@@ -122,8 +134,9 @@ impl Gateway for Operator {
     }
 
     async fn lift(&self, request: LiftRequest) -> Result<LiftAnswer, LiftError> {
-        let parts = self.endpoints.parts();
-        let mut liftings = request.liftings(&self.issuers(), &parts.apps, parts.clock.now())?;
+        let edition = self.current.load();
+        let parts = edition.endpoints.parts();
+        let mut liftings = request.liftings(&issuers(parts), &parts.apps, parts.clock.now())?;
         if let Some(as_of) = request.as_of {
             let since = |lifted: &Lifted| parts.enforcer.hold_of(&lifted.whom, &lifted.reach).0;
             liftings.retain(|lifted| since(lifted).is_none_or(|since| since <= as_of));
@@ -133,11 +146,11 @@ impl Gateway for Operator {
     }
 
     async fn approvals(&self) -> Vec<Waiting> {
-        self.endpoints.parts().intake.awaiting().iter().map(Waiting::from).collect()
+        self.lasting.intake.awaiting().iter().map(Waiting::from).collect()
     }
 
     async fn decide(&self, request: ApprovalRequest) -> Result<ApprovalAnswer, ApprovalError> {
-        let intake = &self.endpoints.parts().intake;
+        let intake = &self.lasting.intake;
         let ids = request.meant(&intake.awaiting()).ok_or(ApprovalError::Which)?;
         let done = intake.decide(&ids, request.approve, request.reason.as_deref()).await;
         let done = done.map_err(|_| ApprovalError::NotDurable)?;
@@ -145,24 +158,29 @@ impl Gateway for Operator {
     }
 
     async fn holds(&self) -> Vec<Hold> {
-        self.endpoints.parts().enforcer.on_hold().iter().map(Hold::from).collect()
+        self.lasting.enforcer.on_hold().iter().map(Hold::from).collect()
     }
 
     async fn outcomes(&self, asked: OutcomesAsked) -> OutcomeList {
         let wanted = Wanted { since: asked.since, everyday: asked.all, most: asked.limit };
-        self.endpoints.parts().outcomes.list(wanted)
+        self.lasting.outcomes.list(wanted)
     }
 
     async fn outcome(&self, id: &str) -> Option<Outcome> {
-        self.endpoints.parts().outcomes.beginning_with(id)
+        self.lasting.outcomes.beginning_with(id)
     }
 
     async fn stream(&self, name: &str, deed: Option<StreamDeed>) -> Result<StreamAnswer, StreamError> {
-        streams::act(self.endpoints.parts(), name, deed).await
+        streams::act(self.current.load().endpoints.parts(), name, deed).await
+    }
+
+    async fn reload(&self) -> ReloadAnswer {
+        self.reloader.reload("operator").await
     }
 
     async fn status(&self) -> Status {
-        let parts = self.endpoints.parts();
+        let edition = self.current.load();
+        let parts = edition.endpoints.parts();
         let mut idps = Vec::new();
         for idp in parts.idps.values() {
             let reachable = idp.probe().await.is_ok();
@@ -178,14 +196,9 @@ impl Gateway for Operator {
             .iter()
             .filter(|app| app.built_in.is_none())
             .map(|app| {
-                let backends = self.balancers.get(&app.name).map(|balancer| balancer.backends());
-                let known = backends.map(|b| b.get_backend()).unwrap_or_default();
-                AppStatus {
-                    name: app.name.clone(),
-                    url: format!("{}{}", app.origin.as_str(), app.prefix.as_str()),
-                    healthy: known.iter().filter(|one| backends.is_some_and(|b| b.ready(one))).count(),
-                    upstreams: known.len(),
-                }
+                let (healthy, upstreams) = upstreams(&edition, &app.name);
+                let url = format!("{}{}", app.origin.as_str(), app.prefix.as_str());
+                AppStatus { name: app.name.clone(), url, healthy, upstreams }
             })
             .collect();
         idps.sort_by(|a, b| a.name.cmp(&b.name));
@@ -200,6 +213,7 @@ impl Gateway for Operator {
             awaiting_approval: parts.intake.awaiting().len(),
             exchanges: parts.enforcer.in_flight(),
             fleet: parts.fleet.as_ref().map(FleetStatus::from),
+            config: self.reloader.status().await,
             ledger: LedgerStatus { durable: parts.intake.is_durable(), records: None },
             idps,
             streams,
@@ -211,7 +225,7 @@ impl Gateway for Operator {
     /// nevertheless is said, and takes the gateway out of a load balancer only if the ledger cannot be written:
     /// signals go to one that can.
     async fn ready(&self) -> Ready {
-        let intake = &self.endpoints.parts().intake;
+        let intake = &self.lasting.intake;
         let mut reasons = Vec::new();
         let stays = !self.drain.has_begun();
         if !stays {
@@ -225,7 +239,7 @@ impl Gateway for Operator {
             reasons.push("the ledger cannot be written: revocations are in force but not durable".to_owned());
         }
         let mut heard = true;
-        if let Some(fleet) = &self.endpoints.parts().fleet {
+        if let Some(fleet) = &self.lasting.fleet {
             match fleet.acts_as() {
                 Fresh::Yes => {}
                 Fresh::CatchingUp => {
@@ -249,7 +263,31 @@ impl Gateway for Operator {
     }
 
     async fn metrics(&self) -> String {
-        self.endpoints.metrics().render()
+        let edition = self.current.load();
+        let (parts, metrics) = (edition.endpoints.parts(), &self.lasting.metrics);
+        let now = parts.clock.now();
+        let streams = parts.streams.values().map(|stream| {
+            let stands = stream.supervised(now);
+            StreamNow {
+                name: stream.settings().name.clone(),
+                silent_for: stands.last_sign.map(|sign| now.since(sign)),
+                lag: stands.lag,
+            }
+        });
+        let upstreams = |app: &Arc<App>| {
+            let (healthy, known) = upstreams(&edition, &app.name);
+            (app.name.clone(), healthy, known)
+        };
+        metrics.stands(&Now {
+            started_at: self.started_at,
+            ready: self.ready().await.ready,
+            draining: self.drain.has_begun(),
+            durable: parts.intake.is_durable(),
+            exchanges: parts.enforcer.exchanges(),
+            apps: parts.apps.iter().map(upstreams).collect(),
+            streams: streams.collect(),
+        });
+        metrics.render()
     }
 }
 

@@ -23,11 +23,11 @@ pub struct Running {
 /// Starts the gateway of `config` beside the caller. Returns once it listens.
 pub fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let addresses: Vec<_> = listeners(&config).chain([config.admin.listen]).collect();
-    let gateway = Gateway::assemble(config, clock, Handed::default())?;
     let (stop, told) = watch::channel(None);
+    let gateway = Gateway::assemble(config, clock, Handed::default(), Orderer::Told(told))?;
     let (failed, failure) = mpsc::channel();
     let thread = std::thread::Builder::new().name("gateway".into()).spawn(move || {
-        gateway.run(Orderer::Told(told));
+        gateway.run();
         // The receiver is gone if the start went well.
         let _ = failed.send(());
     })?;

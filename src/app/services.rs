@@ -8,12 +8,10 @@ use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
+use super::lasting::Lasting;
 use crate::admin;
-use crate::endpoint::Endpoints;
 use crate::intake::Intake;
 use crate::outcome::Outcomes;
-use crate::secret::Secret;
-use crate::stream::Stream;
 use crate::time::Clock;
 
 /// How often what is over is forgotten.
@@ -25,7 +23,7 @@ const END_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct AdminService {
     /// Taken once, when the service starts.
     listener: Mutex<Option<TcpListener>>,
-    token: Secret<String>,
+    token: admin::Token,
     operator: Arc<dyn admin::Gateway>,
     clock: Clock,
 }
@@ -33,7 +31,7 @@ pub(super) struct AdminService {
 impl AdminService {
     pub(super) const fn new(
         listener: TcpListener,
-        token: Secret<String>,
+        token: admin::Token,
         operator: Arc<dyn admin::Gateway>,
         clock: Clock,
     ) -> Self {
@@ -86,12 +84,12 @@ impl BackgroundService for Housekeeping {
 }
 
 /// Ends what is in flight on sessions that reach their end.
-pub(super) struct Deadlines(pub(super) Arc<Endpoints>);
+pub(super) struct Deadlines(pub(super) Arc<Lasting>);
 
 #[async_trait]
 impl BackgroundService for Deadlines {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let parts = self.0.parts();
+        let parts = &self.0;
         loop {
             tokio::select! {
                 biased;
@@ -126,36 +124,5 @@ impl BackgroundService for Remembering {
         if let Err(error) = self.0.write_down().await {
             tracing::warn!(%error, "what revocations did last is not written down");
         }
-    }
-}
-
-/// Watches over a stream.
-pub(super) struct Watching {
-    pub(super) endpoints: Arc<Endpoints>,
-    pub(super) stream: Arc<Stream>,
-}
-
-#[async_trait]
-impl BackgroundService for Watching {
-    async fn start(&self, shutdown: ShutdownWatch) {
-        let (stream, lead) = (&self.stream, self.stream.lead());
-        until(shutdown, async { _ = tokio::join!(lead.keep(), stream.supervise(self.endpoints.parts().watch())) })
-            .await;
-        // Another gateway need not wait until it is noticed that this one has ended.
-        lead.release().await;
-    }
-}
-
-/// Polls a stream.
-pub(super) struct Polling {
-    pub(super) endpoints: Arc<Endpoints>,
-    pub(super) stream: Arc<Stream>,
-}
-
-#[async_trait]
-impl BackgroundService for Polling {
-    async fn start(&self, shutdown: ShutdownWatch) {
-        // What is left behind in the middle was not acknowledged: it comes again.
-        until(shutdown, self.stream.poll(self.endpoints.parts().signals())).await;
     }
 }

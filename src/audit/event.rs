@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Way;
-use super::fields::{bounded, bounded_option, first_eight, readable, without_query};
+use super::fields::{bounded, bounded_all, bounded_option, first_eight, readable, without_query};
 use crate::revocation::{Mode, RevocationId};
 use crate::time::Timestamp;
 
@@ -18,6 +18,18 @@ pub enum Event {
         version: &'static str,
         /// Revocations that the ledger put in force.
         revocations: usize,
+    },
+    /// The config was to be read again, or files that it names had changed.
+    ConfigReloaded {
+        /// Who wanted that: `operator`, `signal`, or `files` that had changed.
+        by: &'static str,
+        /// The word of what came of it.
+        result: &'static str,
+        /// How many configs have run since the start.
+        edition: u64,
+        /// The keys that are different, or at fault; never values.
+        #[serde(serialize_with = "bounded_all")]
+        keys: Vec<String>,
     },
     /// Somebody signed in.
     SignedIn {

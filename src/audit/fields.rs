@@ -15,6 +15,10 @@ pub(super) fn bounded<S: Serializer>(text: &str, to: S) -> Result<S::Ok, S::Erro
     to.collect_str(&text.chars().take(LONGEST).collect::<String>())
 }
 
+pub(super) fn bounded_all<S: Serializer>(texts: &[String], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(texts.iter().map(|text| text.chars().take(LONGEST).collect::<String>()))
+}
+
 #[expect(clippy::ref_option, reason = "serde hands out the field as it is")]
 pub(super) fn bounded_option<S: Serializer>(text: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
     bounded(text.as_deref().unwrap_or_default(), to)

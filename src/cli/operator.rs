@@ -261,6 +261,7 @@ pub(super) fn shown(status: &crate::admin::Status) -> String {
     let ledger = if status.ledger.durable { "durable" } else { "NOT durable" };
     let mut out = columns(&[
         ["version".to_owned(), format!("{}, since {}", status.version, status.started_at)],
+        ["config".to_owned(), super::reload::of(&status.config)],
         ["ready".to_owned(), ready],
         ["revocations".to_owned(), format!("{} in force", status.revocations)],
         ["on hold".to_owned(), count(status.on_hold, "subject")],

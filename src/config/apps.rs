@@ -83,6 +83,7 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
     let logout_paths = logout_paths(table, url.as_ref().map(|at| &at.value.1));
     let choices = WhenBlind::ALL.map(|when| (when.word(), when));
     let when_blind = table.or("when_blind", one_of(&choices, &[]), WhenBlind::default());
+    let minting = super::minting::minting(table);
     let (origin, prefix) = url?.value;
     Some(App {
         name: name.to_owned(),
@@ -98,7 +99,7 @@ fn app(name: &str, table: &Reader<'_>, idps: &[(String, Option<IdpSettings>)], p
         allow,
         rules,
         bearer,
-        minting: super::minting::minting(table),
+        minting,
         headers,
         max_body,
         websocket_origins,

@@ -29,6 +29,7 @@ fn webhook(table: &Reader<'_>) -> Option<WebhookSettings> {
         table.fault("key_file", "it is missing; `portcullis keygen --signing FILE` makes a key");
     }
     let signer = table.signing_key("key_file", "").and_then(crate::jose::Signer::named_by_its_key);
+    let queue = table.number("queue", 1..=1_000_000).unwrap_or(10_000);
     let has_token = table.has("token") || table.has("token_file");
     let token = if has_token { Some(table.presented("token", "token_file")?) } else { None };
     Some(WebhookSettings {
@@ -36,7 +37,7 @@ fn webhook(table: &Reader<'_>) -> Option<WebhookSettings> {
         token,
         parties: Parties { issuer: issuer?.value.into(), audience: audience?.value },
         signer: signer?,
-        queue: table.number("queue", 1..=1_000_000).unwrap_or(10_000),
+        queue,
     })
 }
 

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 pub(super) use super::context::{At, Context, Place, Why};
 use super::faults::did_you_mean;
+use super::shape::Form;
 
 /// One table of the file. Only made by [`read_root`], [`Reader::section`] and its kin, which report every key that
 /// nobody asked for when the table has been read: it cannot be forgotten.
@@ -17,6 +18,8 @@ pub(super) struct Reader<'c> {
     table: Option<&'c DeTable<'c>>,
     /// Where the table stands.
     place: Place,
+    /// Where tables like it stand: with `NAME` for what the writer chose, and `[]` for each of a list.
+    kin: String,
     /// The table's place holds something else: that is fault enough, nothing in it is missing too.
     muted: bool,
     asked: RefCell<Vec<&'static str>>,
@@ -29,7 +32,7 @@ pub(super) fn read_root<'c, T>(
     read: impl FnOnce(&Reader<'c>) -> T,
 ) -> T {
     let place = Place { line: None, key: String::new() };
-    Reader::over(context, Some(table), place, false, read)
+    Reader::over(context, Some(table), place, String::new(), false, read)
 }
 
 /// Reads a part of the file's outermost table; what else is in it counts for nothing.
@@ -39,7 +42,8 @@ pub(super) fn read_part<'c, T>(
     read: impl FnOnce(&Reader<'c>) -> T,
 ) -> T {
     let place = Place { line: None, key: String::new() };
-    read(&Reader { context, table: Some(table), place, muted: false, asked: RefCell::new(Vec::new()) })
+    let kin = String::new();
+    read(&Reader { context, table: Some(table), place, kin, muted: false, asked: RefCell::new(Vec::new()) })
 }
 
 impl<'c> Reader<'c> {
@@ -47,10 +51,11 @@ impl<'c> Reader<'c> {
         context: &'c Context<'c>,
         table: Option<&'c DeTable<'c>>,
         place: Place,
+        kin: String,
         muted: bool,
         read: impl FnOnce(&Self) -> T,
     ) -> T {
-        let reader = Self { context, table, place, muted, asked: RefCell::new(Vec::new()) };
+        let reader = Self { context, table, place, kin, muted, asked: RefCell::new(Vec::new()) };
         let value = read(&reader);
         reader.report_unknown();
         value
@@ -63,7 +68,7 @@ impl<'c> Reader<'c> {
 
     /// Whether the table has that key, whatever it holds.
     pub(super) fn has(&self, key: &'static str) -> bool {
-        self.look(key).is_some()
+        self.look(key).is_some() || self.context.has_all()
     }
 
     /// Whether the key holds a list with nothing in it.
@@ -73,6 +78,7 @@ impl<'c> Reader<'c> {
 
     /// A text, parsed; `None` if it is absent or was a fault.
     pub(super) fn parse<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, Why>) -> Option<At<T>> {
+        self.context.note(&self.kin, key, || Form::text(&parse));
         let (value, place) = self.look(key)?;
         self.parse_text(value, place, &parse)
     }
@@ -84,6 +90,7 @@ impl<'c> Reader<'c> {
 
     /// A text that must be there, parsed.
     pub(super) fn require<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, Why>) -> Option<At<T>> {
+        self.context.note_required(&self.kin, key);
         if self.look(key).is_none() {
             self.fault(key, "it is missing");
         }
@@ -99,6 +106,7 @@ impl<'c> Reader<'c> {
 
     /// A list of texts, each parsed.
     pub(super) fn list<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, Why>) -> Vec<At<T>> {
+        self.context.note(&self.kin, key, || Form::texts(&parse));
         match self.look(key) {
             None => Vec::new(),
             Some((DeValue::Array(array), place)) => self.each_of(array, &place, &parse),
@@ -111,6 +119,7 @@ impl<'c> Reader<'c> {
 
     /// One text or a list of them, each parsed.
     pub(super) fn one_or_many<T>(&self, key: &'static str, parse: impl Fn(&str) -> Result<T, Why>) -> Vec<At<T>> {
+        self.context.note(&self.kin, key, || Form::text_or_texts(&parse));
         match self.look(key) {
             Some((DeValue::Array(array), place)) => self.each_of(array, &place, &parse),
             Some((value, place)) => self.parse_text(value, place, &parse).into_iter().collect(),
@@ -120,6 +129,7 @@ impl<'c> Reader<'c> {
 
     /// True or false.
     pub(super) fn flag(&self, key: &'static str, default: bool) -> bool {
+        self.context.note(&self.kin, key, || Form::Flag);
         match self.look(key) {
             None => default,
             Some((DeValue::Boolean(value), _)) => *value,
@@ -132,6 +142,7 @@ impl<'c> Reader<'c> {
 
     /// A whole number within `bounds`.
     pub(super) fn number(&self, key: &'static str, bounds: std::ops::RangeInclusive<usize>) -> Option<usize> {
+        self.context.note(&self.kin, key, || Form::Number(*bounds.start(), *bounds.end()));
         let (value, place) = self.look(key)?;
         let DeValue::Integer(number) = value else {
             self.context.fault(&place, wrong_type("a whole number", value));
@@ -146,12 +157,14 @@ impl<'c> Reader<'c> {
 
     /// The table under `key`; an absent one reads as empty.
     pub(super) fn section<T>(&self, key: &'static str, read: impl FnOnce(&Self) -> T) -> T {
+        let kin = self.kin_of(key, "");
+        self.context.note(&self.kin, key, || Form::Table);
         match self.look(key) {
-            None => Self::over(self.context, None, self.at(key), self.muted, read),
-            Some((DeValue::Table(table), place)) => Self::over(self.context, Some(table), place, false, read),
+            None => Self::over(self.context, None, self.at(key), kin, self.muted, read),
+            Some((DeValue::Table(table), place)) => Self::over(self.context, Some(table), place, kin, false, read),
             Some((other, place)) => {
                 self.context.fault(&place, wrong_type("a table", other));
-                Self::over(self.context, None, place, true, read)
+                Self::over(self.context, None, place, kin, true, read)
             }
         }
     }
@@ -159,6 +172,9 @@ impl<'c> Reader<'c> {
     /// Every table in the list under `key`.
     pub(super) fn tables<T>(&self, key: &'static str, mut read: impl FnMut(&Self) -> Option<T>) -> Vec<T> {
         let expected = "a list of tables, `[{ … }]`";
+        let kin = self.kin_of(key, "[]");
+        self.context.note(&self.kin, key, || Form::Tables);
+        self.as_if(&kin, &mut read);
         let Some((value, place)) = self.look(key) else { return Vec::new() };
         let DeValue::Array(array) = value else {
             self.context.fault(&place, wrong_type(expected, value));
@@ -169,7 +185,7 @@ impl<'c> Reader<'c> {
             let place = Place { line: Some(self.context.line(item.span().start)), key: format!("{}[{i}]", place.key) };
             match item.get_ref() {
                 DeValue::Table(table) => {
-                    found.extend(Self::over(self.context, Some(table), place, false, &mut read));
+                    found.extend(Self::over(self.context, Some(table), place, kin.clone(), false, &mut read));
                 }
                 other => self.context.fault(&place, wrong_type(expected, other)),
             }
@@ -183,6 +199,9 @@ impl<'c> Reader<'c> {
         key: &'static str,
         mut read: impl FnMut(&str, &Self) -> Option<T>,
     ) -> Vec<At<(String, Option<T>)>> {
+        let kin = self.kin_of(key, ".NAME");
+        self.context.note(&self.kin, key, || Form::Named);
+        self.as_if(&kin, |reader| read(NAME, reader));
         let mut found = Vec::new();
         for (name, value, place) in self.free_keys(key) {
             if let Err(why) = plain_name(name) {
@@ -190,10 +209,10 @@ impl<'c> Reader<'c> {
             }
             let read = |reader: &Self| read(name, reader);
             let value = match value {
-                DeValue::Table(table) => Self::over(self.context, Some(table), place.clone(), false, read),
+                DeValue::Table(table) => Self::over(self.context, Some(table), place.clone(), kin.clone(), false, read),
                 other => {
                     self.context.fault(&place, wrong_type(&format!("a table, `[{key}.NAME]`"), other));
-                    Self::over(self.context, None, place.clone(), true, read)
+                    Self::over(self.context, None, place.clone(), kin.clone(), true, read)
                 }
             };
             found.push(At { value: (name.to_owned(), value), place });
@@ -208,12 +227,16 @@ impl<'c> Reader<'c> {
         mut text: impl FnMut(&str, &str) -> Result<T, Why>,
         mut table: impl FnMut(&str, &Self) -> Result<T, Why>,
     ) -> Vec<T> {
+        let kin = self.kin_of(key, ".NAME");
+        self.context.note(&self.kin, key, || Form::Choices);
+        self.as_if(&kin, |reader| table(NAME, reader));
         let mut found = Vec::new();
         for (name, value, place) in self.free_keys(key) {
             let read = match value {
                 DeValue::String(word) => text(name, word),
                 DeValue::Table(keys) => {
-                    Self::over(self.context, Some(keys), place.clone(), false, |reader| table(name, reader))
+                    let read = |reader: &Self| table(name, reader);
+                    Self::over(self.context, Some(keys), place.clone(), kin.clone(), false, read)
                 }
                 other => Err(Why(wrong_type("a text, or a table", other))),
             };
@@ -237,6 +260,7 @@ impl<'c> Reader<'c> {
         known: impl Fn(&str) -> Result<(), Why>,
         parse: impl Fn(&str) -> Result<T, Why>,
     ) -> Vec<(String, Vec<T>)> {
+        self.context.note(&self.kin, key, || Form::ByName);
         let mut found = Vec::new();
         for (name, value, place) in self.free_keys(key) {
             if let Err(Why(why)) = known(name) {
@@ -252,6 +276,19 @@ impl<'c> Reader<'c> {
             found.push((name.to_owned(), texts.into_iter().map(|at| at.value).collect()));
         }
         found
+    }
+
+    /// Where tables like the one under `key` stand.
+    fn kin_of(&self, key: &str, which: &str) -> String {
+        let dot = if self.kin.is_empty() { "" } else { "." };
+        format!("{}{dot}{key}{which}", self.kin)
+    }
+
+    /// Has a table read as if the file had one, where somebody wants to know which keys it may have.
+    fn as_if<T>(&self, kin: &str, read: impl FnOnce(&Self) -> T) {
+        if self.context.records() {
+            Self::over(self.context, None, self.place.clone(), kin.to_owned(), true, read);
+        }
     }
 
     /// The entries of the table under `key`, in the order of the file.
@@ -373,6 +410,8 @@ fn join(words: &[&str]) -> String {
     quoted.join(", ")
 }
 
+/// What a table is called that is read as if the file had it.
+const NAME: &str = "NAME";
 /// Keys that the design knows and this version does not.
 const NOT_YET: [&str; 2] = ["derived", "logout_paths"];
 /// Characters of a name: it becomes a label of metrics and a part of URLs.

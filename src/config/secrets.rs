@@ -35,6 +35,14 @@ impl Certificate {
     }
 }
 
+impl Certificate {
+    /// When it ends: seconds since 1970. `None` if it does not say so in a way that is understood.
+    pub fn not_after(&self) -> Option<i64> {
+        let (_, leaf) = x509_parser::parse_x509_certificate(self.key.cert.first()?).ok()?;
+        Some(leaf.validity().not_after.timestamp())
+    }
+}
+
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate").field("cert_file", &self.cert_file).finish_non_exhaustive()
@@ -93,6 +101,14 @@ impl Reader<'_> {
             self.context().fault(&found.place, "the secret has a character that cannot stand in a header");
         }
         Some(found)
+    }
+
+    /// What is in a file that everybody may see.
+    pub(super) fn public_file<T>(&self, key: &'static str, parse: impl FnOnce(&[u8]) -> Result<T, Why>) -> Option<T> {
+        let At { value: path, place } = self.parse(key, |name| Ok(self.context().path(name)))?;
+        let bytes = self.file(&path, &place, Holds::Public)?;
+        let parsed = parse(&bytes).map_err(|Why(why)| format!("`{}`: {why}", path.display()));
+        parsed.map_err(|why| self.context().fault(&place, why)).ok()
     }
 
     /// Certificates to trust, in PEM.

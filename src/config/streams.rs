@@ -55,6 +55,7 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
     let scim_external_id = table.or("scim_external_id", one_of(&external_ids, &[]), TargetKind::User);
     let subject_issuers = subject_issuers(table, &speaks_for);
     let bounds = bounds(table, apps);
+    let critical_members = table.list("critical_members", text).into_iter().map(|at| at.value).collect();
     // A fault in its management is one of the stream. Every key was looked at by now.
     if table.has("manage") && manage.is_none() {
         return None;
@@ -70,7 +71,7 @@ fn stream(name: &str, table: &Reader<'_>, idps: &[&str], apps: Option<&[&str]>) 
         bounds,
         rules,
         allowed_events,
-        critical_members: table.list("critical_members", text).into_iter().map(|at| at.value).collect(),
+        critical_members,
         scim_external_id,
         preset,
         subject_issuers,

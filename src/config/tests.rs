@@ -383,6 +383,31 @@ macro_rules! tokens {
 }
 
 const MISTAKES: &[Mistake] = &[
+    // pages
+    mistake("[session]", "[pages]\nlanguage = \"it\"\n\n[session]", "language =", "pages.language", "`ja`"),
+    mistake("[session]", "[pages]\nname = \"\"\n\n[session]", "name = \"\"", "pages.name", "one line of at most 120"),
+    mistake(
+        "[session]",
+        "[pages]\ncolour = \"#ffcc00\"\n\n[session]",
+        "colour",
+        "pages.colour",
+        "`#8e7200` is dark enough",
+    ),
+    mistake("[session]", "[pages]\nlogo_file = \"ring-1.key\"\n\n[session]", "logo_file", "pages.logo_file", "no PNG"),
+    mistake(
+        "[session]",
+        "[pages]\ncontact_url = \"https://help.example.com\"\n\n[session]",
+        "contact_url",
+        "pages.contact_url",
+        "the text of `contact`",
+    ),
+    mistake(
+        "[session]",
+        "[pages]\ncontact = \"Us\"\ncontact_url = \"javascript:alert(1)\"\n\n[session]",
+        "contact_url",
+        "pages.contact_url",
+        "leads nowhere",
+    ),
     // fleet
     mistake(
         "[session]",

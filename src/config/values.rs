@@ -247,9 +247,15 @@ pub(super) fn one_of<T: Clone>(choices: &[(&str, T)], later: &[&str]) -> impl Fn
         Err(Why(if later.iter().any(|word| word == text) {
             format!("\"{text}\" is not in this version; write {words}")
         } else {
-            format!("\"{text}\" is none of the choices; write {words}")
+            format!("\"{text}\"{NONE_OF_THEM}{words}")
         }))
     }
+}
+
+/// The words that a sentence of [`one_of`] names.
+pub(super) fn choices_in(why: &str) -> Vec<String> {
+    let Some((_, words)) = why.split_once(NONE_OF_THEM) else { return Vec::new() };
+    words.split(" or ").map(|word| word.trim_matches('"').to_owned()).collect()
 }
 
 /// What people call a gateway.
@@ -261,6 +267,7 @@ pub(super) fn gateway_name(text: &str) -> Result<String, Why> {
     Ok(text.to_owned())
 }
 
+const NONE_OF_THEM: &str = " is none of the choices; write ";
 /// No session, no timeout, no retention goes beyond this: a longer one is a slip of the unit.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 

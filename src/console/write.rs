@@ -63,7 +63,7 @@ impl Console {
     /// Does what is asked, if it is an operator who asks by a page of ours.
     pub(super) async fn write(&self, visit: &Visit) -> Response<Bytes> {
         if !comes_from_us(visit.request.headers(), self.app.origin.as_str()) {
-            self.endpoints.metrics().request_blocked("foreign_origin");
+            self.endpoints().metrics().request_blocked("foreign_origin");
             self.note(visit, Deed::new("write", vec![], None), "foreign_origin");
             return problem(StatusCode::FORBIDDEN, "this did not come from a page of the console");
         }
@@ -147,7 +147,7 @@ impl Console {
 
     /// Whether the operator proved lately who they are; else the way to do so.
     fn fresh(&self, visit: &Visit) -> Result<(), Response<Bytes>> {
-        if Operator::of(visit, &self.app).is_fresh(self.endpoints.parts().clock.now()) {
+        if Operator::of(visit, &self.app).is_fresh(self.endpoints().parts().clock.now()) {
             return Ok(());
         }
         let body = json!({
@@ -168,7 +168,7 @@ impl Console {
 
     fn note(&self, visit: &Visit, deed: Deed, result: &str) {
         let Deed { action, about, why, outcomes } = deed;
-        self.endpoints.parts().audit.record(Event::Operated {
+        self.endpoints().parts().audit.record(Event::Operated {
             app: self.app.name.clone(),
             idp: visit.session.idp.clone(),
             user: visit.session.person.subject.clone(),

@@ -13,7 +13,7 @@ use crate::evidence::{self, Bearer, Evidence};
 use crate::exchanges::{Cut, Exchange, Guard, Held, Kind};
 use crate::lineage::Lineage;
 use crate::page::Page;
-use crate::revocation::{Mode, Standing};
+use crate::revocation::{Explanation, Mode, Standing};
 use crate::session::Session;
 
 /// What becomes of a request for an app.
@@ -112,14 +112,16 @@ impl Endpoints {
                     self.0.metrics.request_blocked(login.cause.word());
                     self.record_refusal(ask, app, &evidence, standing);
                 }
-                Admission::Answer(self.sign_in(&login, app, ask).await)
+                let said = self.said(&evidence, app, standing);
+                Admission::Answer(self.sign_in(&login, app, ask, said.as_ref()).await)
             }
             Decision::Refuse(refusal) => {
                 self.0.metrics.request_blocked(refusal.word());
                 if refusal.is_revocation() {
                     self.record_refusal(ask, app, &evidence, standing);
                 }
-                Admission::Answer(refused(refusal, app, &evidence, ask.client))
+                let said = self.said(&evidence, app, standing);
+                Admission::Answer(refused(refusal, app, &evidence, ask.client, said.as_ref()))
             }
         }
     }
@@ -127,6 +129,19 @@ impl Endpoints {
     /// What is judged of a token.
     pub(super) fn renewed_by(&self, bearer: &Bearer, session: Option<&Session>) -> Lineage {
         bearer.judged(session, self.0.enforcer.returned_at(&bearer.lineage.targets))
+    }
+
+    /// What whoever ended it says to the person behind a request; nothing is looked up where nothing was ended.
+    pub(super) fn said(&self, evidence: &Evidence, app: &App, standing: Standing) -> Option<Explanation> {
+        if standing.is_clear() {
+            return None;
+        }
+        let said_to = |held: Held| self.0.outcomes.said_to(&held.in_app(app.key));
+        let session = evidence.session().map(|session| Held::from(Lineage::of(session)));
+        session.and_then(said_to).or_else(|| {
+            let bearers = evidence.bearers.iter().map(|bearer| held(bearer, bearer.lineage.clone()));
+            bearers.filter_map(said_to).next()
+        })
     }
 
     /// A revoked credential was used: the same compromise, not a new one, and worth a line.
@@ -156,9 +171,15 @@ pub(super) fn held(bearer: &Bearer, lineage: Lineage) -> Held {
     Held { imprint: bearer.imprint, ..Held::from(lineage) }
 }
 
-fn refused(refusal: Refusal, app: &App, evidence: &Evidence, client: Client) -> Response<Bytes> {
+fn refused(
+    refusal: Refusal,
+    app: &App,
+    evidence: &Evidence,
+    client: Client,
+    said: Option<&Explanation>,
+) -> Response<Bytes> {
     match refusal {
-        Refusal::OnHold => return on_hold(app, client),
+        Refusal::OnHold => return on_hold(app, client, said),
         Refusal::Blind => return blind(app, client, StatusCode::SERVICE_UNAVAILABLE),
         Refusal::MixedCredentials => {
             let page = Page::bad_request("The request carries credentials of several people.");
@@ -190,6 +211,7 @@ pub(super) fn crowded(retry: &str) -> Response<Bytes> {
 }
 
 /// Who is on hold learns that, and that no login helps.
-pub(super) fn on_hold(app: &App, client: Client) -> Response<Bytes> {
-    answer::either(client, StatusCode::FORBIDDEN, Refusal::OnHold.word(), &Page::on_hold(&app.name))
+pub(super) fn on_hold(app: &App, client: Client, said: Option<&Explanation>) -> Response<Bytes> {
+    let page = Page::on_hold(&app.name).because(said);
+    answer::because(answer::either(client, StatusCode::FORBIDDEN, Refusal::OnHold.word(), &page), said)
 }

@@ -1,14 +1,15 @@
 //! The one place that writes answers of the gateway itself: pages for people, JSON for programs.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde_json::json;
 
 use crate::apps::App;
 use crate::decision::{Cause, Client, Login, TokenNeed};
 use crate::jose::Alg;
 use crate::login::Proof;
-use crate::page::{self, Page};
+use crate::page::{self, Look, Page, Reader};
+use crate::revocation::Explanation;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -16,12 +17,50 @@ use crate::time::Timestamp;
 /// cached pages. Not `"cookies"`: that clears the whole registrable domain, other apps included.
 const CLEAR_SITE_DATA: &str = "\"cache\", \"storage\"";
 
-/// A page.
+/// A page. It is written where the answer goes out ([`written`]): only there it is known who reads it.
 pub(super) fn page(status: StatusCode, page: &Page) -> Response<Bytes> {
-    let mut response = of(status, "text/html; charset=utf-8", Bytes::from(page.html()));
+    let mut response = of(status, "text/html; charset=utf-8", Bytes::new());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CONTENT_SECURITY_POLICY));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page.policy()));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response.extensions_mut().insert(page.clone());
+    response
+}
+
+/// `response` with its page, if it is one, in the words for that reader.
+pub(super) fn written(mut response: Response<Bytes>, reader: &Reader, look: &Look) -> Response<Bytes> {
+    let said = response.extensions_mut().remove::<Explanation>();
+    let Some(page) = response.extensions_mut().remove::<Page>() else { return explained(response, said, reader, look) };
+    *response.body_mut() = Bytes::from(page.html(reader, look));
+    let headers = response.headers_mut();
+    let language = HeaderValue::from_static(reader.language(look.language).tag());
+    headers.insert(header::CONTENT_LANGUAGE, language);
+    headers.append(header::VARY, HeaderValue::from_static("Accept-Language"));
+    response
+}
+
+/// An answer to a program, with what `said` says to that reader.
+fn explained(
+    mut response: Response<Bytes>,
+    said: Option<Explanation>,
+    reader: &Reader,
+    look: &Look,
+) -> Response<Bytes> {
+    let language = reader.language(look.language);
+    let Some((_, text)) = said.as_ref().and_then(|said| page::said_to(said, reader, language)) else { return response };
+    if let Ok(serde_json::Value::Object(mut body)) = serde_json::from_slice(response.body()) {
+        body.insert("reason".to_owned(), json!(text));
+        *response.body_mut() = Bytes::from(serde_json::Value::Object(body).to_string());
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Language"));
+    }
+    response
+}
+
+/// `response` with what is said to the person, for programs that show it.
+pub(super) fn because(mut response: Response<Bytes>, said: Option<&Explanation>) -> Response<Bytes> {
+    if let Some(said) = said {
+        response.extensions_mut().insert(said.clone());
+    }
     response
 }
 
@@ -77,16 +116,25 @@ pub(super) fn challenge(app: &App, login: &Login, login_url: &str, now: Timestam
             json(StatusCode::UNAUTHORIZED, &json!({ "error": cause.word(), "login_url": login_url }))
         }
     };
-    // RFC 9110 §11.6.1 asks for a challenge with every 401. No registered scheme means "our cookie".
     let challenge = match login.token {
-        None => format!("Session realm=\"{}\", error=\"{}\"", app.name, cause.word()),
+        None => session_challenge(app, cause),
         Some(need) => bearer_challenge(app, need, login.proof, now),
     };
-    if let Ok(value) = HeaderValue::from_str(&challenge) {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
-    }
+    challenged(&mut response, &challenge);
     forget(&mut response, cause);
     response
+}
+
+/// What a browser is told. RFC 9110 §11.6.1 asks for a challenge with every 401; no registered scheme means "our cookie".
+pub(super) fn session_challenge(app: &App, cause: Cause) -> String {
+    format!("Session realm=\"{}\", error=\"{}\"", app.name, cause.word())
+}
+
+/// Adds a challenge.
+pub(super) fn challenged(response: &mut Response<Bytes>, challenge: &str) {
+    if let Ok(value) = HeaderValue::from_str(challenge) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+    }
 }
 
 /// What a client is told that works with tokens (RFC 6750 §3, RFC 9449 §7.1, RFC 9470 §3).
@@ -151,9 +199,18 @@ fn of(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<B
     response
 }
 
-/// The page's style sheet.
-pub(super) fn style() -> Response<Bytes> {
-    let mut response = of(StatusCode::OK, "text/css; charset=utf-8", Bytes::from_static(page::STYLE.as_bytes()));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+/// What pages load: `name` below our own path for such files.
+pub(super) fn file(name: &str, method: &Method, look: &Look) -> Response<Bytes> {
+    let mut response = match (name, &look.logo) {
+        _ if !matches!(*method, Method::GET | Method::HEAD) => return empty(StatusCode::METHOD_NOT_ALLOWED),
+        ("page.css", _) => of(StatusCode::OK, "text/css; charset=utf-8", Bytes::from(look.style())),
+        ("logo", Some(logo)) => of(StatusCode::OK, logo.media_type, Bytes::copy_from_slice(&logo.bytes)),
+        _ => return empty(StatusCode::NOT_FOUND),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    // A drawing that is opened by itself is a document; its scripts do not run.
+    let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }

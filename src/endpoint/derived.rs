@@ -86,7 +86,7 @@ impl Endpoints {
         }
         let parts = self.parts();
         let now = parts.clock.now();
-        let with = (app, &*parts.ring, &parts.names);
+        let with = (app, &*parts.ring, &*parts.names);
         let dressed = lineage::dress(field, with, derived.lineage.as_ref(), &derived.received.kept, &derived.path, now);
         if dressed == Dressed::Dropped {
             parts.metrics.seal_failed("too_large");

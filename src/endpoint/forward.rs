@@ -121,13 +121,16 @@ impl Endpoints {
                     self.0.metrics.request_blocked(login.cause.word());
                     self.record_refusal(&ask, app, &evidence, standing);
                 }
-                self.to_sign_in(family, &login, app, &ask)
+                let said = self.said(&evidence, app, standing);
+                answer::because(self.to_sign_in(family, &login, app, &ask), said.as_ref())
             }
             Decision::Refuse(refusal) => {
                 if refusal.is_revocation() {
                     self.record_refusal(&ask, app, &evidence, standing);
                 }
-                self.refuse(family, refusal, app, evidence.session().map(|s| &*s.person), client)
+                let said = self.said(&evidence, app, standing);
+                let person = evidence.session().map(|s| &*s.person);
+                answer::because(self.refuse(family, refusal, app, person, client), said.as_ref())
             }
         }
     }
@@ -203,7 +206,7 @@ impl Endpoints {
             _ => Client::Fetch,
         };
         match refusal {
-            Refusal::OnHold => return super::admission::on_hold(app, reader),
+            Refusal::OnHold => return super::admission::on_hold(app, reader, None),
             Refusal::Blind => {
                 // nginx makes an error of its own of anything but 401 and 403.
                 let nginx = family == Family::Nginx;

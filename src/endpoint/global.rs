@@ -10,6 +10,7 @@ use crate::event::global::{self, Caller};
 use crate::event::reject;
 use crate::idp::{GlobalRevocation, Idp, NotAdmitted};
 use crate::policy::{self, NotRevoked};
+use crate::time::Stopwatch;
 
 fn malformed(why: &dyn std::fmt::Display) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", "invalid_request", why)
@@ -70,6 +71,7 @@ impl Endpoints {
     }
 
     async fn revoked_globally(&self, idp: &Idp, settings: &GlobalRevocation, call: &Call<'_>) -> Result<(), Unserved> {
+        let arrived = Stopwatch::start();
         let bearer = bearer(call).ok_or_else(|| {
             let (status, why) = (StatusCode::UNAUTHORIZED, "there is not one bearer token");
             Refusal::new(status, "missing_token", "authentication_failed", &why)
@@ -89,7 +91,7 @@ impl Endpoints {
         let now = self.0.clock.now();
         let revocations = policy::global(&subject, &caller, &spoken_for(idp), idp.revoker_issuer(), now)
             .map_err(|why| refuse(not_revoked(why)))?;
-        if self.0.intake.accept(revocations).await.is_err() {
+        if self.0.intake.accept_from(arrived, revocations).await.is_err() {
             idp.has_not_revoked(&caller);
             return Err(Unserved::Later);
         }

@@ -8,7 +8,7 @@ use crate::apps::App;
 use crate::audit::Event;
 use crate::idp::{self, Idp};
 use crate::login::{self, Shortfall};
-use crate::page::Page;
+use crate::page::{Label, Page, Saying};
 use crate::session::Session;
 
 impl Endpoints {
@@ -20,19 +20,14 @@ impl Endpoints {
             user: None,
             why: denied.to_string(),
         });
-        let (status, happened) = match denied {
+        let (status, saying) = match denied {
             login::Denied::OtherIssuer | login::Denied::IssuerMissing | login::Denied::NoCode => {
-                (StatusCode::BAD_REQUEST, "The answer of the sign-in service is not one that was asked for.")
+                (StatusCode::BAD_REQUEST, Saying::AnswerUnasked)
             }
-            login::Denied::Refused(login::Refusal::Unavailable) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "The sign-in service has a fault at the moment.")
-            }
-            login::Denied::Refused(_) => (StatusCode::FORBIDDEN, "The sign-in service did not sign you in."),
+            login::Denied::Refused(login::Refusal::Unavailable) => (StatusCode::SERVICE_UNAVAILABLE, Saying::IdpFault),
+            login::Denied::Refused(_) => (StatusCode::FORBIDDEN, Saying::IdpRefused),
         };
-        let page = Page::new("You are not signed in", happened)
-            .advise("Try again, or ask the people who run this service.")
-            .action("Try again", retry)
-            .detail("What it said", &denied.to_string());
+        let page = Page::new(saying).action(Label::TryAgain, retry).technical(&denied.to_string());
         answer::page(status, &page)
     }
 
@@ -73,9 +68,7 @@ impl Endpoints {
             user: None,
             why: error.to_string(),
         });
-        let page = Page::new("You are not signed in", "The sign-in service gave an answer that cannot be trusted.")
-            .advise("Try again. If it stays so, the people who run this service find the reason in its log.")
-            .action("Try again", retry);
+        let page = Page::new(Saying::AnswerUntrusted).action(Label::TryAgain, retry);
         answer::page(StatusCode::BAD_GATEWAY, &page)
     }
 }

@@ -17,8 +17,8 @@ use crate::exchanges::Guard;
 use crate::identity::{Target, TargetKind};
 use crate::idp::{self, Assertion, Idp};
 use crate::login::{self, Flows, Proof, Resume, ReturnPath, Start, Verdict};
-use crate::page::Page;
-use crate::revocation::Reestablished;
+use crate::page::{Label, Page, Saying};
+use crate::revocation::{Explanation, Reestablished};
 use crate::secret::Secret;
 use crate::session::{self, Over, Session, SessionId};
 use crate::time::Timestamp;
@@ -33,15 +33,33 @@ impl Endpoints {
     }
 
     /// The answer to a request that needs a login: a redirect for a page, a challenge for everything else.
-    pub(super) async fn sign_in(&self, login: &Login, app: &App, ask: &Ask<'_>) -> Response<Bytes> {
+    /// `said`: by whoever ended the session, to the person.
+    pub(super) async fn sign_in(
+        &self,
+        login: &Login,
+        app: &App,
+        ask: &Ask<'_>,
+        said: Option<&Explanation>,
+    ) -> Response<Bytes> {
         let return_to = way_back(app, ask);
-        let mut response = if login.can_be_redirected() {
-            self.begin_or_check(login, app, ask.headers, return_to).await
-        } else {
-            return answer::challenge(app, login, &self.start_url(app, return_to.as_str()), self.0.clock.now());
+        let start = self.start_url(app, return_to.as_str());
+        if !login.can_be_redirected() {
+            return answer::because(answer::challenge(app, login, &start, self.0.clock.now()), said);
+        }
+        let mut response = match self.ended(login, app, &start, said) {
+            Some(page) => page,
+            None => self.begin_or_check(login, app, ask.headers, return_to).await,
         };
         answer::forget(&mut response, login.cause);
         response
+    }
+
+    /// The page that says why a session was ended, where people shall see it; from there they go on to `start`.
+    fn ended(&self, login: &Login, app: &App, start: &str, said: Option<&Explanation>) -> Option<Response<Bytes>> {
+        let said = said.filter(|_| self.0.look.says_why && login.cause == Cause::Terminated)?;
+        let mut response = answer::page(StatusCode::UNAUTHORIZED, &Page::session_ended(Some(said), start));
+        answer::challenged(&mut response, &answer::session_challenge(app, login.cause));
+        Some(response)
     }
 
     /// The answer to a request whose session ended while the app was still at work on it. It waits for nothing: a page
@@ -55,7 +73,7 @@ impl Endpoints {
             Decision::Refuse(refusal @ Refusal::OnHold) => {
                 self.0.metrics.request_blocked(refusal.word());
                 self.record_refusal(ask, app, evidence, standing);
-                return admission::on_hold(app, ask.client);
+                return admission::on_hold(app, ask.client, self.said(evidence, app, standing).as_ref());
             }
             Decision::Refuse(refusal @ Refusal::Blind) => {
                 self.0.metrics.request_blocked(refusal.word());
@@ -71,11 +89,12 @@ impl Endpoints {
         if login.cause.is_revocation() {
             self.record_refusal(ask, app, evidence, standing);
         }
-        let start = self.start_url(app, way_back(app, ask).as_str());
+        let (start, said) = (self.start_url(app, way_back(app, ask).as_str()), self.said(evidence, app, standing));
         if !login.can_be_redirected() {
-            return answer::challenge(app, &login, &start, self.0.clock.now());
+            return answer::because(answer::challenge(app, &login, &start, self.0.clock.now()), said.as_ref());
         }
-        let mut response = answer::redirect(&start, &[]);
+        let ended = self.ended(&login, app, &start, said.as_ref());
+        let mut response = ended.unwrap_or_else(|| answer::redirect(&start, &[]));
         answer::forget(&mut response, login.cause);
         response
     }
@@ -99,13 +118,12 @@ impl Endpoints {
             }
         }
         // A session that was cut says what the next login must prove.
-        let standing = self
-            .evidence(call.headers(), app)
-            .session()
-            .map(|session| self.0.enforcer.judge(&session.credential(app.key)))
-            .unwrap_or_default();
+        let evidence = self.evidence(call.headers(), app);
+        let session = evidence.session();
+        let standing = session.map(|session| self.0.enforcer.judge(&session.credential(app.key))).unwrap_or_default();
+        let said = self.said(&evidence, app, standing);
         if standing.held.is_some() {
-            return admission::on_hold(app, Client::Navigation);
+            return admission::on_hold(app, Client::Navigation, said.as_ref());
         }
         // A sign-in would lead to the same answer, one round later.
         if self.0.sight.is_blind(app.key) {
@@ -275,7 +293,8 @@ impl Endpoints {
             Verdict::OnHold => {
                 self.0.metrics.login(idp.name(), "on_hold");
                 tracing::info!(idp = idp.name(), app = app.name, "somebody who is on hold tried to sign in");
-                return admission::on_hold(app, Client::Navigation);
+                let said = self.0.outcomes.said_to(&session.credential(app.key));
+                return admission::on_hold(app, Client::Navigation, said.as_ref());
             }
             Verdict::CannotProve(shortfall) => return self.not_fresh(idp, app, &session, shortfall, &retry),
         }
@@ -284,8 +303,7 @@ impl Endpoints {
         }
         let host = app.origin.host().as_str();
         let Some(cookies) = session.seal(&self.0.ring, host) else {
-            let page = Page::new("You cannot be signed in", "Your account has more groups than a session can carry.")
-                .advise("Ask the people who run this service to send fewer groups.");
+            let page = Page::new(Saying::TooManyGroups);
             return answer::page(StatusCode::INTERNAL_SERVER_ERROR, &page);
         };
         if self.0.enforcer.asks_to_reestablish()
@@ -334,12 +352,7 @@ impl Endpoints {
         if self.good_session(call.headers(), call.app).is_some() {
             return answer::page(StatusCode::OK, &Page::continue_to(return_to));
         }
-        let page = Page::new(
-            "This sign-in is no longer under way",
-            "It was finished in another tab, took too long, or your browser does not keep cookies for this address.",
-        )
-        .advise("Sign in again. If this page comes back, check that cookies are allowed here.")
-        .action("Sign in", &self.start_url(call.app, return_to));
+        let page = Page::new(Saying::NotUnderWay).action(Label::SignIn, &self.start_url(call.app, return_to));
         answer::page(StatusCode::BAD_REQUEST, &page)
     }
 

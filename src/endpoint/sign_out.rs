@@ -36,8 +36,7 @@ impl Endpoints {
         // The button leads here again, from a page of this site. Nothing in the URL may stand for that click: another
         // site could write it, too.
         if site == Some("cross-site") {
-            let page = Page::new("Sign out?", "A page of another site asks to sign you out.")
-                .action("Sign out", &format!("{PREFIX}/sign_out"));
+            let page = Page::sign_out_asked(&format!("{PREFIX}/sign_out"));
             return answer::page(StatusCode::OK, &page);
         }
         let session = self.evidence(call.headers(), call.app).session().cloned();

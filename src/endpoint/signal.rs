@@ -61,11 +61,12 @@ impl Endpoints {
         let Some(idp) = self.0.idps.get(name) else {
             return answer::empty(StatusCode::NOT_FOUND);
         };
+        let signals = self.signals();
         let outcome = async {
             let token = one_of_form(call.request.body(), "logout_token").ok_or(Reject::Malformed)?;
             let logout = idp.verify_logout_token(&token).await?;
             let ended = policy::logout(&logout, &spoken_for(idp), self.0.clock.now());
-            self.signals().enter(ended.into_iter().collect()).await
+            signals.enter(ended.into_iter().collect()).await
         };
         match outcome.await {
             Ok(()) => answer::empty(StatusCode::OK),

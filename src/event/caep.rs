@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Type, bounded_text};
 use crate::jose::{NumericDate, Reject};
+use crate::revocation::Explanation;
 use crate::time::Timestamp;
 
 /// From here on a number of seconds is one of milliseconds: as seconds it would be the year 5138.
@@ -29,7 +30,7 @@ pub struct Happened {
     /// Why, for administrators' eyes.
     pub reason_admin: Option<String>,
     /// Why, for the person's eyes. Somebody else's text: escape it where it is shown.
-    pub reason_user: Option<String>,
+    pub reason_user: Option<Explanation>,
 }
 
 /// What decides about an event besides its type.
@@ -155,7 +156,7 @@ impl Happened {
             at,
             initiating_entity: payload.get("initiating_entity").and_then(Value::as_str).and_then(Initiator::parse),
             reason_admin: payload.get("reason_admin").and_then(explanation).or_else(reason),
-            reason_user: payload.get("reason_user").and_then(explanation),
+            reason_user: payload.get("reason_user").and_then(Explanation::parse),
         })
     }
 }
@@ -277,7 +278,7 @@ mod tests {
             Ok(Happened {
                 initiating_entity: Some(Initiator::Policy),
                 reason_admin: Some("land speed".into()),
-                reason_user: Some("plusieurs régions".into()),
+                reason_user: Explanation::parse(&json!({ "fr": "plusieurs régions" })),
                 ..bare()
             })
         );

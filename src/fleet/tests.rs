@@ -226,6 +226,7 @@ fn of(user: &str) -> Fact {
         cut_off: Timestamp::from_secs(1_000),
         origin: Origin::Operator,
         reason: None,
+        said: Default::default(),
         received_at: Timestamp::from_secs(1_000),
     })
 }

@@ -1,5 +1,7 @@
 //! Who may ask for global token revocations in the name of an IdP.
 
+use std::sync::Arc;
+
 use url::Url;
 
 use super::Idp;
@@ -40,7 +42,7 @@ pub enum Revoker {
 #[derive(Debug)]
 pub(super) struct Revokers {
     keys: Option<KeyCache>,
-    used: Proofs,
+    used: Arc<Proofs>,
 }
 
 impl Revokers {
@@ -51,7 +53,12 @@ impl Revokers {
             }
             Some(Revoker::Signer { jwks_uri: None, .. } | Revoker::Holder(_)) | None => None,
         };
-        Self { keys, used: Proofs::default() }
+        Self { keys, used: Arc::default() }
+    }
+
+    /// The same, with the tokens that were used before.
+    pub(super) fn following(self, before: &Self) -> Self {
+        Self { used: Arc::clone(&before.used), ..self }
     }
 }
 

@@ -295,6 +295,7 @@ mod tests {
             cut_off: Timestamp::from_secs(1_000),
             origin: Origin::Operator,
             reason: None,
+            said: Default::default(),
             received_at: Timestamp::from_secs(1_000),
         });
         Row::of(&fact, Whence::Here)

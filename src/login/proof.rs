@@ -178,6 +178,7 @@ mod tests {
                 cut_off: at(cut_off),
                 origin: Origin::Operator,
                 reason: None,
+                said: Default::default(),
                 received_at: at(cut_off),
             };
             set.insert(&revocation, &[&hasher]);

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{Metrics, counter, counters, gauge, named, registered};
+use super::Metrics;
+use super::register::{Register, counter, counters, gauge, named, registered};
 
 #[derive(Debug)]
 pub(super) struct Fleet {
@@ -19,7 +20,7 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    pub(super) fn registered(to: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn registered(to: &Register) -> prometheus::Result<Self> {
         Ok(Self {
             told: counter(to, "fleet_told_total", "Facts that the engine keeps for the other gateways")?,
             heard: counter(to, "fleet_heard_total", "Facts that other gateways told")?,

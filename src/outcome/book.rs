@@ -7,7 +7,7 @@ use super::record::{Met, News, Record, print_of_person};
 use crate::exchanges::Counts;
 use crate::fleet::{GatewayId, Tally};
 use crate::identity::TargetHasher;
-use crate::revocation::{Cover, Credential, Lifted, RevocationId};
+use crate::revocation::{Cover, Credential, Explanation, Lifted, RevocationId};
 use crate::time::Timestamp;
 
 /// Prints of people and credentials in all outcomes together, 8 bytes each. Beyond it no more are told apart.
@@ -317,6 +317,14 @@ impl Book {
         self.prints = (self.prints + page.record.prints()).saturating_sub(before);
         self.dirty.insert(id);
         Some(changed)
+    }
+
+    /// What the newest revocation that covers a credential, and says anything to people, says.
+    pub(super) fn said_to(&self, credential: &Credential<'_>) -> Option<Explanation> {
+        let ids = self.that_cover(credential);
+        let revocations = ids.iter().filter_map(|id| self.get(*id)).map(|record| &record.revocation);
+        let saying = revocations.filter(|revocation| !revocation.said.is_empty());
+        saying.max_by_key(|revocation| revocation.cut_off).map(|revocation| revocation.said.clone())
     }
 
     fn that_cover(&self, credential: &Credential<'_>) -> Vec<RevocationId> {

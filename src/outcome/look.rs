@@ -2,7 +2,7 @@
 
 use super::{Outcome, OutcomeList, Outcomes, Wanted};
 use crate::identity::{Target, TargetKind};
-use crate::revocation::{Revocation, RevocationId};
+use crate::revocation::{Credential, Explanation, Revocation, RevocationId};
 
 impl Outcomes {
     /// What became of the revocation of that id.
@@ -30,6 +30,11 @@ impl Outcomes {
         let more = records.len() > wanted.most;
         let shown = records.into_iter().take(wanted.most).map(|record| self.shown(record, &roll).in_short());
         OutcomeList { outcomes: shown.collect(), more }
+    }
+
+    /// What whoever ended it says to the person behind that credential.
+    pub fn said_to(&self, credential: &Credential<'_>) -> Option<Explanation> {
+        self.state().book.said_to(credential)
     }
 
     /// The name of `revocation`, the same as when it came first.

@@ -80,6 +80,7 @@ impl House {
             cut_off: now,
             origin: Origin::BackChannel { idp: "corp".into(), jti: jti.into() },
             reason: None,
+            said: Default::default(),
             received_at: now,
         }
     }

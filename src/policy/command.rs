@@ -156,6 +156,7 @@ impl<'a> Command<'a> {
             cut_off: self.at(),
             origin: self.origin(),
             reason: None,
+            said: Default::default(),
             received_at: self.now,
         }
     }

@@ -28,6 +28,7 @@ pub fn front_channel(sid: &str, idp: &SpokenFor, now: Timestamp) -> Option<Revoc
         cut_off: now,
         origin: Origin::FrontChannel { idp: idp.name.clone() },
         reason: None,
+        said: Default::default(),
         received_at: now,
     })
 }

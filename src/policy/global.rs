@@ -56,6 +56,7 @@ pub fn global(
             cut_off,
             origin: Origin::Global { idp: idp.name.clone(), jti: jti.clone() },
             reason: None,
+            said: Default::default(),
             received_at: now,
         })
         .collect())

@@ -64,6 +64,7 @@ mod tests {
             cut_off: Timestamp::ZERO,
             origin: Origin::Operator,
             reason: None,
+            said: Default::default(),
             received_at: Timestamp::ZERO,
         }
     }

@@ -1,6 +1,8 @@
 //! Apps that run in the gateway itself: what was let in to one is answered here instead of being forwarded.
 
+use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -36,6 +38,9 @@ pub(crate) struct Visit {
     pub(crate) session: Session,
 }
 
+/// The apps that run here, by name.
+pub(crate) type BuiltIns = HashMap<String, Arc<dyn BuiltIn>>;
+
 /// Pieces of an answer, as they come.
 pub(crate) type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
@@ -51,7 +56,7 @@ impl Proxy {
     /// Answers a request that has its permit, if its app runs here; false if it is to be forwarded.
     pub(super) async fn within(&self, exchange: &mut Exchange, ctx: &mut Ctx) -> Result<bool> {
         let Some(app) = ctx.app.clone().filter(|app| app.built_in.is_some()) else { return Ok(false) };
-        let built_in = self.settings.built_ins.get(&app.name);
+        let built_in = self.built_ins.get(&app.name);
         let (Some(built_in), Some(forward)) = (built_in, &mut ctx.forward) else {
             return Error::e_explain(ErrorType::HTTPStatus(500), "a request without permit reached a built-in app");
         };
@@ -62,14 +67,14 @@ impl Proxy {
             return Error::e_explain(ErrorType::HTTPStatus(403), "a built-in app was asked without a session");
         };
         if built_in.finishes(&head.method, &path)
-            && let Some(guard) = self.endpoints.without_session(&forward.guard, &current())
+            && let Some(guard) = ctx.edition.endpoints.without_session(&forward.guard, &current())
         {
             forward.guard = guard;
         }
         let cookies = std::mem::take(&mut forward.cookies);
         let Some(body) = self.small_body(exchange).await? else {
             exchange.set_keepalive(None);
-            let answer = self.endpoints.body_too_large();
+            let answer = ctx.edition.endpoints.body_too_large();
             return wire::answer(exchange, ctx, answer).await.map(|()| true);
         };
         let head = exchange.req_header();
@@ -113,7 +118,7 @@ impl Proxy {
         exchange.write_response_header(Box::new(head), false).await?;
         while let Some(piece) = pieces.next().await {
             exchange.write_response_body(Some(piece), false).await?;
-            if self.settings.drain.has_begun() {
+            if self.drain.has_begun() {
                 break;
             }
         }

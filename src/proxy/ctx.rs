@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::LONG_BODY;
+use super::edition::Edition;
 use super::leaving::Leaving;
 use super::minted::Minted;
 use crate::apps::App;
@@ -17,6 +18,8 @@ use crate::time::Stopwatch;
 
 /// What one request carries through the hooks.
 pub(crate) struct Ctx {
+    /// The config by which it is served, from its head to its end.
+    pub(super) edition: Arc<Edition>,
     pub(super) started: Stopwatch,
     pub(super) client: Option<Client>,
     pub(super) app: Option<Arc<App>>,

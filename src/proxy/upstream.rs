@@ -30,12 +30,17 @@ const TRIES: usize = 256;
 /// The balancer of a pool: a background service that resolves and checks.
 pub(crate) type Balancer = LoadBalancer<RoundRobin>;
 
-/// How to reach the servers of one app.
-pub(crate) struct Pool(Arc<Balancer>);
+/// How to reach the servers of one app. Clones are handles to the same.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    balancer: Arc<Balancer>,
+    /// What it was made for.
+    app: Arc<App>,
+}
 
 impl Pool {
     /// The balancer of `app`'s servers, to be run as a background service. Servers given by address are there at once.
-    pub(crate) fn balancer(app: &App) -> Result<Balancer> {
+    fn make_balancer(app: &App) -> Result<Balancer> {
         let names = Names {
             upstreams: app.upstreams.clone(),
             options: options(app),
@@ -53,14 +58,38 @@ impl Pool {
         Ok(balancer)
     }
 
-    /// The pool over its running balancer.
-    pub(crate) const fn new(balancer: Arc<Balancer>) -> Self {
-        Self(balancer)
+    /// The pool of `app`, whose balancer somebody has to run.
+    pub(crate) fn of(app: &Arc<App>) -> Result<Self> {
+        Ok(Self { balancer: Arc::new(Self::make_balancer(app)?), app: Arc::clone(app) })
+    }
+
+    /// Waits until there is an address, if names have to be asked for. Without one requests would fail.
+    pub(crate) async fn resolve(&self, within: Duration) {
+        if self.balancer.backends().get_backend().is_empty() {
+            // What takes longer, or fails, is tried again by whoever runs the balancer.
+            let _ = tokio::time::timeout(within, self.balancer.update()).await;
+        }
+    }
+
+    /// Whose pool it is.
+    pub(crate) fn app_name(&self) -> &str {
+        &self.app.name
+    }
+
+    /// What resolves and checks.
+    pub(crate) const fn balancer(&self) -> &Arc<Balancer> {
+        &self.balancer
+    }
+
+    /// Whether it would be the same if it were made for `app`: then it goes on, with what it knows of its servers.
+    pub(crate) fn serves(&self, app: &App) -> bool {
+        let of = &self.app;
+        (&of.name, &of.upstreams, &of.transport, &of.origin) == (&app.name, &app.upstreams, &app.transport, &app.origin)
     }
 
     /// The server whose turn it is. If all look ill, one is tried all the same: the check may be wrong.
     pub(crate) fn next(&self) -> Result<HttpPeer> {
-        let known = self.0.backends().get_backend();
+        let known = self.balancer.backends().get_backend();
         match known.first() {
             // The only one is the answer, whether it looks ill or not.
             Some(only) if known.len() == 1 => peer(only),
@@ -69,9 +98,9 @@ impl Pool {
     }
 
     fn select(&self) -> Result<Backend> {
-        self.0
+        self.balancer
             .select(b"", TRIES)
-            .or_else(|| self.0.select_with(b"", TRIES, |_, _| true))
+            .or_else(|| self.balancer.select_with(b"", TRIES, |_, _| true))
             .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no address for any upstream of the app"))
     }
 }

@@ -96,6 +96,7 @@ mod tests {
                 cut_off: cut_off.max(Timestamp::from_secs(1)),
                 origin: Origin::Operator,
                 reason: None,
+                said: Default::default(),
                 received_at: cut_off,
             };
             let auth_time = auth_time.filter(|_| random.below(4) > 0);

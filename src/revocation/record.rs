@@ -136,6 +136,7 @@ mod tests {
             cut_off: Timestamp::from_secs(1_700_000_000),
             origin: Origin::Stream { stream: "corp".into(), jti: "j1".into(), txn: None, event: "e".into() },
             reason: Some("left the company".into()),
+            said: Default::default(),
             received_at: Timestamp::from_secs(1_700_000_001),
         })
     }

@@ -1,73 +1,77 @@
 //! Which apps must not be used because a stream is dark: one look at a counter while none is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
 
-use crate::apps::{Apps, WhenBlind};
 use crate::identity::AppKey;
 
+/// Why apps must not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// The stream of that name is dark.
+    Stream(String),
+    /// This gateway may not know what others do.
+    Fleet,
+}
+
 /// The apps that refuse everybody while a stream of their IdP is dark, or while this gateway may not know what others do.
+/// It outlives every config: who made an app dark says so again when other apps are there.
 #[derive(Debug, Default)]
 pub struct Sight {
-    /// Streams that are dark, counted once for each app that minds.
+    /// How many apps are dark, counted once for each cause.
     dark: AtomicUsize,
-    /// The same by app.
-    of: HashMap<AppKey, AtomicUsize>,
+    /// Which, by cause. Guards this alone; held for one look-up or one entry, and looked at only while any is dark.
+    by_cause: RwLock<HashMap<Cause, HashSet<AppKey>>>,
 }
 
 impl Sight {
-    /// No stream is dark.
-    pub fn new(apps: &Apps) -> Self {
-        let minds = apps.iter().filter(|app| app.when_blind != WhenBlind::Serve);
-        Self { dark: AtomicUsize::new(0), of: minds.map(|app| (app.key, AtomicUsize::new(0))).collect() }
-    }
-
     /// Whether `app` refuses everybody at the moment. To be asked after the exchange was entered: then either this says so,
     /// or whoever made it dark finds the exchange in flight (law 3).
     pub fn is_blind(&self, app: AppKey) -> bool {
-        self.dark.load(Ordering::Relaxed) > 0
-            && self.of.get(&app).is_some_and(|streams| streams.load(Ordering::Relaxed) > 0)
+        self.dark.load(Ordering::Acquire) > 0
+            && self.by_cause.read().unwrap_or_else(PoisonError::into_inner).values().any(|apps| apps.contains(&app))
     }
 
-    /// One more stream of that app is dark.
-    pub(crate) fn darken(&self, app: AppKey) {
-        if let Some(streams) = self.of.get(&app) {
-            streams.fetch_add(1, Ordering::Relaxed);
-            self.dark.fetch_add(1, Ordering::Relaxed);
+    /// From now on `cause` makes these apps dark and no others. Answers which it did not before: what people have in flight
+    /// there is to end.
+    pub(crate) fn shows(&self, cause: &Cause, apps: HashSet<AppKey>) -> Vec<AppKey> {
+        let is_so = |known: &HashMap<Cause, HashSet<AppKey>>| match known.get(cause) {
+            Some(known) => *known == apps,
+            None => apps.is_empty(),
+        };
+        if is_so(&self.by_cause.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Vec::new();
         }
-    }
-
-    /// One of them is dark no longer.
-    pub(crate) fn lighten(&self, app: AppKey) {
-        if let Some(streams) = self.of.get(&app) {
-            streams.fetch_sub(1, Ordering::Relaxed);
-            self.dark.fetch_sub(1, Ordering::Relaxed);
-        }
+        let mut by_cause = self.by_cause.write().unwrap_or_else(PoisonError::into_inner);
+        let before =
+            if apps.is_empty() { by_cause.remove(cause) } else { by_cause.insert(cause.clone(), apps.clone()) };
+        // Before whoever calls ends what is in flight: who found zero here is found there.
+        self.dark.store(by_cause.values().map(HashSet::len).sum(), Ordering::Release);
+        apps.difference(&before.unwrap_or_default()).copied().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apps::tests::app;
 
     #[test]
-    fn an_app_is_blind_while_any_of_its_streams_is_dark() {
-        let mut minds = app("wiki", "https://wiki.example.com");
-        minds.when_blind = WhenBlind::Refuse;
-        let mut serves = app("mail", "https://mail.example.com");
-        serves.when_blind = WhenBlind::Serve;
-        let apps = Apps::new([minds, serves]);
-        let (sight, [wiki, mail]) = (Sight::new(&apps), ["wiki", "mail"].map(AppKey::of));
+    fn an_app_is_blind_while_any_cause_makes_it_dark() {
+        let (sight, [wiki, mail]) = (Sight::default(), ["wiki", "mail"].map(AppKey::of));
+        let [one, other] = ["one", "other"].map(|name| Cause::Stream(name.to_owned()));
         assert!(!sight.is_blind(wiki));
-        for app in [wiki, wiki, mail] {
-            sight.darken(app);
-        }
-        assert!(sight.is_blind(wiki) && !sight.is_blind(mail), "only apps that mind");
-        sight.lighten(wiki);
+        assert_eq!(sight.shows(&one, [wiki].into()), [wiki]);
+        assert_eq!(sight.shows(&one, [wiki].into()), [], "it is known");
+        assert_eq!(sight.shows(&other, [wiki, mail].into()).len(), 2);
+        assert!(sight.is_blind(wiki) && sight.is_blind(mail));
+        assert_eq!(sight.shows(&one, HashSet::new()), []);
         assert!(sight.is_blind(wiki), "another stream is dark still");
-        sight.lighten(mail);
-        sight.lighten(wiki);
-        assert!(!sight.is_blind(wiki));
+        assert_eq!(sight.shows(&other, [mail].into()), [], "fewer than before");
+        assert!(!sight.is_blind(wiki) && sight.is_blind(mail));
+        sight.shows(&other, HashSet::new());
+        assert!(!sight.is_blind(mail));
+        assert_eq!(sight.shows(&Cause::Fleet, [mail].into()), [mail]);
+        assert!(sight.is_blind(mail));
     }
 }

@@ -1,13 +1,15 @@
 //! Watches over a stream: asks what there is to ask, and acts when it can no longer be relied on. What is asked when, and how
 //! the stream is, is decided by [`event::supervise`](crate::event::supervise).
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use super::manage::{Made, Manager, May, Trouble};
-use super::{Delivery, Sight, Signals, Stream};
+use super::{Cause, Delivery, Sight, Signals, Stream};
 use crate::apps::{App, Apps, WhenBlind};
 use crate::audit::Event as Audited;
 use crate::enforcer::Enforcer;
@@ -16,7 +18,6 @@ use crate::event::subjects::Subjects;
 use crate::event::supervise::{Health, Limits, Owed, Proof, Settings, Step, Supervision, Verdict};
 use crate::event::{Event, SecurityEvent, StreamStatus, Type};
 use crate::fleet::{Role, Sign};
-use crate::identity::AppKey;
 use crate::policy;
 use crate::revocation::{Origin, Revocation};
 use crate::time::{Stopwatch, Timestamp};
@@ -28,7 +29,8 @@ const TURN: Duration = Duration::from_millis(250);
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Watch<'a> {
     pub(crate) signals: Signals<'a>,
-    pub(crate) apps: &'a Apps,
+    /// Those of the config that runs; they may be others at every turn.
+    pub(crate) apps: &'a ArcSwap<Apps>,
     pub(crate) enforcer: &'a Enforcer,
     pub(crate) sight: &'a Sight,
 }
@@ -121,7 +123,7 @@ impl Watched {
 impl Stream {
     /// Watches over the stream for as long as the future is driven.
     pub(crate) async fn supervise(&self, watch: Watch<'_>) {
-        let (mut dark, mut before, mut said) = (false, Role::Follower, Stopwatch::start());
+        let (mut before, mut said) = (Role::Follower, Stopwatch::start());
         self.tell(None, self.watched.machine().health(watch.signals.clock.now()).0, watch);
         loop {
             let role = self.lead.role();
@@ -142,7 +144,7 @@ impl Stream {
                 self.tell_about_people(manager, watch).await;
             }
             let verdict = self.watched.machine().judge(watch.signals.clock.now());
-            self.act(verdict, &mut dark, watch).await;
+            self.act(verdict, watch).await;
             tokio::time::sleep(TURN).await;
         }
     }
@@ -245,22 +247,18 @@ impl Stream {
     }
 
     /// What a verdict comes to: a line where something changed, revocations, apps that refuse.
-    async fn act(&self, verdict: Verdict, dark: &mut bool, watch: Watch<'_>) {
-        let was_dark = std::mem::replace(dark, verdict.dark);
-        if verdict.dark != was_dark {
-            for app in self.minding(watch.apps, WhenBlind::Refuse) {
-                Self::darken(app.key, verdict.dark, watch);
-            }
-        }
+    async fn act(&self, verdict: Verdict, watch: Watch<'_>) {
+        let apps = watch.apps.load_full();
+        self.shows(verdict.dark, &apps, watch);
         let (role, now) = (self.lead.role(), watch.signals.clock.now());
         let patience = self.lead.says_every().saturating_mul(4);
         let falls_to_us = self.watched.owed().falls_to_us(verdict.reestablish, role.acts(), patience, now);
         if falls_to_us {
             // In force in any case; the intake says so loudly if it could not be written down.
             if role == Role::Unled {
-                let _ = watch.signals.intake.accept_here(self.doubts(watch)).await;
+                let _ = watch.signals.intake.accept_here(self.doubts(&apps, now)).await;
             } else {
-                let _ = watch.signals.enter(self.doubts(watch)).await;
+                let _ = watch.signals.enter(self.doubts(&apps, now)).await;
             }
         }
         // Said once it is so.
@@ -269,21 +267,35 @@ impl Stream {
         }
     }
 
-    fn darken(app: AppKey, dark: bool, watch: Watch<'_>) {
-        if !dark {
-            return watch.sight.lighten(app);
+    /// Closes those of `apps` that are closed while the stream is dark, if it is, and opens all others.
+    fn shows(&self, dark: bool, apps: &Apps, watch: Watch<'_>) {
+        let closed: HashSet<_> = match dark {
+            true => self.minding(apps, WhenBlind::Refuse).map(|app| app.key).collect(),
+            false => HashSet::new(),
+        };
+        for app in watch.sight.shows(&Cause::Stream(self.settings.name.clone()), closed) {
+            watch.signals.metrics.cut(watch.enforcer.end_in(app));
         }
-        watch.sight.darken(app);
-        watch.signals.metrics.cut(watch.enforcer.end_in(app));
+    }
+
+    /// The same for apps that are about to be there: they are closed before anybody comes to them.
+    pub(crate) fn shows_to(&self, apps: &Apps, watch: Watch<'_>) {
+        let dark = self.watched.machine().is_dark();
+        self.shows(dark, apps, watch);
+    }
+
+    /// The config has it no longer: it closes no app any more, and is in no state.
+    pub(crate) fn is_no_more(&self, watch: Watch<'_>) {
+        watch.sight.shows(&Cause::Stream(self.settings.name.clone()), HashSet::new());
+        watch.signals.metrics.stream_is_no_more(&self.settings.name);
     }
 
     /// Everything that people of this stream were asserted to be has to go through their IdP again: what the stream should
     /// have said about them is not known.
-    fn doubts(&self, watch: Watch<'_>) -> Vec<Revocation> {
-        let now = watch.signals.clock.now();
+    fn doubts(&self, apps: &Apps, now: Timestamp) -> Vec<Revocation> {
         let stream = &self.settings.name;
         let of_idp = |idp: &policy::SpokenFor| {
-            let minds = self.minding(watch.apps, WhenBlind::Reestablish).filter(|app| app.idp == idp.name);
+            let minds = self.minding(apps, WhenBlind::Reestablish).filter(|app| app.idp == idp.name);
             let apps = minds.map(|app| app.name.clone()).collect();
             let origin = Origin::Blind { stream: stream.clone() };
             let reason = format!("the stream `{stream}` may have missed something");

@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use crate::policy::{self, Ignored};
 use crate::revocation::{Lifted, Revocation};
 use crate::stream::Stream;
-use crate::time::Clock;
+use crate::time::{Clock, Stopwatch};
 
 /// Why a signal is not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,12 +49,25 @@ pub(crate) struct Signals<'a> {
     pub(crate) audit: &'a Audit,
     pub(crate) metrics: &'a Metrics,
     pub(crate) clock: &'a Clock,
+    /// When what is signalled arrived here.
+    pub(crate) arrived: Stopwatch,
 }
 
 impl Signals<'_> {
     /// Takes a SET of `stream`, which is called `named` where it came with a name. What comes of it is in force and
     /// durable when this returns (law 2).
     pub(crate) async fn take(&self, stream: &Stream, compact: &str, named: Option<&str>) -> Result<(), Unserved> {
+        let taken = Self { arrived: Stopwatch::start(), ..*self }.judged(stream, compact, named).await;
+        match taken {
+            Ok(()) => self.metrics.set_came(&stream.settings().name, "taken"),
+            Err(Unserved::Later) => self.metrics.set_came(&stream.settings().name, "later"),
+            // Counted where the refusal is said.
+            Err(Unserved::Refused(_)) => {}
+        }
+        taken
+    }
+
+    async fn judged(&self, stream: &Stream, compact: &str, named: Option<&str>) -> Result<(), Unserved> {
         let verified = stream.verify::<token::SetClaims>(compact).await?;
         let event = token::parse(verified, &stream.settings().quirks)?;
         // Under another name it would be acknowledged in another's place.
@@ -111,13 +124,14 @@ impl Signals<'_> {
         if revocations.is_empty() {
             return Ok(());
         }
-        self.intake.accept(revocations).await?;
+        self.intake.accept_from(self.arrived, revocations).await?;
         Ok(())
     }
 
     /// Counts and writes down that a SET of `stream` was refused.
     pub(crate) fn refused(&self, stream: &Stream, refusal: &Answer) {
         stream.refused();
+        self.metrics.set_came(&stream.settings().name, "refused");
         let way = Way::of_stream(&stream.settings().name);
         self.audit.signal_rejected(way, refusal.code.word(), &refusal.description);
     }

@@ -68,6 +68,7 @@ fn revocation(issuer: &Issuer, n: usize, now: Timestamp) -> Fact {
             event: "https://schemas.openid.net/secevent/caep/event-type/session-revoked".into(),
         },
         reason: None,
+        said: Default::default(),
         received_at: now,
     })
 }

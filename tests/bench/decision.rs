@@ -97,6 +97,7 @@ fn other(n: usize) -> Revocation {
         cut_off: NOW,
         origin: From::Operator,
         reason: None,
+        said: Default::default(),
         received_at: NOW,
     }
 }

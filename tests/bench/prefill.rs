@@ -55,6 +55,7 @@ fn other(issuer: &Issuer, n: usize, now: Timestamp) -> Revocation {
         cut_off: now,
         origin: Origin::Operator,
         reason: None,
+        said: Default::default(),
         received_at: now,
     }
 }

@@ -172,6 +172,7 @@ fn revocation(issuer: &Issuer, n: usize, now: Timestamp) -> Fact {
         cut_off: now,
         origin: Origin::Operator,
         reason: None,
+        said: Default::default(),
         received_at: now,
     })
 }

@@ -8,6 +8,9 @@
 // about at /token/introspection by any client with a secret; bound to a key where the token request has a DPoP proof. Their
 // scopes are `read` and `write`. `says` lists what their tokens tell besides the usual.
 //
+// `"serve":{"issuer":"https://…","host":"…","port":443,"cert_file":"…","key_file":"…"}` has the provider stand at an address with
+// TLS, under that name, and `"people":{"you":{"email":"…","name":"…","groups":[…]}}` adds people.
+//
 // Prints one JSON line when it is ready: {"issuer":"…","control":"…","pid":…}. It ends with its standard input, so
 // that it never outlives the test run that started it.
 //
@@ -30,7 +33,9 @@
 //   GET  /secrets                      every code, token and SET that was issued (for the search of the logs)
 import dns from 'node:dns';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import * as http from 'node:http';
+import * as https from 'node:https';
 import { randomUUID } from 'node:crypto';
 
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -58,7 +63,8 @@ dns.lookup = (host, ...rest) => lookup(host.endsWith('.localhost') ? '127.0.0.1'
 
 const settings = JSON.parse(process.argv[2] ?? '{}');
 const resources = new Map((settings.resources ?? []).map((one) => [one.resource, one]));
-const op = await listen();
+for (const [name, person] of Object.entries(settings.people ?? {})) PEOPLE.set(name, person);
+const op = await (settings.serve ? listenWithTls(settings.serve) : listen());
 const control = await listen();
 const rsa = await signingKey('RS256', 'idp-rsa');
 const ec = await signingKey('ES256', 'idp-ec');
@@ -389,6 +395,12 @@ async function listen() {
   const server = http.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   return { server, url: `http://127.0.0.1:${server.address().port}` };
+}
+
+async function listenWithTls({ issuer, host, port, cert_file, key_file }) {
+  const server = https.createServer({ cert: readFileSync(cert_file), key: readFileSync(key_file) }).listen(port, host);
+  await once(server, 'listening');
+  return { server, url: issuer };
 }
 
 async function text(stream) {

@@ -133,6 +133,7 @@ impl Signal {
             cut_off: Timestamp::from_secs(self.cut_off),
             origin: Origin::Operator,
             reason: None,
+            said: Default::default(),
             received_at: Timestamp::from_secs(self.cut_off),
         }
     }

@@ -284,6 +284,7 @@ async fn a_token_refreshed_after_a_kill_from_a_grant_that_is_older_stays_dead() 
                 cut_off: at(KILL),
                 origin: Origin::Operator,
                 reason: None,
+                said: Default::default(),
                 received_at: at(KILL),
             };
             set.insert(&revocation, &setup.ring.hashers());
