@@ -150,8 +150,8 @@ impl Gateway {
         let enforcer = lasting.enforcer.clone();
         let swaps = (Arc::clone(&lasting), current.clone(), news);
         let reloader = Arc::new(Reloader::new(swaps, (certificates, token.clone()), (reading, shapes)));
-        let hears_signals = matches!(orderer, Orderer::Signals);
-        let watching = reload::Watching { reloader: Arc::clone(&reloader), hears_signals };
+        let hangup = if matches!(orderer, Orderer::Signals) { Some(reload::hangup()?) } else { None };
+        let watching = reload::Watching { reloader: Arc::clone(&reloader), hangup: hangup.into() };
         server.add_service(staged("reload", &drain.signals, watching));
         let with = (current, reloader);
         let operator = Arc::new(Operator::new(Arc::clone(&lasting), with, Arc::clone(&listeners), drain.clone()));
