@@ -159,8 +159,9 @@ impl Gateway {
         }
         let clock = lasting.clock.clone();
         let enforcer = lasting.enforcer.clone();
-        let hears_signals = matches!(orderer, Orderer::Signals);
-        server.add_service(staged("reload", &drain.signals, reload::Watching { reloader, hears_signals }));
+        let hangup = if matches!(orderer, Orderer::Signals) { Some(reload::hangup()?) } else { None };
+        let watching = reload::Watching { reloader, hangup: hangup.into() };
+        server.add_service(staged("reload", &drain.signals, watching));
         let admin = AdminService::new(admin_listener, token, operator, clock);
         server.add_service(staged("admin", &drain.signals, admin));
         server.add_service(staged("housekeeping", &drain.memory, Housekeeping(Arc::clone(&lasting.intake))));

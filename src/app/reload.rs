@@ -23,9 +23,10 @@
 //! a file, a key of another certificate) is left out with its table, and the old content goes on to count.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
@@ -411,14 +412,22 @@ fn look(reading: &Reading, left_out: &Rewritten) -> Option<Look> {
 /// Waits for SIGHUP, and for files that change.
 pub(super) struct Watching {
     pub(super) reloader: Arc<Reloader>,
-    /// Whether signals of the process are meant for this gateway.
-    pub(super) hears_signals: bool,
+    /// Taken once, when the service starts; `None` if signals of the process are not meant for this gateway.
+    pub(super) hangup: std::sync::Mutex<Option<Signal>>,
+}
+
+/// From now on SIGHUP does not end the process, and is heard. Nobody has to wait for that until a service runs: whoever
+/// sees a gateway that is ready may reload it.
+pub(super) fn hangup() -> anyhow::Result<Signal> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let heard = runtime.block_on(async { signal(SignalKind::hangup()) });
+    heard.context("SIGHUP cannot be heard")
 }
 
 #[async_trait]
 impl BackgroundService for Watching {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut hangup = self.hears_signals.then(|| signal(SignalKind::hangup()).ok()).flatten();
+        let mut hangup = self.hangup.lock().unwrap_or_else(PoisonError::into_inner).take();
         loop {
             let is_told = tokio::select! {
                 biased;

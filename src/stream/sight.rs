@@ -44,11 +44,14 @@ impl Sight {
             return Vec::new();
         }
         let mut by_cause = self.by_cause.write().unwrap_or_else(PoisonError::into_inner);
-        let before =
-            if apps.is_empty() { by_cause.remove(cause) } else { by_cause.insert(cause.clone(), apps.clone()) };
+        let before = by_cause.remove(cause).unwrap_or_default();
+        let anew = apps.difference(&before).copied().collect();
+        if !apps.is_empty() {
+            by_cause.insert(cause.clone(), apps);
+        }
         // Before whoever calls ends what is in flight: who found zero here is found there.
         self.dark.store(by_cause.values().map(HashSet::len).sum(), Ordering::Release);
-        apps.difference(&before.unwrap_or_default()).copied().collect()
+        anew
     }
 }
 
