@@ -14,6 +14,12 @@ use super::{AppendError, Failure, OpenError};
 
 /// How long a write waits for somebody who looks at the file with a tool of their own.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What SQLite may keep of the file in memory, in KiB: of millions of revocations, in which each new one is looked up by its
+/// checksum, the index fits. What a small file does not need is not taken.
+const CACHE: i64 = 64 * 1_024;
+/// Pages of the log after which it is written back into the file: with fewer, a gateway that hears a million facts would
+/// write the same pages of that index again and again.
+const LOG: i64 = 10_000;
 /// Only the owner: the file names people.
 const OWNER_ONLY: u32 = 0o600;
 
@@ -77,7 +83,10 @@ pub(super) fn recognise(connection: &Connection, path: &Path, mark: Mark) -> Res
 /// Whatever is committed survives the loss of power.
 pub(super) fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
-    connection.pragma_update(None, "synchronous", "full")
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", LOG, |row| row.get::<_, i64>(0))?;
+    // Negative: in KiB, not in pages.
+    connection.pragma_update(None, "cache_size", -CACHE)
 }
 
 /// Makes an empty file ours.

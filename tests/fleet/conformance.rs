@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use portcullis::fleet::{Engine, Entry, Following, GatewayId, Letter, Position, To, Trouble};
 
-use super::harness::{Stage, soon, until};
+use super::harness::{Patient, Stage, soon, until};
 
 pub(crate) use self::follow::*;
 pub(crate) use self::lease::*;
@@ -41,15 +41,21 @@ fn text(entry: &Entry) -> String {
     String::from_utf8(entry.body.clone()).expect("these tests write text")
 }
 
-/// A gateway's engine, opened.
-async fn opened(stage: &dyn Stage) -> Box<dyn Engine> {
-    let engine = stage.engine().await;
-    open(&*engine).await;
+/// A gateway's engine, opened, as a gateway uses it: what cannot be done at the moment is tried again. The engine itself is
+/// in it, for whoever asks what it says when it is away.
+async fn opened(stage: &dyn Stage) -> Patient {
+    let engine = unopened(stage).await;
+    open(&engine).await;
     engine
 }
 
+/// The same, not yet opened.
+async fn unopened(stage: &dyn Stage) -> Patient {
+    Patient(stage.engine().await.into())
+}
+
 /// Opens it, as a gateway does: again and again until it is there.
-async fn open(engine: &dyn Engine) -> portcullis::fleet::Extent {
+async fn open(engine: &Patient) -> portcullis::fleet::Extent {
     until("the engine opens", || async {
         match engine.open().await {
             Ok(extent) => Some(extent),
@@ -60,14 +66,19 @@ async fn open(engine: &dyn Engine) -> portcullis::fleet::Extent {
     .await
 }
 
-/// Appends, as a gateway does: again and again until it is kept.
-async fn tell(engine: &dyn Engine, letters: &[Letter]) {
+/// Appends until it is kept.
+async fn tell(engine: &Patient, letters: &[Letter]) {
     until("the letters are kept", || async { engine.append(letters).await.ok() }).await;
 }
 
-/// Follows, as a gateway does: again and again until it is let.
-async fn following(engine: &dyn Engine, after: Position, me: GatewayId) -> Following {
+/// Follows.
+async fn following(engine: &Patient, after: Position, me: GatewayId) -> Following {
     until("a watch begins", || async { engine.follow(after, me).await.ok() }).await
+}
+
+/// Follows until the engine itself says that it cannot.
+async fn following_once(engine: &Patient, after: Position, me: GatewayId) -> Following {
+    until("a watch begins", || async { engine.0.follow(after, me).await.ok() }).await
 }
 
 /// The next `count` letters of a watch, which must be in order.
@@ -103,7 +114,7 @@ fn counts(entries: &[Entry]) -> BTreeMap<String, usize> {
 }
 
 /// Everything for everyone that is in the log, as somebody sees it who comes anew.
-async fn whole_log(engine: &dyn Engine) -> Vec<Entry> {
+async fn whole_log(engine: &Patient) -> Vec<Entry> {
     let marker = format!("marker-{}", open(engine).await.last.0);
     tell(engine, &[letter(marker.clone())]).await;
     let mut all: Vec<Entry> = Vec::new();

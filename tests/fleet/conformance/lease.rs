@@ -49,7 +49,7 @@ pub(crate) async fn a_lease_is_never_held_by_two(stage: &dyn Stage) {
         assert!(one == two || until <= from, "{one} and {two} had it at the same time");
     }
     // Others are others.
-    taken(&*first, "two", OTHER, LONG).await;
+    taken(&first, "two", OTHER, LONG).await;
     assert_eq!(first.lease("two", ME, LONG).await, Ok(None));
 }
 
@@ -58,12 +58,12 @@ pub(crate) async fn a_lease_comes_free_after_its_term(stage: &dyn Stage) {
     let (one, two) = (opened(stage).await, opened(stage).await);
     let begun = Instant::now();
     let term = Duration::from_millis(1_500);
-    let first = taken(&*one, "a", ME, term).await;
+    let first = taken(&one, "a", ME, term).await;
     drop(one);
-    let second = taken(&*two, "a", OTHER, LONG).await;
+    let second = taken(&two, "a", OTHER, LONG).await;
     assert!(begun.elapsed() >= term, "the term was over");
     assert!(second > first);
-    let third = taken(&*two, "a", OTHER, LONG).await;
+    let third = taken(&two, "a", OTHER, LONG).await;
     assert!(third >= second, "who keeps it never gets a smaller fence");
     assert_eq!(two.lease("a", ME, LONG).await, Ok(None));
 }
@@ -72,14 +72,14 @@ pub(crate) async fn a_lease_comes_free_after_its_term(stage: &dyn Stage) {
 pub(crate) async fn a_lease_given_back_is_free_at_once(stage: &dyn Stage) {
     let (one, two) = (opened(stage).await, opened(stage).await);
     let begun = Instant::now();
-    let first = taken(&*one, "a", ME, LONG).await;
+    let first = taken(&one, "a", ME, LONG).await;
     assert_eq!(two.lease("a", OTHER, LONG).await, Ok(None));
     two.release("a", OTHER).await.expect("what one does not have, one cannot give back: no harm");
     assert_eq!(two.lease("a", OTHER, LONG).await, Ok(None), "it is still the other's");
     one.release("a", ME).await.expect("given back");
     one.release("a", ME).await.expect("twice");
     one.release("never taken", ME).await.expect("no harm");
-    let second = taken(&*two, "a", OTHER, LONG).await;
+    let second = taken(&two, "a", OTHER, LONG).await;
     assert!(begun.elapsed() < LONG && second > first);
     assert_eq!(one.lease("a", ME, LONG).await, Ok(None));
 }
@@ -87,14 +87,14 @@ pub(crate) async fn a_lease_given_back_is_free_at_once(stage: &dyn Stage) {
 /// A killed server that comes back remembers who has what.
 pub(crate) async fn leases_and_fences_outlive_the_servers(stage: &dyn Stage) {
     let (one, two) = (opened(stage).await, opened(stage).await);
-    let first = taken(&*one, "a", ME, LONG).await;
+    let first = taken(&one, "a", ME, LONG).await;
     (0..stage.servers()).for_each(|server| stage.kill(server));
     futures_util::future::join_all((0..stage.servers()).map(|server| stage.start(server))).await;
-    open(&*two).await;
+    open(&two).await;
     let others = until("the lease is asked for", || async { two.lease("a", OTHER, LONG).await.ok() }).await;
     assert_eq!(others, None, "it is still the first one's");
-    let kept = taken(&*one, "a", ME, LONG).await;
+    let kept = taken(&one, "a", ME, LONG).await;
     assert!(kept >= first);
     until("it is given back", || async { one.release("a", ME).await.ok() }).await;
-    assert!(taken(&*two, "a", OTHER, LONG).await > kept);
+    assert!(taken(&two, "a", OTHER, LONG).await > kept);
 }

@@ -283,6 +283,19 @@ impl Gateways {
         self.pushes_set(n, &self.set(user, Clock::System.now())).await
     }
 
+    /// The same until it is taken, as a transmitter does.
+    pub(crate) async fn sends(&self, n: usize, user: &str) {
+        let set = self.set(user, Clock::System.now());
+        until("the event is taken", || async {
+            match self.pushes_set(n, &set).await {
+                202 => Some(()),
+                0 | 503 => None,
+                status => panic!("{status} is no answer to a good event"),
+            }
+        })
+        .await;
+    }
+
     /// The SET.
     pub(crate) fn set(&self, user: &str, at: Timestamp) -> String {
         let subject = json!({ "format": "iss_sub", "iss": self.idp.issuer(), "sub": user });
@@ -314,6 +327,18 @@ impl Gateways {
         let url = format!("http://{}{path}", self.all[n].admin);
         let answer = self.http.get(url).bearer_auth(TOKEN).send().await.ok()?;
         serde_json::from_slice(&answer.bytes().await.ok()?).ok()
+    }
+
+    /// The answer to a call of an operator, who calls again if told to.
+    pub(crate) async fn operates(&self, n: usize, path: &str, body: &Value) -> Value {
+        until("the call is answered", || async {
+            match self.operator(n, path, body).await {
+                (200, answer) => Some(answer),
+                (503, _) => None,
+                (status, answer) => panic!("{status}: {answer}"),
+            }
+        })
+        .await
     }
 
     /// A call of an operator.

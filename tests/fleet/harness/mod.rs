@@ -5,6 +5,7 @@ pub(crate) mod dice;
 pub(crate) mod gateways;
 pub(crate) mod nats;
 pub(crate) mod nkeys;
+pub(crate) mod patient;
 pub(crate) mod gate;
 pub(crate) mod postgres;
 pub(crate) mod stage;
@@ -14,6 +15,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+pub(crate) use self::patient::Patient;
 pub(crate) use self::stage::Stage;
 
 /// How long anything may take that has to happen: a machine may be slow, a promise that is kept is kept sooner.
