@@ -231,10 +231,11 @@ impl Page {
         }
         put(&mut html, format_args!("<title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n"));
         put(&mut html, format_args!("<link rel=\"stylesheet\" href=\"{STYLE_PATH}\">\n</head>\n<body>\n<main>\n"));
-        match (&look.logo, &look.name) {
-            // A drawing without a text of its own: the name stands below it.
-            (Some(_), _) => put(&mut html, format_args!("<img class=\"logo\" src=\"{LOGO_PATH}\" alt=\"\">\n")),
-            (None, _) => put(&mut html, format_args!("{MARK}\n")),
+        if look.logo.is_some() {
+            // Without a text of its own: the name stands below the page.
+            put(&mut html, format_args!("<img class=\"logo\" src=\"{LOGO_PATH}\" alt=\"\">\n"));
+        } else {
+            put(&mut html, format_args!("{MARK}\n"));
         }
         put(&mut html, format_args!("<h1>{title}</h1>\n<p>{happened}</p>\n"));
         if !advice.is_empty() {

@@ -30,7 +30,9 @@ pub(super) fn page(status: StatusCode, page: &Page) -> Response<Bytes> {
 /// `response` with its page, if it is one, in the words for that reader.
 pub(super) fn written(mut response: Response<Bytes>, reader: &Reader, look: &Look) -> Response<Bytes> {
     let said = response.extensions_mut().remove::<Explanation>();
-    let Some(page) = response.extensions_mut().remove::<Page>() else { return explained(response, said, reader, look) };
+    let Some(page) = response.extensions_mut().remove::<Page>() else {
+        return explained(response, said.as_ref(), reader, look);
+    };
     *response.body_mut() = Bytes::from(page.html(reader, look));
     let headers = response.headers_mut();
     let language = HeaderValue::from_static(reader.language(look.language).tag());
@@ -42,12 +44,12 @@ pub(super) fn written(mut response: Response<Bytes>, reader: &Reader, look: &Loo
 /// An answer to a program, with what `said` says to that reader.
 fn explained(
     mut response: Response<Bytes>,
-    said: Option<Explanation>,
+    said: Option<&Explanation>,
     reader: &Reader,
     look: &Look,
 ) -> Response<Bytes> {
     let language = reader.language(look.language);
-    let Some((_, text)) = said.as_ref().and_then(|said| page::said_to(said, reader, language)) else { return response };
+    let Some((_, text)) = said.and_then(|said| page::said_to(said, reader, language)) else { return response };
     if let Ok(serde_json::Value::Object(mut body)) = serde_json::from_slice(response.body()) {
         body.insert("reason".to_owned(), json!(text));
         *response.body_mut() = Bytes::from(serde_json::Value::Object(body).to_string());
