@@ -89,6 +89,7 @@ pub mod admin;
 
 // floor 4: assembly
 pub mod config;
+pub mod migrate;
 pub mod app;
 pub mod demo;
 pub mod cli;
