@@ -6,6 +6,7 @@ mod explain;
 mod fleet;
 mod holds;
 mod manual;
+mod migrate;
 mod operator;
 mod outcomes;
 mod reference;
@@ -65,6 +66,9 @@ enum Command {
     Stream(stream::Stream),
     /// Say what would happen to a request, and why
     Explain(Explain),
+    /// Write another gateway's config as ours, and say what has no like here
+    #[command(subcommand)]
+    Migrate(migrate::Migrate),
     /// Make a key for `[keys] files`
     Keygen {
         /// Where to put it (mode 0600; never over a file that is there); standard output if left out
@@ -255,6 +259,7 @@ struct Explain {
 enum Exit {
     Done = 0,
     Failed = 1,
+    Incomplete = 2,
     Usage = 64,
     Unreachable = 69,
     NeedsRestart = 70,
@@ -317,6 +322,7 @@ fn execute(command: Command) -> Outcome {
         Command::Reload(typed) => reload::reload(&typed),
         Command::Stream(typed) => stream::stream(&typed),
         Command::Explain(explain) => with_config(&explain.config.config, |config| explain::explain(&config, &explain)),
+        Command::Migrate(from) => migrate::migrate(&from),
         Command::Keygen { file, signing } => keygen(file.as_deref(), signing),
         Command::FleetSql(file) => with_config(&file.config, |config| fleet::sql(&config)),
         Command::Reference { schema } => Outcome::done(reference::reference(schema)),
@@ -391,6 +397,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
    0  done
    1  it failed for a reason of this machine; the text says which
+   2  `migrate`: done, but something has no like here; the text says what
   64  the command makes no sense as it was typed
   69  the gateway cannot be reached
   70  the config waits for a restart; nothing was changed

@@ -92,6 +92,7 @@ pub mod console;
 
 // floor 4: assembly
 pub mod config;
+pub mod migrate;
 pub mod app;
 pub mod demo;
 pub mod cli;

@@ -162,3 +162,44 @@ fn a_directory_in_place_of_a_secret_is_a_fault() {
     let faults = installed.load().expect_err("a fault");
     assert!(faults.contains("it is not a file"), "{faults}");
 }
+
+/// Every `` `name` `` in the documents that looks like a test's.
+fn named_tests(text: &str) -> Vec<&str> {
+    let looks = |word: &&str| {
+        word.matches('_').count() >= 4
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    text.split('`').skip(1).step_by(2).filter(looks).collect()
+}
+
+fn sources(directory: &Path, out: &mut String) {
+    for entry in fs::read_dir(directory).expect("directory") {
+        let path = entry.expect("entry").path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "node_modules" && name != "corpus") {
+            sources(&path, out);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push_str(&fs::read_to_string(&path).expect("source"));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut code = String::new();
+    sources(&root.join("src"), &mut code);
+    sources(&root.join("tests"), &mut code);
+    let mut named = 0;
+    for entry in fs::read_dir(root.join("deploy/docs")).expect("documents") {
+        let path = entry.expect("entry").path();
+        if path.extension().is_none_or(|e| e != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("document");
+        for test in named_tests(&text) {
+            named += 1;
+            assert!(code.contains(&format!("fn {test}(")), "{} names `{test}`, which is nowhere", path.display());
+        }
+    }
+    assert!(named > 30, "the documents name {named} tests");
+}
