@@ -153,7 +153,7 @@ impl Gateway {
             server.add_service(staged(&format!("checks of {name}"), &drain.signals, checking));
         }
         if let Some(fleet) = lasting.fleet.clone() {
-            let among = fleet::Among::new(Arc::clone(&lasting), current.clone(), fleet);
+            let among = fleet::Among::new(Arc::clone(&lasting), current, fleet);
             // What comes in by the last signal is still told, and what others say is heard until then.
             server.add_service(staged("fleet", &drain.memory, among));
         }

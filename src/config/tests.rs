@@ -384,7 +384,7 @@ macro_rules! tokens {
 
 const MISTAKES: &[Mistake] = &[
     // pages
-    mistake("[session]", "[pages]\nlanguage = \"it\"\n\n[session]", "language =", "pages.language", "`ja`"),
+    mistake("[session]", "[pages]\nlanguage = \"it\"\n\n[session]", "language =", "pages.language", "\"ja\""),
     mistake("[session]", "[pages]\nname = \"\"\n\n[session]", "name = \"\"", "pages.name", "one line of at most 120"),
     mistake(
         "[session]",

@@ -53,6 +53,9 @@ struct Deed {
     outcomes: Vec<RevocationId>,
 }
 
+/// The answer to who may not, or not so.
+type Refusal = Box<Response<Bytes>>;
+
 impl Deed {
     fn new(action: &'static str, about: Vec<String>, why: Option<&String>) -> Self {
         Self { action, about, why: why.cloned(), outcomes: Vec::new() }
@@ -80,7 +83,7 @@ impl Console {
     async fn revoke(&self, visit: &Visit) -> Response<Bytes> {
         let request: RevokeRequest = match read(visit) {
             Ok(request) => request,
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         };
         if request.dry_run {
             // It changes nothing, and whoever hesitates shall be able to look first.
@@ -90,7 +93,7 @@ impl Console {
             };
         }
         if let Err(refusal) = self.fresh(visit) {
-            return refusal;
+            return *refusal;
         }
         let mut deed = Deed::new("revoke", kinds(&request.whom), request.reason.as_ref());
         let done = self.gateway.revoke(request).await;
@@ -106,7 +109,7 @@ impl Console {
     async fn lift(&self, visit: &Visit) -> Response<Bytes> {
         let request: crate::admin::LiftRequest = match self.fresh(visit).and_then(|()| read(visit)) {
             Ok(request) => request,
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         };
         let deed = Deed::new("lift", kinds(&request.whom), request.reason.as_ref());
         let answer = match self.gateway.lift(request).await {
@@ -119,7 +122,7 @@ impl Console {
     async fn decide(&self, visit: &Visit) -> Response<Bytes> {
         let request: ApprovalRequest = match self.fresh(visit).and_then(|()| read(visit)) {
             Ok(request) => request,
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         };
         let action = if request.approve { "approve" } else { "reject" };
         let about = request.stream.clone().into_iter().collect();
@@ -135,7 +138,7 @@ impl Console {
     async fn act(&self, visit: &Visit, name: &str) -> Response<Bytes> {
         let request: StreamRequest = match self.fresh(visit).and_then(|()| read(visit)) {
             Ok(request) => request,
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         };
         let deed = Deed::new(request.deed.word(), vec![name.to_owned()], None);
         let answer = match self.gateway.stream(name, Some(request.deed)).await {
@@ -146,7 +149,7 @@ impl Console {
     }
 
     /// Whether the operator proved lately who they are; else the way to do so.
-    fn fresh(&self, visit: &Visit) -> Result<(), Response<Bytes>> {
+    fn fresh(&self, visit: &Visit) -> Result<(), Refusal> {
         if Operator::of(visit, &self.app).is_fresh(self.endpoints().parts().clock.now()) {
             return Ok(());
         }
@@ -156,7 +159,7 @@ impl Console {
             // `rd` is added by the page, which knows where it is.
             "login_url": "/oauth2/start?fresh=1&rd=",
         });
-        Err(json(StatusCode::UNAUTHORIZED, &body))
+        Err(Box::new(json(StatusCode::UNAUTHORIZED, &body)))
     }
 
     fn done(&self, visit: &Visit, deed: Deed, answer: Response<Bytes>) -> Response<Bytes> {
@@ -197,12 +200,13 @@ fn comes_from_us(headers: &HeaderMap, origin: &str) -> bool {
         && (!headers.contains_key("sec-fetch-site") || one("sec-fetch-site") == Some("same-origin"))
 }
 
-fn read<T: DeserializeOwned>(visit: &Visit) -> Result<T, Response<Bytes>> {
+fn read<T: DeserializeOwned>(visit: &Visit) -> Result<T, Refusal> {
+    let refusal = |status, why: &str| Box::new(problem(status, why));
     let form = visit.request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if form != Some("application/json") {
-        return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be `application/json`"));
+        return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be `application/json`"));
     }
-    serde_json::from_slice(visit.request.body()).map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))
+    serde_json::from_slice(visit.request.body()).map_err(|error| refusal(StatusCode::BAD_REQUEST, &error.to_string()))
 }
 
 /// By which handles somebody is named, without the values: those are addresses.

@@ -34,11 +34,11 @@ impl Metrics {
 }
 
 /// The sum of those counters all of whose label values are wanted.
+#[expect(clippy::cast_possible_truncation, reason = "a counter is a whole number that was given out as a float")]
 fn sum(counters: &IntCounterVec, wanted: impl Fn(&str) -> bool) -> u64 {
     let families = counters.collect();
     let counted = families.iter().flat_map(|family| family.get_metric());
     let wanted = counted.filter(|metric| metric.get_label().iter().all(|label| wanted(label.value())));
-    // A counter is a whole number that was given out as a float.
     wanted.map(|metric| metric.get_counter().get_value() as u64).sum()
 }
 

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test is loud when it is wrong")]
-
 use std::io;
 use std::path::Path;
 
