@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod fleet;
 mod holds;
+mod keygen;
 mod manual;
 mod migrate;
 mod operator;
@@ -323,7 +324,7 @@ fn execute(command: Command) -> Outcome {
         Command::Stream(typed) => stream::stream(&typed),
         Command::Explain(explain) => with_config(&explain.config.config, |config| explain::explain(&config, &explain)),
         Command::Migrate(from) => migrate::migrate(&from),
-        Command::Keygen { file, signing } => keygen(file.as_deref(), signing),
+        Command::Keygen { file, signing } => keygen::keygen(file.as_deref(), signing),
         Command::FleetSql(file) => with_config(&file.config, |config| fleet::sql(&config)),
         Command::Reference { schema } => Outcome::done(reference::reference(schema)),
         Command::Completions { shell } => manual::completions(shell),
@@ -351,34 +352,6 @@ fn faulty(faults: &Faults) -> Outcome {
     let count = faults.len();
     let tail = if count > 1 { format!("\n\n{count} faults") } else { String::new() };
     Outcome::not(Exit::Config, format!("{faults}{tail}"))
-}
-
-fn keygen(file: Option<&Path>, signing: bool) -> Outcome {
-    use std::os::unix::fs::OpenOptionsExt as _;
-
-    let (made, place) = if signing {
-        (crate::jose::Signer::generate_pem(), "name it in `[outcomes.webhook] key_file`")
-    } else {
-        (crate::seal::generate_key(), "put it first in `[keys] files` of every gateway")
-    };
-    let Some(key) = made else {
-        return Outcome::not(Exit::Failed, "the system has no randomness to give");
-    };
-    let Some(path) = file else { return Outcome::done(key.expose().as_str()) };
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(key.expose().as_bytes()).and_then(|()| file.sync_all()));
-    let path = path.display();
-    match written {
-        Ok(()) => Outcome::done(format!("a new key is in {path}; {place}\n")),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Outcome::not(Exit::Failed, format!("{path} is there already, and is left as it is"))
-        }
-        Err(error) => Outcome::not(Exit::Failed, format!("{path}: {error}")),
-    }
 }
 
 fn email(text: &str) -> Result<Email, &'static str> {

@@ -27,6 +27,7 @@ mod shape;
 mod streams;
 mod tokens;
 mod values;
+mod words;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ use url::Url;
 
 pub use self::faults::{Fault, Faults};
 pub use self::files::{Disk, File, Files};
+pub use self::outcomes::{OutcomeSettings, WebhookSettings};
 use self::reader::{Context, Reader};
 pub use self::reading::{Change, Difference, Reading, Rewritten};
 pub use self::restart::waits_for_restart;
@@ -194,34 +196,6 @@ pub enum EngineSettings {
     Jetstream(Box<crate::fleet::jetstream::Settings>),
     /// PostgreSQL.
     Postgres(Box<crate::fleet::postgres::Settings>),
-}
-
-/// `[outcomes]`: what is remembered of revocations, and who is told.
-#[derive(Debug)]
-pub struct OutcomeSettings {
-    /// Outcomes that are remembered.
-    pub most: usize,
-    /// What this gateway is called; `None` for the machine's name.
-    pub gateway: Option<String>,
-    /// When others are told what a revocation came to.
-    pub settle: Duration,
-    /// Who is told.
-    pub webhook: Option<WebhookSettings>,
-}
-
-/// `[outcomes.webhook]`.
-#[derive(Debug)]
-pub struct WebhookSettings {
-    /// Where SETs are posted.
-    pub url: Url,
-    /// What is presented there.
-    pub token: Option<Secret<String>>,
-    /// `iss` and `aud` of the SETs.
-    pub parties: crate::outcome::Parties,
-    /// What signs them.
-    pub signer: crate::jose::Signer,
-    /// Messages that may wait.
-    pub queue: usize,
 }
 
 /// `[log]`: how much is said.

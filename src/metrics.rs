@@ -7,6 +7,7 @@ mod config;
 mod fleet;
 mod now;
 mod register;
+mod signals;
 mod totals;
 
 use std::time::Duration;
@@ -18,7 +19,6 @@ pub use self::register::Listed;
 use self::register::{Register, counter, counters, gauge, histogram, named, registered, spread};
 
 pub use self::totals::Totals;
-use crate::event::supervise::Health;
 use crate::exchanges::{Counts, Kind};
 use crate::revocation::{Mode, Origin};
 
@@ -269,11 +269,6 @@ impl Metrics {
         self.enforcement.with_label_values(&[origin.word()]).observe(took.as_secs_f64());
     }
 
-    /// A SET came on `stream`; `result` is the word of what became of it.
-    pub fn set_came(&self, stream: &str, result: &'static str) {
-        self.sets.with_label_values(&[stream, result]).inc();
-    }
-
     /// So many subjects are in force, with so many entries, of which there may be so many.
     pub fn set_size(&self, subjects: usize, (entries, limit): (usize, usize)) {
         self.set_size.set(i64::try_from(subjects).unwrap_or(i64::MAX));
@@ -296,36 +291,6 @@ impl Metrics {
     /// A request was not let through; `reason` is the word of the decision's cause.
     pub fn request_blocked(&self, reason: &'static str) {
         self.blocked.with_label_values(&[reason]).inc();
-    }
-
-    /// A signal was refused; `why` is the word of the rejection.
-    pub fn signal_rejected(&self, why: &'static str) {
-        self.rejected.with_label_values(&[why]).inc();
-    }
-
-    /// A stream is so now.
-    pub fn stream_is(&self, stream: &str, health: Health) {
-        for each in Health::ALL {
-            self.streams.with_label_values(&[stream, each.word()]).set(i64::from(each == health));
-        }
-    }
-
-    /// A stream is in no state any more: the config has it no longer.
-    pub fn stream_is_no_more(&self, stream: &str) {
-        for each in Health::ALL {
-            // An error means that it was in none.
-            let _ = self.streams.remove_label_values(&[stream, each.word()]);
-        }
-    }
-
-    /// An event, or a part of one, had no effect because it is not about us or nothing follows from it.
-    pub fn event_ignored(&self) {
-        self.ignored.inc();
-    }
-
-    /// A signal named nobody that this gateway could match.
-    pub fn subject_unmatched(&self) {
-        self.unmatched.inc();
     }
 
     /// A login came back from `idp`; `result` is `ok` or the word of what was wrong with it.
@@ -421,6 +386,7 @@ const APPEND: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::supervise::Health;
 
     #[test]
     fn every_count_shows_under_its_name() {

@@ -6,7 +6,6 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::{Door, json};
-use crate::config::{Change, Fault};
 use crate::time::Timestamp;
 
 /// What came of reading the config again.
@@ -72,18 +71,6 @@ pub struct ConfigStatus {
     pub refused: Option<ReloadAnswer>,
     /// Files that the config names and that changed and could not be taken: the key, and why.
     pub stale_files: Vec<ConfigFault>,
-}
-
-impl From<&Change> for ConfigChange {
-    fn from(change: &Change) -> Self {
-        Self { key: change.key.clone(), what: change.what.words().to_owned() }
-    }
-}
-
-impl From<&Fault> for ConfigFault {
-    fn from(fault: &Fault) -> Self {
-        Self { line: fault.line, key: fault.key.clone(), why: fault.why.clone() }
-    }
 }
 
 impl ReloadAnswer {

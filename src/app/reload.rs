@@ -22,31 +22,29 @@
 //! edition like any other; an edit of the config that nobody asked to take waits until somebody does. What does not fit (half
 //! a file, a key of another certificate) is left out with its table, and the old content goes on to count.
 
+mod files;
+mod told;
+mod watching;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use async_trait::async_trait;
-use pingora::server::ShutdownWatch;
-use pingora::services::background::BackgroundService;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Mutex;
 
+use self::files::{Look, look};
+pub(super) use self::watching::{Watching, hangup};
 use super::editions::{self, Shapes, Swappable};
 use super::keeping::News;
 use super::lasting::{Lasting, longest_life};
-use super::notify::notify;
 use super::tls::Certificates;
 use crate::admin::{ConfigChange, ConfigFault, ConfigStatus, ReloadAnswer, Token};
 use crate::audit::Event;
-use crate::config::{Change, Config, Disk, Reading, Rewritten, waits_for_restart};
+use crate::config::{Change, Config, Reading, Rewritten, waits_for_restart};
 use crate::identity::AppKey;
 use crate::proxy::{Current, Edition, Pool};
 use crate::time::Timestamp;
 
-/// How often the files that the config names are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long names of new upstreams may take to resolve before an edition goes in force without them.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(2);
 /// Keys that one audit line names.
@@ -368,88 +366,4 @@ impl Refused {
 fn keys_of(answer: &ReloadAnswer) -> Vec<String> {
     let faults = answer.faults.iter().map(|fault| fault.key.clone());
     answer.changes.iter().map(|change| change.key.clone()).chain(faults).collect()
-}
-
-/// What there is to see of the named files.
-struct Look {
-    /// All that are others now.
-    stale: Rewritten,
-    /// Configs with those that fit: the first that can be run is meant.
-    fits: Vec<Config>,
-    /// What is wrong with the rest.
-    faults: Vec<ConfigFault>,
-}
-
-/// Looks at the files; `None` if there is nothing new to see.
-fn look(reading: &Reading, left_out: &Rewritten) -> Option<Look> {
-    // What cannot be read at the moment is as it was: a mount may be about to change.
-    let (stale, _unread) = reading.stale(&Disk);
-    if stale == *left_out {
-        return None;
-    }
-    let waits = |config: &Config| {
-        let changes = reading.changes(&config.reading);
-        changes.iter().any(|change| waits_for_restart(&change.key))
-    };
-    match reading.again(&stale) {
-        Ok(config) if !waits(&config) => return Some(Look { stale, fits: vec![config], faults: Vec::new() }),
-        Ok(_) | Err(_) => {}
-    }
-    let (mut fit, mut faults) = (Rewritten::default(), Vec::new());
-    for (table, files) in reading.apart(&stale) {
-        match reading.again(&fit.clone().and(&files)) {
-            Ok(config) if waits(&config) => {
-                faults.push(ConfigFault { line: None, key: table, why: "it waits for a restart".to_owned() });
-            }
-            Ok(_) => fit = fit.and(&files),
-            Err(told) => faults.extend(told.iter().map(ConfigFault::from)),
-        }
-    }
-    let fits = if fit.is_empty() { Vec::new() } else { reading.again(&fit).into_iter().collect() };
-    Some(Look { stale, fits, faults })
-}
-
-/// Waits for SIGHUP, and for files that change.
-pub(super) struct Watching {
-    pub(super) reloader: Arc<Reloader>,
-    /// Taken once, when the service starts; `None` if signals of the process are not meant for this gateway.
-    pub(super) hangup: std::sync::Mutex<Option<Signal>>,
-}
-
-/// From now on SIGHUP does not end the process, and is heard. Nobody has to wait for that until a service runs: whoever
-/// sees a gateway that is ready may reload it.
-pub(super) fn hangup() -> anyhow::Result<Signal> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let heard = runtime.block_on(async { signal(SignalKind::hangup()) });
-    heard.context("SIGHUP cannot be heard")
-}
-
-#[async_trait]
-impl BackgroundService for Watching {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut hangup = self.hangup.lock().unwrap_or_else(PoisonError::into_inner).take();
-        loop {
-            let is_told = tokio::select! {
-                biased;
-                _ = shutdown.wait_for(|stop| *stop) => return,
-                () = next(&mut hangup) => true,
-                () = tokio::time::sleep(LOOK_EVERY) => false,
-            };
-            if is_told {
-                notify("RELOADING=1");
-                self.reloader.reload("signal").await;
-                notify("READY=1");
-            } else {
-                self.reloader.look_at_files().await;
-            }
-        }
-    }
-}
-
-/// The next signal; never, if none are heard.
-async fn next(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => drop(signal.recv().await),
-        None => std::future::pending().await,
-    }
 }

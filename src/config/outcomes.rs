@@ -6,8 +6,36 @@ use url::Url;
 
 use super::reader::{Reader, Why};
 use super::values::{gateway_name, seconds, secure_url, text};
-use super::{OutcomeSettings, WebhookSettings};
 use crate::outcome::Parties;
+use crate::secret::Secret;
+
+/// `[outcomes]`: what is remembered of revocations, and who is told.
+#[derive(Debug)]
+pub struct OutcomeSettings {
+    /// Outcomes that are remembered.
+    pub most: usize,
+    /// What this gateway is called; `None` for the machine's name.
+    pub gateway: Option<String>,
+    /// When others are told what a revocation came to.
+    pub settle: Duration,
+    /// Who is told.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// `[outcomes.webhook]`.
+#[derive(Debug)]
+pub struct WebhookSettings {
+    /// Where SETs are posted.
+    pub url: Url,
+    /// What is presented there.
+    pub token: Option<Secret<String>>,
+    /// `iss` and `aud` of the SETs.
+    pub parties: Parties,
+    /// What signs them.
+    pub signer: crate::jose::Signer,
+    /// Messages that may wait.
+    pub queue: usize,
+}
 
 pub(super) fn outcomes(table: &Reader<'_>) -> Option<OutcomeSettings> {
     let has_webhook = table.has("webhook");

@@ -9,6 +9,8 @@ use toml::de::{DeTable, DeValue};
 pub(super) use super::context::{At, Context, Place, Why};
 use super::faults::did_you_mean;
 use super::shape::Form;
+pub(super) use super::words::plain_name;
+use super::words::{join, wrong_type};
 
 /// One table of the file. Only made by [`read_root`], [`Reader::section`] and its kin, which report every key that
 /// nobody asked for when the table has been read: it cannot be forgotten.
@@ -382,37 +384,7 @@ impl<'c> Reader<'c> {
     }
 }
 
-/// A name that can stand in URLs, logs and metrics as it is.
-pub(super) fn plain_name(name: &str) -> Result<(), Why> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {
-        return Err(Why(format!("a name has letters, digits, `-` and `_`, and at most {MAX_NAME} of them")));
-    }
-    Ok(())
-}
-
-fn wrong_type(expected: &str, found: &DeValue<'_>) -> String {
-    let found = match found {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "`true` or `false`",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    };
-    format!("expected {expected}, found {found}")
-}
-
-fn join(words: &[&str]) -> String {
-    let mut quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-    quoted.sort();
-    quoted.join(", ")
-}
-
 /// What a table is called that is read as if the file had it.
 const NAME: &str = "NAME";
 /// Keys that the design knows and this version does not.
 const NOT_YET: [&str; 2] = ["derived", "logout_paths"];
-/// Characters of a name: it becomes a label of metrics and a part of URLs.
-const MAX_NAME: usize = 64;
