@@ -11,7 +11,7 @@
 //! | `POST /api/revocations`, `/api/lifts`, `/api/approvals`, `/api/streams/{name}` | as the admin listener, with the operator's name in the audit log |
 //!
 //! Who operates it is who the gateway let in: the session comes with the permit, never out of a header. What changes
-//! something takes a sign-in that is fresh, and comes from a page of the console: both are checked here, in [`write`].
+//! something takes a sign-in that is fresh, and comes from a page of the console: both are checked here, in [`mod@write`].
 //! What is done is done by [`crate::admin::Gateway`], like everything that operators do.
 
 mod answer;

@@ -2,11 +2,11 @@
 //!
 //! # How
 //!
-//! What can be another stands in one value, an [`Edition`](crate::proxy::Edition), behind one pointer. A request takes the
+//! What can be another stands in one value, an [`Edition`], behind one pointer. A request takes the
 //! edition that is there when its head has come and ends with it; a reload makes the next one whole, beside the one that
 //! runs, and then moves the pointer. So no request and no signal is judged by a half of each, and a mistake is found before
 //! anything has changed. What must not begin again (what is in force, in flight, on disk, told to others) is
-//! [`Lasting`](super::lasting::Lasting) and no part of it. Whatever a config says the same of is taken over: an IdP with its keys, a
+//! [`Lasting`] and no part of it. Whatever a config says the same of is taken over: an IdP with its keys, a
 //! stream with what is known of it and the task that polls it, the servers of an app with their health. Tasks follow the
 //! edition by themselves ([`keeping`](super::keeping)).
 //!

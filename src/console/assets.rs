@@ -92,7 +92,7 @@ mod tests {
         for (name, _, text) in STATIC {
             for word in [
                 "innerHTML",
-                "outerHTML",
+                "outerHTML =",
                 "insertAdjacentHTML",
                 "document.write",
                 "eval(",
