@@ -382,6 +382,11 @@ impl Apps {
         self.by_host.values().flatten()
     }
 
+    /// Every app that has servers of its own: what is built in has none.
+    pub fn with_servers(&self) -> impl Iterator<Item = &Arc<App>> {
+        self.iter().filter(|app| app.built_in.is_none())
+    }
+
     /// The app of that name.
     pub fn named(&self, name: &str) -> Option<&Arc<App>> {
         self.iter().find(|app| app.name == name)

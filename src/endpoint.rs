@@ -66,7 +66,7 @@ use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::session::{self, Session};
 use crate::stream::{Sight, Signals, Stream};
-use crate::time::{Clock, Stopwatch};
+use crate::time::Clock;
 
 /// Below this every path is ours, on every host.
 const PREFIX: &str = "/oauth2";
@@ -114,13 +114,7 @@ pub(crate) struct Parts {
 impl Parts {
     /// What signals go through.
     pub(crate) fn signals(&self) -> Signals<'_> {
-        Signals {
-            intake: &self.intake,
-            audit: &self.audit,
-            metrics: &self.metrics,
-            clock: &self.clock,
-            arrived: Stopwatch::start(),
-        }
+        Signals { intake: &self.intake, audit: &self.audit, metrics: &self.metrics, clock: &self.clock }
     }
 }
 

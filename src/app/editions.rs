@@ -82,8 +82,7 @@ impl Shapes {
 pub(super) fn first(lasting: &Lasting, of: Swappable) -> anyhow::Result<Edition> {
     let streams = of.streams.values().map(|settings| new_stream(lasting, settings.clone(), &of.idps));
     let streams = streams.collect::<anyhow::Result<Vec<_>>>()?;
-    let pools =
-        of.apps.iter().filter(|app| app.built_in.is_none()).map(Pool::of).collect::<pingora::Result<Vec<_>>>()?;
+    let pools = of.apps.with_servers().map(Pool::of).collect::<pingora::Result<Vec<_>>>()?;
     Ok(edition(lasting, of, streams, pools))
 }
 

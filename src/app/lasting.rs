@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::outcome::Outcomes;
 use crate::seal::KeyRing;
 use crate::stream::{Sight, Signals, Watch};
-use crate::time::{Clock, Stopwatch};
+use crate::time::Clock;
 
 /// What stays from the start to the end.
 pub(super) struct Lasting {
@@ -55,13 +55,7 @@ pub(super) struct Lasting {
 impl Lasting {
     /// What signals go through.
     pub(super) fn signals(&self) -> Signals<'_> {
-        Signals {
-            intake: &self.intake,
-            audit: &self.audit,
-            metrics: &self.metrics,
-            clock: &self.clock,
-            arrived: Stopwatch::start(),
-        }
+        Signals { intake: &self.intake, audit: &self.audit, metrics: &self.metrics, clock: &self.clock }
     }
 
     /// What the watch over streams acts on.

@@ -193,8 +193,7 @@ impl Gateway for Operator {
             parts.streams.values().map(|stream| streams::status(stream, parts.clock.now())).collect();
         let mut apps: Vec<_> = parts
             .apps
-            .iter()
-            .filter(|app| app.built_in.is_none())
+            .with_servers()
             .map(|app| {
                 let (healthy, upstreams) = upstreams(&edition, &app.name);
                 let url = format!("{}{}", app.origin.as_str(), app.prefix.as_str());

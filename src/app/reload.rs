@@ -310,7 +310,7 @@ impl Reloader {
             });
         }
         let mut pools = Vec::new();
-        for app in config.apps.iter().filter(|app| app.built_in.is_none()) {
+        for app in config.apps.with_servers() {
             let known = before.pools.get(&app.name).filter(|pool| pool.serves(app)).cloned();
             pools.push(match known {
                 Some(pool) => pool,

@@ -15,6 +15,7 @@ use crate::idp::Idp;
 use crate::jose::Reject;
 use crate::policy::{self, SpokenFor};
 use crate::stream::{Delivery, Signals, Stream, Unserved};
+use crate::time::Stopwatch;
 
 /// Seconds after which a sender that we could not serve should try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
@@ -61,12 +62,12 @@ impl Endpoints {
         let Some(idp) = self.0.idps.get(name) else {
             return answer::empty(StatusCode::NOT_FOUND);
         };
-        let signals = self.signals();
+        let (signals, arrived) = (self.signals(), Stopwatch::start());
         let outcome = async {
             let token = one_of_form(call.request.body(), "logout_token").ok_or(Reject::Malformed)?;
             let logout = idp.verify_logout_token(&token).await?;
             let ended = policy::logout(&logout, &spoken_for(idp), self.0.clock.now());
-            signals.enter(ended.into_iter().collect()).await
+            signals.enter(arrived, ended.into_iter().collect()).await
         };
         match outcome.await {
             Ok(()) => answer::empty(StatusCode::OK),

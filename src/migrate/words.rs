@@ -79,12 +79,7 @@ pub(super) fn origin(url: &Url) -> String {
 
 /// Whether plain HTTP may be spoken to that host.
 pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+    url.host_str().is_some_and(crate::identity::is_loopback)
 }
 
 /// What something can be called in our config, made of `text`.

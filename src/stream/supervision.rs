@@ -258,7 +258,7 @@ impl Stream {
             if role == Role::Unled {
                 let _ = watch.signals.intake.accept_here(self.doubts(&apps, now)).await;
             } else {
-                let _ = watch.signals.enter(self.doubts(&apps, now)).await;
+                let _ = watch.signals.enter(Stopwatch::start(), self.doubts(&apps, now)).await;
             }
         }
         // Said once it is so.

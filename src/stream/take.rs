@@ -49,15 +49,13 @@ pub(crate) struct Signals<'a> {
     pub(crate) audit: &'a Audit,
     pub(crate) metrics: &'a Metrics,
     pub(crate) clock: &'a Clock,
-    /// When what is signalled arrived here.
-    pub(crate) arrived: Stopwatch,
 }
 
 impl Signals<'_> {
     /// Takes a SET of `stream`, which is called `named` where it came with a name. What comes of it is in force and
     /// durable when this returns (law 2).
     pub(crate) async fn take(&self, stream: &Stream, compact: &str, named: Option<&str>) -> Result<(), Unserved> {
-        let taken = Self { arrived: Stopwatch::start(), ..*self }.judged(stream, compact, named).await;
+        let taken = self.judged(stream, compact, named, Stopwatch::start()).await;
         match taken {
             Ok(()) => self.metrics.set_came(&stream.settings().name, "taken"),
             Err(Unserved::Later) => self.metrics.set_came(&stream.settings().name, "later"),
@@ -67,18 +65,24 @@ impl Signals<'_> {
         taken
     }
 
-    async fn judged(&self, stream: &Stream, compact: &str, named: Option<&str>) -> Result<(), Unserved> {
+    async fn judged(
+        &self,
+        stream: &Stream,
+        compact: &str,
+        named: Option<&str>,
+        arrived: Stopwatch,
+    ) -> Result<(), Unserved> {
         let verified = stream.verify::<token::SetClaims>(compact).await?;
         let event = token::parse(verified, &stream.settings().quirks)?;
         // Under another name it would be acknowledged in another's place.
         if named.is_some_and(|name| name != event.jti) {
             return Err(Reject::Claim("jti").into());
         }
-        self.judge(stream, &event).await
+        self.judge(stream, &event, arrived).await
     }
 
     /// What an authentic event comes to.
-    async fn judge(&self, stream: &Stream, event: &SecurityEvent) -> Result<(), Unserved> {
+    async fn judge(&self, stream: &Stream, event: &SecurityEvent, arrived: Stopwatch) -> Result<(), Unserved> {
         let now = self.clock.now();
         if !stream.heard(event, now) {
             return Err(Unserved::Refused(Answer::invalid_state()));
@@ -99,7 +103,7 @@ impl Signals<'_> {
         }
         let rated = stream.rated(judged.revocations, now);
         // Both, whatever becomes of the other: what is within authority must not wait for what is not.
-        let entered = self.enter(rated.within).await;
+        let entered = self.enter(arrived, rated.within).await;
         if !rated.beyond.is_empty() {
             self.intake.await_approval(rated.beyond).await.map_err(|why| {
                 tracing::error!(stream = stream.settings().name, %why, "a signal is not taken");
@@ -119,12 +123,12 @@ impl Signals<'_> {
         Ok(())
     }
 
-    /// Lets revocations in.
-    pub(crate) async fn enter(&self, revocations: Vec<Revocation>) -> Result<(), Unserved> {
+    /// Lets in revocations whose signal `arrived` a while ago.
+    pub(crate) async fn enter(&self, arrived: Stopwatch, revocations: Vec<Revocation>) -> Result<(), Unserved> {
         if revocations.is_empty() {
             return Ok(());
         }
-        self.intake.accept_from(self.arrived, revocations).await?;
+        self.intake.accept_from(arrived, revocations).await?;
         Ok(())
     }
 
